@@ -1,0 +1,1 @@
+"""Start, watch, relay and end a real Chromium. Does not import Playwright."""

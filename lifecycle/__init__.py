@@ -1,0 +1,1 @@
+"""Browser sessions with a lifecycle that can be trusted."""
