@@ -1,0 +1,182 @@
+"""A session as its events left it: evolve takes one event, fold a whole history. Nothing else makes a Session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from lifecycle.core.deadlines import deadline, rule
+from lifecycle.core.events import (
+    Cause,
+    Config,
+    Event,
+    Limits,
+    ProcessIdentity,
+    SessionAccessed,
+    SessionClosed,
+    SessionCreated,
+    SessionExtended,
+    SessionFailed,
+    SessionOperation,
+    SessionReleased,
+    SessionStarted,
+    SessionTimedOut,
+)
+from lifecycle.core.machine import LOOKUP
+from lifecycle.core.states import LIVE, State, Trigger
+from lifecycle.errors import IllegalHistory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Session", "evolve", "fold", "initial", "trigger_of"]
+
+#: Before the first event there is no session.
+initial: Final = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What the history of one session amounts to. Times are µs since the epoch, UTC."""
+
+    session_id: str
+    version: int
+    status: State
+    created_at: int
+    last_at: int
+    last_accessed_at: int
+    limits: Limits
+    config: Config = field(default_factory=Config)
+    labels: dict[str, str] = field(default_factory=dict[str, str])
+    keep_alive: bool = False
+    owner: ProcessIdentity
+    keeper: ProcessIdentity | None = None
+    keeper_id: str | None = None
+    ownership: str | None = None
+    browser: ProcessIdentity | None = None
+    browser_version: str | None = None
+    started_at: int | None = None
+    closed_at: int | None = None
+    extended_until: int | None = None
+    cause: Cause | None = None
+    error_type: str | None = None
+    error_message: str | None = None
+    released: bool = False
+
+
+_TRIGGERS: Final[dict[str, Trigger]] = {
+    SessionStarted.type: Trigger.START,
+    SessionClosed.type: Trigger.CLOSE,
+    SessionFailed.type: Trigger.FAIL,
+    SessionTimedOut.type: Trigger.EXPIRE,
+    SessionReleased.type: Trigger.RELEASE,
+}
+
+
+def trigger_of(event_type: str) -> Trigger:
+    """The trigger an event of *event_type* stands for; every type without one of its own is a note."""
+    return _TRIGGERS.get(event_type, Trigger.NOTE)
+
+
+def evolve(session: Session | None, event: Event) -> Session:
+    """The session after *event*; accepts exactly what decide emits.
+
+    Raises:
+        IllegalHistory: The event can't follow this history; it names the version it would have had.
+    """
+    if session is None:
+        return _created(event)
+    version = session.version + 1
+    status = LOOKUP.get((session.status, trigger_of(event.type)))
+    if status is None or isinstance(event, SessionCreated):
+        raise IllegalHistory(session.session_id, version, f"{event.type} can't follow in state {session.status}")
+    if wrong := _wrong(session, event):
+        raise IllegalHistory(session.session_id, version, f"{event.type} at {event.at}: {wrong}")
+    return _apply(replace(session, version=version, status=status, last_at=event.at), event)
+
+
+def _created(event: Event) -> Session:
+    if not isinstance(event, SessionCreated):
+        raise IllegalHistory("(none)", 1, f"the first event is {event.type}, expected session.created")
+    return Session(
+        session_id=event.session_id,
+        version=1,
+        status=State.CREATED,
+        created_at=event.at,
+        last_at=event.at,
+        last_accessed_at=event.at,
+        limits=event.limits,
+        config=event.config,
+        labels=event.labels,
+        keep_alive=event.keep_alive,
+        owner=event.owner,
+        keeper=event.keeper,
+        keeper_id=event.keeper_id,
+    )
+
+
+def _wrong(session: Session, event: Event) -> str | None:
+    """Which rule of order or time *event* breaks, if any (DESIGN, time rules)."""
+    if session.released:
+        return "nothing follows session.released"
+    if event.at < session.last_at:
+        return f"is before the last event's {session.last_at}"
+    if session.status in LIVE:
+        ends = deadline(session)
+        if isinstance(event, SessionTimedOut):
+            if event.at != ends or event.rule != rule(session):
+                return f"the deadline is {ends} by {rule(session)}"
+        elif event.at >= ends:
+            return f"is not before the deadline {ends}"
+    if isinstance(event, SessionAccessed) and event.last_at > event.at:
+        return f"last access {event.last_at} is in its future"
+    if isinstance(event, SessionExtended) and event.until < event.at:
+        return f"extends only to {event.until}"
+    return None
+
+
+def _apply(session: Session, event: Event) -> Session:
+    match event:
+        case SessionStarted():
+            return replace(
+                session,
+                started_at=event.at,
+                last_accessed_at=event.at,
+                ownership=event.ownership,
+                keeper=event.keeper or session.keeper,
+                browser=event.browser,
+                browser_version=event.browser_version,
+            )
+        case SessionAccessed(last_at=last_at):
+            return replace(session, last_accessed_at=max(session.last_accessed_at, last_at))
+        case SessionOperation():
+            return replace(session, last_accessed_at=event.at)
+        case SessionExtended(until=until):
+            return replace(
+                session, last_accessed_at=event.at, extended_until=max(until, session.extended_until or until)
+            )
+        case SessionClosed(cause=cause) | SessionTimedOut(rule=cause):
+            return replace(session, closed_at=event.at, cause=cause)
+        case SessionFailed():
+            return replace(
+                session,
+                closed_at=event.at,
+                cause=event.cause,
+                error_type=event.error_type,
+                error_message=event.error_message,
+            )
+        case SessionReleased():
+            return replace(session, released=True)
+        case _:  # the other notes change nothing but version and last_at
+            return session
+
+
+def fold(events: Iterable[Event], session: Session | None = initial) -> Session | None:
+    """The session after *events*, oldest first; None when there are none.
+
+    Raises:
+        IllegalHistory: As evolve.
+    """
+    for event in events:
+        session = evolve(session, event)
+    return session

@@ -1,0 +1,319 @@
+"""Every error this library raises on purpose: one root, split by whose fault it is.
+
+    LifecycleError
+    ├── UsageError                  yours: the call was wrong, nothing was done
+    │   ├── InvalidConfig           an argument is out of range, unknown or contradictory
+    │   ├── IllegalCommand          the state machine does not allow this here
+    │   ├── AlreadyStarted          start() twice
+    │   ├── NotStarted              use before start()
+    │   ├── UnknownSession          no session of that id in this log
+    │   ├── ForkedSession           use of a session's handle in a forked child
+    │   ├── WrongThread             Playwright's sync API can't be used from here
+    │   └── LogUnsuitable           the file can't serve as our log
+    │       ├── NotALog             some other file
+    │       ├── NewerLog            written by a newer version of this library
+    │       └── ReadOnlyLog         can be read but not written
+    ├── SessionEnded                the session is over; carries the ending
+    │   ├── SessionTimedOut         its deadline passed
+    │   ├── SessionStopped          somebody stopped it
+    │   └── BrowserLost             its browser, or the keeper of its browser, is gone
+    ├── WorldError                  the world's: may work later or elsewhere
+    │   ├── BrowserNotFound         no usable browser on this machine
+    │   ├── LaunchFailed            the browser did not start
+    │   ├── KeeperUnavailable       the keeper process did not start or does not answer
+    │   ├── LogUnavailable          the log can't be reached or written now (retry is safe)
+    │   └── WrongVersion            another writer was first (load again, decide again)
+    └── HistoryError                the record: what is stored can't be used as it is
+        ├── EventIdReused           this event id stands in the log with other content
+        ├── UnknownEventType        written by something we do not know
+        ├── FutureSchema            an event of a newer version than we know
+        ├── MalformedEvent          a stored event does not have its type's shape
+        ├── IllegalHistory          a stored history breaks the transition table
+        └── LogTampered             the append-only schema or a hash chain is broken
+
+Each error keeps its fields as attributes, can be pickled, and says in `retryable` whether the
+same call can succeed later without any change on the caller's side.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lifecycle.core.view import SessionView
+
+__all__ = [
+    "AlreadyStarted",
+    "BrowserLost",
+    "BrowserNotFound",
+    "EventIdReused",
+    "ForkedSession",
+    "FutureSchema",
+    "HistoryError",
+    "IllegalCommand",
+    "IllegalHistory",
+    "InvalidConfig",
+    "KeeperUnavailable",
+    "LaunchFailed",
+    "LifecycleError",
+    "LogTampered",
+    "LogUnavailable",
+    "LogUnsuitable",
+    "MalformedEvent",
+    "NewerLog",
+    "NotALog",
+    "NotStarted",
+    "ReadOnlyLog",
+    "SessionEnded",
+    "SessionStopped",
+    "SessionTimedOut",
+    "UnknownEventType",
+    "UnknownSession",
+    "UsageError",
+    "WorldError",
+    "WrongThread",
+    "WrongVersion",
+]
+
+
+def _rebuild(cls: type[LifecycleError], args: tuple[Any, ...], fields: dict[str, Any]) -> LifecycleError:
+    error = cls.__new__(cls)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
+
+
+class LifecycleError(Exception):
+    """Root of the tree drawn at the top of this file."""
+
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Subclasses build their sentence from keyword fields; the default would call them with the sentence.
+        return (_rebuild, (type(self), self.args, self.__dict__.copy()))
+
+
+class UsageError(LifecycleError):
+    """The call was wrong; nothing was done."""
+
+
+class InvalidConfig(UsageError):
+    """An argument is out of range, unknown, or contradicts another; `argument` names it."""
+
+    def __init__(self, argument: str, value: object, allowed: str) -> None:
+        self.argument = argument
+        self.allowed = allowed
+        shown = repr(value)
+        if len(shown) > 80:
+            shown = f"{shown[:60]}… ({len(shown)} characters)"
+        super().__init__(f"{argument}={shown}: {allowed}")
+
+
+class IllegalCommand(UsageError):
+    """The transition table does not allow *command* in *state*; `legal` lists what it does allow."""
+
+    def __init__(self, *, session_id: str | None, state: str, command: str, legal: Iterable[str]) -> None:
+        self.session_id = session_id
+        self.state = state
+        self.command = command
+        self.legal = tuple(sorted(legal))
+        who = f"session {session_id}" if session_id else "a session"
+        options = ", ".join(self.legal) or "nothing"
+        super().__init__(f"{command} is not legal for {who}, which is {state}; legal there: {options}")
+
+
+class AlreadyStarted(UsageError):
+    """start() was called a second time; make a new Session instead."""
+
+    def __init__(self, session_id: str) -> None:
+        self.session_id = session_id
+        super().__init__(f"session {session_id} has been started before; make a new Session")
+
+
+class NotStarted(UsageError):
+    """The session has no browser yet: call start() or enter the `with` block first."""
+
+    def __init__(self, session_id: str, what: str) -> None:
+        self.session_id = session_id
+        self.what = what
+        super().__init__(f"{what} needs a started session; call start() on session {session_id} or use `with`")
+
+
+class UnknownSession(UsageError):
+    """No session of that id stands in this log."""
+
+    def __init__(self, session_id: str, log: str) -> None:
+        self.session_id = session_id
+        self.log = log
+        shown = session_id if len(session_id) <= 64 else f"{session_id[:40]}… ({len(session_id)} characters)"
+        super().__init__(f"no session {shown!r} in {log}")
+
+
+class ForkedSession(UsageError):
+    """A forked child inherited this handle; the session belongs to its parent process."""
+
+    def __init__(self, what: str, owner_pid: int) -> None:
+        self.what = what
+        self.owner_pid = owner_pid
+        super().__init__(
+            f"{what} belongs to process {owner_pid} and can't be used in a forked child; "
+            f"make a Client here and attach by session id"
+        )
+
+
+class WrongThread(UsageError):
+    """Playwright's synchronous API can't be used from this thread."""
+
+
+class LogUnsuitable(UsageError):
+    """The file can't serve as a log of ours; `locator` names it."""
+
+    def __init__(self, locator: str, reason: str) -> None:
+        self.locator = locator
+        self.reason = reason
+        super().__init__(f"{locator}: {reason}")
+
+
+class NotALog(LogUnsuitable):
+    """The file is something else; it was left untouched."""
+
+
+class NewerLog(LogUnsuitable):
+    """The file was written by a newer version of this library; it was left untouched."""
+
+
+class ReadOnlyLog(LogUnsuitable):
+    """The log can be read here but not written."""
+
+
+class SessionEnded(LifecycleError):
+    """The session is over. `view` is its last view, with status, cause and closed_at."""
+
+    def __init__(self, view: SessionView) -> None:
+        self.view = view
+        self.session_id = view.session_id
+        cause = f" ({view.cause})" if view.cause else ""
+        when = f" at {view.closed_at.isoformat()}" if view.closed_at else ""
+        super().__init__(f"session {view.session_id} is {view.status}{cause}{when}")
+
+
+class SessionTimedOut(SessionEnded):
+    """The session's deadline passed."""
+
+
+class SessionStopped(SessionEnded):
+    """Somebody stopped the session."""
+
+
+class BrowserLost(SessionEnded):
+    """The session's browser, or the keeper that owned it, is gone."""
+
+
+class WorldError(LifecycleError):
+    """The world's doing: may work later, or elsewhere."""
+
+
+class BrowserNotFound(WorldError):
+    """No usable browser on this machine; the message says what to install."""
+
+
+class LaunchFailed(WorldError):
+    """The browser did not start; `last_words` holds the end of what it printed."""
+
+    def __init__(self, session_id: str, reason: str, last_words: str | None = None) -> None:
+        self.session_id = session_id
+        self.reason = reason
+        self.last_words = last_words
+        tail = f"; its last words: {last_words}" if last_words else ""
+        super().__init__(f"the browser of session {session_id} did not start: {reason}{tail}")
+
+
+class KeeperUnavailable(WorldError):
+    """The keeper process did not start, or does not answer."""
+
+    retryable = True
+
+
+class LogUnavailable(WorldError):
+    """The log can't be reached or written now. Nothing was acknowledged; the same call is safe to repeat."""
+
+    retryable = True
+
+
+class WrongVersion(WorldError):
+    """Another writer was first: load the stream again and decide again."""
+
+    retryable = True
+
+    def __init__(self, stream: str, expected: int | str, actual: int) -> None:
+        self.stream = stream
+        self.expected = expected
+        self.actual = actual
+        super().__init__(f"stream {stream} is at version {actual}, expected {expected}")
+
+
+class HistoryError(LifecycleError):
+    """What is stored can't be used as it is."""
+
+
+class EventIdReused(HistoryError):
+    """The event id stands in the log already, with other content or in another place."""
+
+    def __init__(self, event_id: str, detail: str) -> None:
+        self.event_id = event_id
+        super().__init__(f"event id {event_id} is in the log already: {detail}")
+
+
+class UnknownEventType(HistoryError):
+    """The stream holds an event of a type this version does not know."""
+
+    def __init__(self, event_type: str) -> None:
+        self.event_type = event_type
+        super().__init__(f"unknown event type {event_type!r}; read the stream raw, or upgrade")
+
+
+class FutureSchema(HistoryError):
+    """The stream holds an event of a newer schema version than this library knows."""
+
+    def __init__(self, event_type: str, schema_version: int, known: int) -> None:
+        self.event_type = event_type
+        self.schema_version = schema_version
+        self.known = known
+        super().__init__(
+            f"event {event_type} has schema version {schema_version}, this library knows up to {known}; upgrade"
+        )
+
+
+class MalformedEvent(HistoryError):
+    """A stored event does not have the shape of its type."""
+
+    def __init__(self, event_type: str, reason: str) -> None:
+        self.event_type = event_type
+        self.reason = reason
+        super().__init__(f"event {event_type} is malformed: {reason}")
+
+
+class IllegalHistory(HistoryError):
+    """A stored history breaks the transition table; `version` is the first event that does."""
+
+    def __init__(self, session_id: str, version: int, reason: str) -> None:
+        self.session_id = session_id
+        self.version = version
+        self.reason = reason
+        super().__init__(f"history of session {session_id}, version {version}: {reason}")
+
+
+class LogTampered(HistoryError):
+    """The append-only schema or a hash chain is broken; `found` and `expected` say how."""
+
+    def __init__(self, locator: str, where: str, *, expected: str, found: str) -> None:
+        self.locator = locator
+        self.where = where
+        self.expected = expected
+        self.found = found
+        super().__init__(f"{locator}: {where}: expected {expected}, found {found}")

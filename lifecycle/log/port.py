@@ -1,0 +1,137 @@
+"""EventLog: what the library asks of a log, whatever stores it. Every log passes lifecycle.testing's LogContract.
+
+A log holds streams of events: versions 1..n without gaps in each, and a position for every event in the whole log.
+It enforces order, idempotency and at most one ending; what is legal in between is the core's business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, NewType, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from lifecycle.core.events import Event
+
+__all__ = ["ANY", "EXISTS", "NO_STREAM", "Appended", "Cursor", "EventLog", "Expected", "NewEvent", "Page", "Recorded"]
+
+#: The place of an event in the whole log: ordered, opaque, and only meaningful to the log that gave it.
+Cursor = NewType("Cursor", int)
+
+
+class Expectation(Enum):
+    """What a writer may expect of a stream besides a version."""
+
+    NO_STREAM = "no stream"
+    EXISTS = "exists"
+    ANY = "any"
+
+
+NO_STREAM = Expectation.NO_STREAM
+EXISTS = Expectation.EXISTS
+ANY = Expectation.ANY
+
+#: The stream's version as the writer knows it, or NO_STREAM, EXISTS, ANY.
+Expected = int | Expectation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEvent:
+    """An event on its way into the log. The writer makes event_id (UUIDv7 text) once and keeps it for every retry."""
+
+    event_id: str
+    event: Event
+    actor: str
+    writer: str
+    correlation_id: str | None = None
+    causation_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """An event as the log holds it. `data` and `private` are canonical JSON text; `hash` chains the stream's events.
+
+    `at` and `recorded_at` are µs since the epoch: when it happened by the rules, and when the log took it.
+    `private` is None when the type has no private fields or they have been forgotten.
+    """
+
+    position: Cursor
+    stream: str
+    version: int
+    event_id: str
+    type: str
+    schema_version: int
+    at: int
+    recorded_at: int
+    actor: str
+    writer: str
+    correlation_id: str | None
+    causation_id: str | None
+    data: str
+    private_sha256: str | None
+    hash: str
+    private: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Where a batch stands. `duplicate` says it had been appended before, under the same ids."""
+
+    version: int
+    position: Cursor
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Events in log order; `cursor` continues after them; `caught_up` says that nothing more was there."""
+
+    events: tuple[Recorded, ...]
+    cursor: Cursor | None
+    caught_up: bool
+
+
+class EventLog(Protocol):
+    """An append-only log of streams. Safe to use from several threads; every call may block on I/O."""
+
+    @property
+    def locator(self) -> str | None:
+        """Text from which another process opens the same log, such as `sqlite:/abs/path`; None if it can't."""
+        ...
+
+    def append(self, stream: str, events: Sequence[NewEvent], *, expected: Expected) -> Appended:
+        """Write *events* to the end of *stream*, all or none.
+
+        Returns when the write is durable. Appending ids that stand in the stream already, with the same content,
+        writes nothing and returns their positions.
+
+        Raises:
+            WrongVersion: *expected* does not hold; load again and decide again.
+            EventIdReused: An id stands in the log with other content or elsewhere.
+            IllegalHistory: A second ending, or anything but `released` after one.
+            LogUnavailable: Nothing was acknowledged; repeating with the same ids is safe.
+            ReadOnlyLog: The log can't be written here.
+        """
+        ...
+
+    def read(self, stream: str, after: int = 0, until: int | None = None) -> tuple[Recorded, ...]:
+        """The events of *stream* with after < version <= until, oldest first; () for an unknown stream."""
+        ...
+
+    def read_all(self, after: Cursor | None = None, *, limit: int, types: Collection[str] | None = None) -> Page:
+        """Up to *limit* events of the whole log after the cursor, in log order."""
+        ...
+
+    def head(self, stream: str) -> int:
+        """The version of the last event of *stream*, 0 for an unknown stream."""
+        ...
+
+    def wait(self, cursor: Cursor | None, timeout_s: float) -> bool:
+        """Block until something stands after *cursor* (True) or *timeout_s* has passed (False). Only a hint."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections. Idempotent; other calls raise LogUnavailable afterwards."""
+        ...
