@@ -1,0 +1,23 @@
+"""What holds for every test: what the `browser` marker means."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from lifecycle.errors import BrowserNotFound
+from lifecycle_chromium.find import find_browser
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip browser tests where there is no browser; in CI leave them, so that they fail."""
+    if os.environ.get("CI") or not any(item.get_closest_marker("browser") for item in items):
+        return
+    try:
+        find_browser(headless=True)
+    except BrowserNotFound as error:
+        skip = pytest.mark.skip(reason=str(error))
+        for item in items:
+            if item.get_closest_marker("browser"):
+                item.add_marker(skip)
