@@ -1,0 +1,98 @@
+# What a person types here. Every target sets up what it needs: a virtual environment in .venv, then a browser.
+#
+#   make demo    run the whole thing once, on real browsers
+#   make test    run the tests
+#   make check   lint, types, import contracts, lock file; build the wheel and run the tests against it
+#   make clean   remove all that was made here, the virtual environment included
+#
+# Needed beforehand: Python 3.11 or newer with venv or pip. uv is used where it is on PATH and otherwise put into .venv.
+
+SHELL = /bin/sh
+BIN = .venv/bin
+INSTALLED = .venv/.installed
+WHEEL = build/wheel
+
+# A caller's settings must not send uv to another environment or make it fetch another Python.
+UV_SETTINGS = UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1
+
+.PHONY: demo test check lint types wheel coverage browser clean
+
+demo: browser
+	@$(BIN)/lifecycle demo
+
+test: browser
+	$(BIN)/python -m pytest
+
+check: lint types wheel
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo
+	$(UV_SETTINGS) $(BIN)/uv lock --check
+
+# Pyright would take any Node on PATH, however old; its own comes as a wheel.
+types: $(INSTALLED)
+	$(BIN)/mypy
+	PYRIGHT_PYTHON_GLOBAL_NODE=0 $(BIN)/pyright
+
+# The wheel is built from the sdist, so both are tried. -I keeps the checkout off sys.path: a mixed pair, the library from
+# here and the adapters from the wheel, would pass. Browser tests are left out; they ran against the same files in `test`.
+wheel: $(INSTALLED)
+	rm -rf $(WHEEL)
+	$(BIN)/python -m build --installer uv --outdir $(WHEEL)/dist .
+	$(BIN)/uv venv -q --python $(BIN)/python $(WHEEL)/venv
+	$(BIN)/uv pip install -q --python $(WHEEL)/venv/bin/python --group dev $(WHEEL)/dist/*.whl
+	cd $(WHEEL) && venv/bin/python -I -c 'import lifecycle, lifecycle_chromium as c; assert "site-packages" in lifecycle.__file__ and "site-packages" in c.__file__'
+	cd $(WHEEL) && venv/bin/python -I -m pytest -c ../../pyproject.toml --rootdir ../.. -m 'not browser' ../../tests
+
+coverage: browser
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest
+	$(BIN)/python -m coverage combine -q
+	$(BIN)/python -m coverage report
+
+browser: $(INSTALLED)
+	@$(BIN)/python -m lifecycle_chromium.install >/dev/null
+
+# In this order: uv from PATH; uv put into the environment; plain pip. The lock file is followed where uv can, which it
+# can't behind another package index; then what pyproject.toml allows is installed.
+$(INSTALLED): pyproject.toml uv.lock
+	@set -e; \
+	python=; \
+	for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	    if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$name; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then echo 'Python 3.11 or newer is needed and none is on PATH.' >&2; exit 1; fi; \
+	if ! $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    echo "making .venv with $$($$python --version)" >&2; \
+	    rm -rf .venv; \
+	    if command -v uv >/dev/null && $(UV_SETTINGS) uv venv -q --python "$$(command -v $$python)" .venv; then :; \
+	    elif $$python -m venv .venv >/dev/null 2>&1; then :; \
+	    elif rm -rf .venv; $$python -m venv --without-pip .venv && $$python -m pip --version >/dev/null 2>&1; then :; \
+	    elif rm -rf .venv; $$python -m virtualenv -q .venv 2>/dev/null; then :; \
+	    else \
+	        rm -rf .venv; \
+	        echo "$$python can't make a virtual environment: install its venv module (Debian, Ubuntu: apt-get install python3-venv)." >&2; \
+	        exit 1; \
+	    fi; \
+	fi; \
+	pip() { \
+	    if $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	        $(BIN)/python -m pip -q --disable-pip-version-check "$$@"; \
+	    else \
+	        $$python -m pip -q --disable-pip-version-check --python $(BIN)/python "$$@"; \
+	    fi; \
+	}; \
+	uv=$$(command -v uv || true); \
+	if [ -z "$$uv" ] && pip install uv; then uv=$(BIN)/uv; fi; \
+	echo 'installing the library and its tools into .venv' >&2; \
+	if [ -n "$$uv" ] && $(UV_SETTINGS) "$$uv" sync -q --locked --inexact --python $(BIN)/python; then :; \
+	elif [ -n "$$uv" ] && $(UV_SETTINGS) "$$uv" pip install -q --python $(BIN)/python --group dev -e .; then :; \
+	else pip install -U 'pip>=25.1' && $(BIN)/python -m pip install -q --group dev -e .; \
+	fi; \
+	touch $@
+
+clean:
+	rm -rf .venv build dist .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find lifecycle adapters tests -name __pycache__ -type d -prune -exec rm -rf {} +
