@@ -1,0 +1,90 @@
+"""What an import loads, seen from a fresh interpreter; and that `__all__` is sorted and true."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import subprocess
+import sys
+from types import ModuleType
+
+import pytest
+
+import lifecycle
+import lifecycle_chromium
+import lifecycle_playwright
+
+# pydantic and transitions, and what these two bring themselves.
+CORE_MAY_LOAD = {
+    *("pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"),
+    *("transitions", "six"),
+}
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The top-level names that *statement* adds, without those of the standard library and our own.
+
+    What an interpreter loads before its first statement (a tool's .pth file, say) is not counted.
+    """
+    script = (
+        "import sys; before = set(sys.modules)\n"
+        f"{statement}\n"
+        "tops = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
+        "print(*sorted(tops - sys.stdlib_module_names))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    # Compiled packages register helpers under mangled names.
+    return {name for name in done.stdout.split() if not name.startswith("_") and "__mypyc" not in name} - {"lifecycle"}
+
+
+def test_the_core_loads_only_transitions_and_pydantic() -> None:
+    assert loaded_by("import lifecycle.core") <= CORE_MAY_LOAD
+
+
+def test_the_core_does_load_what_it_may() -> None:
+    """Else the test above proves nothing."""
+    assert {"pydantic", "transitions"} <= loaded_by("import lifecycle.core")
+
+
+def test_importing_the_library_loads_no_driver_and_no_adapter() -> None:
+    loaded = loaded_by("import lifecycle")
+    assert not loaded & {"playwright", "greenlet", "lifecycle_chromium", "lifecycle_playwright"}
+
+
+def test_importing_an_adapter_loads_no_driver() -> None:
+    """`import lifecycle_playwright` must work where a part of Playwright is broken, so that the error can say so."""
+    assert "playwright" not in loaded_by("import lifecycle_playwright")
+    assert "playwright" not in loaded_by("import lifecycle_chromium")
+
+
+def modules() -> list[str]:
+    names = ["lifecycle", "lifecycle_chromium", "lifecycle_playwright"]
+    for package in (lifecycle, lifecycle_chromium, lifecycle_playwright):
+        found = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+        names += [info.name for info in found if not info.name.endswith(".__main__")]
+    return names
+
+
+def order(name: str) -> tuple[int, str]:
+    """Constants, then classes, then functions: the order that ruff keeps."""
+    return (0 if name.isupper() else 1 if name[:1].isupper() else 2, name)
+
+
+@pytest.mark.parametrize("name", modules())
+def test_all_is_sorted_without_doubles_and_names_what_is_there(name: str) -> None:
+    module = importlib.import_module(name)
+    promised = exported(module)
+    assert promised == sorted(set(promised), key=order)
+    for public in promised:
+        getattr(module, public)
+
+
+@pytest.mark.parametrize("name", ["lifecycle", "lifecycle.core", "lifecycle.errors"])
+def test_the_public_packages_do_promise_something(name: str) -> None:
+    assert exported(importlib.import_module(name))
+
+
+def exported(module: ModuleType) -> list[str]:
+    promised = getattr(module, "__all__", ())
+    assert all(isinstance(name, str) for name in promised)
+    return list(promised)
