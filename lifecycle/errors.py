@@ -102,16 +102,21 @@ class UsageError(LifecycleError):
     """The call was wrong; nothing was done."""
 
 
-class InvalidConfig(UsageError):
+def _shown(value: object) -> str:
+    try:
+        shown = repr(value)
+    except Exception:  # an int of more than 4300 digits has no repr, and a foreign object's may raise anything
+        return f"<{type(value).__name__}>"
+    return shown if len(shown) <= 80 else f"{shown[:60]}… ({len(shown)} characters)"
+
+
+class InvalidConfig(UsageError, ValueError):
     """An argument is out of range, unknown, or contradicts another; `argument` names it."""
 
     def __init__(self, argument: str, value: object, allowed: str) -> None:
         self.argument = argument
         self.allowed = allowed
-        shown = repr(value)
-        if len(shown) > 80:
-            shown = f"{shown[:60]}… ({len(shown)} characters)"
-        super().__init__(f"{argument}={shown}: {allowed}")
+        super().__init__(f"{argument}={_shown(value)}: {allowed}")
 
 
 class IllegalCommand(UsageError):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from lifecycle.core.events import (
+    MAX_WORD,
     ClosedCause,
     Evidence,
     FailedCause,
@@ -15,8 +16,41 @@ from lifecycle.core.events import (
     SessionReleased,
     SessionStarted,
 )
+from lifecycle.core.frozen import FrozenDict
 
 __all__ = ["COMMANDS", "Close", "Command", "Create", "Expire", "Extend", "Fail", "Record", "Release", "Start"]
+
+
+#: in bytes of UTF-8, so that an ending with both texts and full evidence stays below the log's 64 KiB for one event
+_MESSAGE_BYTES: Final = 4096
+_LAST_WORDS_BYTES: Final = 12_288
+
+
+def _plain(text: str) -> str:
+    """*text* as it can be written: what UTF-8 does not have and control characters become replacement characters."""
+    kept = "".join(char if char >= " " or char in "\t\n\r" else "\ufffd" for char in text)
+    return kept.encode(errors="replace").decode()
+
+
+def _fitted(limit_bytes: int, *, tail: bool = False) -> BeforeValidator:
+    """Texts cut to their beginning, or to their end (*tail*); other types are left for pydantic to refuse."""
+
+    def fit(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        encoded = _plain(value[-limit_bytes:] if tail else value[:limit_bytes]).encode()
+        if len(value) <= limit_bytes and len(encoded) <= limit_bytes:
+            return encoded.decode()
+        room = limit_bytes - len("…".encode())
+        kept = (encoded[-room:] if tail else encoded[:room]).decode(errors="ignore")
+        return f"…{kept}" if tail else f"{kept}…"
+
+    return BeforeValidator(fit)
+
+
+_Word = Annotated[str, _fitted(MAX_WORD), Field(strict=True)]
+_Message = Annotated[str, _fitted(_MESSAGE_BYTES), Field(strict=True)]
+_LastWords = Annotated[str, _fitted(_LAST_WORDS_BYTES, tail=True), Field(strict=True)]
 
 
 class _Order(BaseModel):
@@ -63,19 +97,23 @@ class Close(_Order):
     name = "close"
 
     cause: ClosedCause
-    evidence: Evidence = Field(default_factory=dict)
+    evidence: Evidence = Field(default_factory=FrozenDict[str, Any])
 
 
 class Fail(_Order):
-    """End with an error."""
+    """End with an error.
+
+    The texts are the world's: no ending may be lost because they are too long or can't be written, so they are cut
+    (the message to its beginning, last words to their end) and what can't be written is replaced.
+    """
 
     name = "fail"
 
     cause: FailedCause
-    error_type: str | None = None
-    error_message: str | None = None
-    last_words: str | None = None
-    evidence: Evidence = Field(default_factory=dict)
+    error_type: _Word | None = None
+    error_message: _Message | None = None
+    last_words: _LastWords | None = None
+    evidence: Evidence = Field(default_factory=FrozenDict[str, Any])
 
 
 class Expire(_Order):
@@ -83,7 +121,7 @@ class Expire(_Order):
 
     name = "expire"
 
-    evidence: Evidence = Field(default_factory=dict)
+    evidence: Evidence = Field(default_factory=FrozenDict[str, Any])
 
 
 class Release(_Order):

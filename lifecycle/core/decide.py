@@ -38,15 +38,18 @@ def decide(session: Session | None, command: Command, now: int) -> tuple[Event, 
     Raises:
         IllegalCommand: The table does not allow it; it names the state, the command and what is legal there.
     """
+    if type(now) is not int:
+        raise TypeError(
+            f"now is µs since the epoch as int, not {now!r}"
+        )  # a clock in float seconds would pass for 1970
+    now = min(max(now, session.last_at if session else 0), MAX_TIME)
     if session is None:
         if isinstance(command, Create):
-            return (command.event.model_copy(update={"at": min(now, MAX_TIME)}),)
-        raise IllegalCommand(session_id=None, state="not created", command=command.name, legal=legal(None))
-    now = min(max(now, session.last_at), MAX_TIME)
-    if session.status in LIVE and not isinstance(command, Create | Release) and now >= deadline(session):
+            return (_at(now, command.event),)
+        raise IllegalCommand(session_id=None, state="not created", command=_named(command), legal=legal(None))
+    if session.status in LIVE and not isinstance(command, Create | Release) and now >= (ends := deadline(session)):
         fire(session.status, Trigger.EXPIRE, session.session_id)
-        evidence = _found(command)
-        return (SessionTimedOut(at=deadline(session), rule=rule(session), evidence=evidence),)
+        return (SessionTimedOut(at=ends, rule=rule(session), evidence=_found(command)),)
     match command:
         case Create():
             raise IllegalCommand(
@@ -54,41 +57,69 @@ def decide(session: Session | None, command: Command, now: int) -> tuple[Event, 
             )
         case Start(event=event):
             fire(session.status, Trigger.START, session.session_id)
-            return (event.model_copy(update={"at": now}),)
+            return (_at(now, event),)
         case Record(event=event):
-            fire(session.status, Trigger.NOTE, session.session_id)
-            return (_noted(event, now),)
+            fire(session.status, Trigger.NOTE, session.session_id, _named(command))
+            return (_noted(session, event, now),)
         case Extend(by_us=by_us):
-            fire(session.status, Trigger.NOTE, session.session_id)
+            fire(session.status, Trigger.NOTE, session.session_id, _named(command))
             return (SessionExtended(at=now, until=min(now + by_us, MAX_TIME)),)
         case Close(cause=cause, evidence=evidence):
             if session.status in ENDED:
                 return ()
             fire(session.status, Trigger.CLOSE, session.session_id)
             return (SessionClosed(at=now, cause=cause, evidence=evidence),)
-        case Fail():
+        case Fail(cause=cause, evidence=evidence):
             fire(session.status, Trigger.FAIL, session.session_id)
-            return (SessionFailed(at=now, **command.model_dump()),)
+            return (
+                SessionFailed(
+                    at=now,
+                    cause=cause,
+                    error_type=command.error_type,
+                    error_message=command.error_message,
+                    last_words=command.last_words,
+                    evidence=evidence,
+                ),
+            )
         case Expire():
             return ()  # ended already, or too early
         case Release(event=event):
             fire(session.status, Trigger.RELEASE, session.session_id)
-            return () if session.released else (event.model_copy(update={"at": now}),)
+            return () if session.released else (_at(now, event),)
     assert_never(command)
 
 
-def _noted(event: Note, now: int) -> Event:
+def _at(now: int, event: Event, **changed: object) -> Event:
+    return event.model_copy(update={"at": now, **changed})
+
+
+def _noted(session: Session, event: Note, now: int) -> Event:
+    """*event* at *now*; an access is no later than that, and no earlier than the session."""
     if isinstance(event, SessionAccessed):
-        return event.model_copy(update={"at": now, "last_at": min(event.last_at, now)})
-    return event.model_copy(update={"at": now})
+        return _at(now, event, last_at=min(max(event.last_at, session.created_at), now))
+    return _at(now, event)
+
+
+def _named(command: Command) -> str:
+    """What *command* is called in a refusal, and as what a timeout found: a note says of what."""
+    match command:
+        case Record(event=event):
+            return f"{command.name}/{event.type}"
+        case Extend():
+            return f"{command.name}/{SessionExtended.type}"
+        case _:
+            return command.name
 
 
 def _found(command: Command) -> Evidence:
     """What the late command wanted to record: it stands in the timeout's evidence."""
     match command:
-        case Close(cause=cause, evidence=evidence) | Fail(cause=cause, evidence=evidence):
+        case Close(cause=cause, evidence=evidence):
             return {**evidence, "found": f"{command.name}/{cause}"}
+        case Fail(cause=cause, error_type=error_type, evidence=evidence):
+            error = {"error_type": error_type} if error_type else {}
+            return {**evidence, **error, "found": f"{command.name}/{cause}"}
         case Expire(evidence=evidence):
-            return dict(evidence)
+            return evidence
         case _:
-            return {"found": command.name}
+            return {"found": _named(command)}

@@ -3,14 +3,24 @@
 An event's `at` is µs since the Unix epoch (UTC) and is stamped by `decide`; everything else is its data. Fields marked
 PRIVATE (URLs, messages, paths) are stored apart and can be forgotten later, so each of them may be None.
 Type names and schema versions are stable for ever; a changed shape is a new schema_version and a step in upcast.py.
+
+Nothing is coerced and nothing is cut: a value that is not of the field's type, too long, or not representable in
+canonical JSON (NUL, lone surrogates, NaN, integers past 2^53) is refused when the event is made. What is accepted can't
+be changed afterwards, the dicts in it included.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Final, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+
+from lifecycle.core.frozen import FrozenDict, freeze
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "EVENTS",
@@ -54,19 +64,91 @@ __all__ = [
 #: holds exactly (RFC 7493), which the canonical form of an event relies on.
 MAX_TIME: Final = 2**53 - 1
 
+#: in characters
+MAX_WORD: Final = 256
+MAX_URL: Final = 4096
+MAX_TEXT: Final = 16_384
+MAX_LABEL: Final = 1024
+#: in characters of all keys and texts together, plus one for each value
+MAX_DATA: Final = 16_384
+MAX_EVIDENCE: Final = 4096
+#: levels of dicts and lists
+MAX_DEPTH: Final = 32
+
+PRIVATE: Final = "private"
+
+
+def _writable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not contain NUL characters")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("must not contain lone surrogates; it can't be written as UTF-8") from None
+    return text
+
+
+def _size(value: JsonValue, depth: int = 1) -> int:
+    """The size of *value* in the sense of MAX_DATA; refuses what canonical JSON can't hold."""
+    if isinstance(value, str):
+        return 1 + len(_writable(value))
+    if isinstance(value, int) and not -MAX_TIME <= value <= MAX_TIME:
+        raise ValueError(f"integers must be from {-MAX_TIME} to {MAX_TIME}; give larger ones as text")
+    if isinstance(value, dict | list) and depth > MAX_DEPTH:
+        raise ValueError(f"must not be nested more than {MAX_DEPTH} levels deep")
+    if isinstance(value, dict):
+        return 1 + sum(len(_writable(key)) + _size(item, depth + 1) for key, item in value.items())
+    if isinstance(value, list):
+        return 1 + sum(_size(item, depth + 1) for item in value)
+    return 1
+
+
+def _data(value: dict[str, JsonValue]) -> JsonValue:
+    if (size := _size(value)) > MAX_DATA:
+        raise ValueError(f"holds {size} characters, at most {MAX_DATA} are allowed")
+    return freeze(value)
+
+
+def _evidence(value: dict[str, Any]) -> dict[str, Any]:
+    # An ending must fit into the log whatever it was told: 32 proofs of full length would not.
+    if (size := _size(value)) > MAX_EVIDENCE:
+        raise ValueError(f"holds {size} characters, at most {MAX_EVIDENCE} are allowed")
+    return FrozenDict(value)
+
+
+def _session_id(value: str) -> str:
+    if value == "log":
+        raise ValueError("must not be 'log': that stream holds the acts that concern the whole log")
+    return value
+
+
 #: µs since the Unix epoch, UTC
 Instant = Annotated[int, Field(ge=0, le=MAX_TIME, strict=True)]
 Microseconds = Annotated[int, Field(ge=0, le=MAX_TIME, strict=True)]
-Count = Annotated[int, Field(ge=0, strict=True)]
+Count = Annotated[int, Field(ge=0, le=MAX_TIME, strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
 
-PRIVATE: Final = "private"
-_Url = Annotated[str, Field(max_length=4096), PRIVATE]
-_Path = Annotated[str, Field(max_length=4096), PRIVATE]
-_Text = Annotated[str, Field(max_length=16_384), PRIVATE]
-_Word = Annotated[str, Field(max_length=256)]
+_Url = Annotated[str, Field(max_length=MAX_URL, strict=True), AfterValidator(_writable), PRIVATE]
+_Path = Annotated[str, Field(max_length=4096, strict=True), AfterValidator(_writable), PRIVATE]
+_Text = Annotated[str, Field(max_length=MAX_TEXT, strict=True), AfterValidator(_writable), PRIVATE]
+_Word = Annotated[str, Field(max_length=MAX_WORD, strict=True), AfterValidator(_writable)]
+_Name = Annotated[str, Field(min_length=1, max_length=MAX_WORD, strict=True), AfterValidator(_writable)]
+_Integer = Annotated[int, Field(ge=-MAX_TIME, le=MAX_TIME, strict=True)]
+
+#: also part of file names: the profile's directory, the endpoint
+SessionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", strict=True), AfterValidator(_session_id)]
+
+_LabelKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,63}$", strict=True)]
+_LabelValue = Annotated[str, Field(max_length=MAX_LABEL, strict=True), AfterValidator(_writable)]
+Labels = Annotated[dict[_LabelKey, _LabelValue], Field(max_length=64), AfterValidator(FrozenDict)]
+
+_Proof = Annotated[str, Field(max_length=1024, strict=True), AfterValidator(_writable)] | _Integer | Flag | None
 
 #: what was seen that proves a cause: flat, small, no secrets; times and durations are µs and say so in their name
-Evidence = Annotated[dict[_Word, Annotated[str, Field(max_length=1024)] | int | bool | None], Field(max_length=32)]
+Evidence = Annotated[dict[_Word, _Proof], Field(max_length=32), AfterValidator(_evidence)]
+
+#: room for what decide adds when a command came too late
+_LateEvidence = Annotated[dict[_Word, _Proof], Field(max_length=34), AfterValidator(FrozenDict)]
 
 
 class Cause(StrEnum):
@@ -113,17 +195,17 @@ class ProcessIdentity(_Frozen):
 class Config(_Frozen):
     """What the browser is asked to be."""
 
-    headless: bool = True
-    viewport_width: Annotated[int, Field(ge=1, le=16_384)] | None = None
-    viewport_height: Annotated[int, Field(ge=1, le=16_384)] | None = None
+    headless: Flag = True
+    viewport_width: Annotated[int, Field(ge=1, le=16_384, strict=True)] | None = None
+    viewport_height: Annotated[int, Field(ge=1, le=16_384, strict=True)] | None = None
     browser: Literal["chromium", "chrome", "named"] | None = None  # named: browser_path in the event says which
 
 
 class Limits(_Frozen):
     """How long a session may live; durations in µs. No idle limit when idle_timeout_us is None."""
 
-    idle_timeout_us: Annotated[int, Field(ge=1_000_000, strict=True)] | None
-    max_duration_us: Annotated[int, Field(ge=1_000_000, strict=True)]
+    idle_timeout_us: Annotated[int, Field(ge=1_000_000, le=MAX_TIME, strict=True)] | None
+    max_duration_us: Annotated[int, Field(ge=1_000_000, le=MAX_TIME, strict=True)]
 
 
 class Event(_Frozen):
@@ -138,13 +220,13 @@ class Event(_Frozen):
 class SessionCreated(Event):
     type = "session.created"
 
-    session_id: _Word
+    session_id: SessionId
     config: Config = Field(default_factory=Config)
     browser_path: _Path | None = None
-    browser_args: tuple[_Text, ...] | None = None
+    browser_args: Annotated[tuple[_Text, ...], Field(max_length=256)] | None = None
     limits: Limits
-    labels: dict[str, str] = Field(default_factory=dict)
-    keep_alive: bool = False
+    labels: Labels = Field(default_factory=FrozenDict[str, str])
+    keep_alive: Flag = False
     owner: ProcessIdentity
     keeper: ProcessIdentity | None = None
     keeper_id: _Word | None = None
@@ -188,7 +270,7 @@ class SessionOperation(Event):
     type = "session.operation"
 
     kind: _Word
-    ok: bool
+    ok: Flag
     took_us: Microseconds
     target: _Text | None = None
     error_type: _Word | None = None
@@ -232,8 +314,8 @@ class SessionAnnotated(Event):
 
     type = "session.annotated"
 
-    name: _Word
-    data: dict[str, JsonValue] = Field(default_factory=dict)
+    name: _Name
+    data: Annotated[dict[str, JsonValue], AfterValidator(_data)] = Field(default_factory=FrozenDict[str, JsonValue])
 
 
 class CookiesLoaded(Event):
@@ -258,7 +340,7 @@ class SessionClosed(Event):
     type = "session.closed"
 
     cause: ClosedCause
-    evidence: Evidence = Field(default_factory=dict)
+    evidence: Evidence = Field(default_factory=FrozenDict[str, Any])
 
 
 class SessionFailed(Event):
@@ -268,7 +350,7 @@ class SessionFailed(Event):
     error_type: _Word | None = None
     error_message: _Text | None = None
     last_words: _Text | None = None
-    evidence: Evidence = Field(default_factory=dict)
+    evidence: Evidence = Field(default_factory=FrozenDict[str, Any])
 
 
 class SessionTimedOut(Event):
@@ -277,7 +359,7 @@ class SessionTimedOut(Event):
     type = "session.timed_out"
 
     rule: TimeoutRule
-    evidence: Evidence = Field(default_factory=dict)
+    evidence: _LateEvidence = Field(default_factory=FrozenDict[str, Any])
 
 
 class SessionReleased(Event):
@@ -286,13 +368,13 @@ class SessionReleased(Event):
     type = "session.released"
 
     how: Literal["graceful", "killed", "detached", "never_started", "left_running"]
-    exit_code: int | None = None
+    exit_code: _Integer | None = None
     signal: Count | None = None
     took_us: Microseconds = 0
-    profile_removed: bool = False
-    receipts: Evidence = Field(default_factory=dict)
-    clients: tuple[_Word, ...] = ()
-    evidence: Evidence = Field(default_factory=dict)
+    profile_removed: Flag = False
+    receipts: Evidence = Field(default_factory=FrozenDict[str, Any])
+    clients: Annotated[tuple[_Word, ...], Field(max_length=1024)] = ()
+    evidence: Evidence = Field(default_factory=FrozenDict[str, Any])
 
 
 #: what the command Record may carry; SessionExtended has a command of its own
@@ -336,7 +418,7 @@ EVENTS: Final[tuple[type[Event], ...]] = (
 )
 
 #: stable type name -> class
-EVENT_TYPES: Final[dict[str, type[Event]]] = {cls.type: cls for cls in EVENTS}
+EVENT_TYPES: Final[Mapping[str, type[Event]]] = MappingProxyType({cls.type: cls for cls in EVENTS})
 
 
 def _is_private(annotation: object) -> bool:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from lifecycle.core.deadlines import deadline, rule
 from lifecycle.core.events import (
+    EVENTS,
     Cause,
     Config,
     Event,
+    Labels,
     Limits,
     ProcessIdentity,
     SessionAccessed,
@@ -22,6 +24,7 @@ from lifecycle.core.events import (
     SessionStarted,
     SessionTimedOut,
 )
+from lifecycle.core.frozen import FrozenDict
 from lifecycle.core.machine import LOOKUP
 from lifecycle.core.states import LIVE, State, Trigger
 from lifecycle.errors import IllegalHistory
@@ -47,7 +50,7 @@ class Session:
     last_accessed_at: int
     limits: Limits
     config: Config = field(default_factory=Config)
-    labels: dict[str, str] = field(default_factory=dict[str, str])
+    labels: Labels = field(default_factory=FrozenDict[str, str])
     keep_alive: bool = False
     owner: ProcessIdentity
     keeper: ProcessIdentity | None = None
@@ -64,6 +67,8 @@ class Session:
     released: bool = False
 
 
+_KNOWN: Final = frozenset(EVENTS)
+
 _TRIGGERS: Final[dict[str, Trigger]] = {
     SessionStarted.type: Trigger.START,
     SessionClosed.type: Trigger.CLOSE,
@@ -74,7 +79,10 @@ _TRIGGERS: Final[dict[str, Trigger]] = {
 
 
 def trigger_of(event_type: str) -> Trigger:
-    """The trigger an event of *event_type* stands for; every type without one of its own is a note."""
+    """The trigger an event of *event_type* stands for; every type without one of its own is a note.
+
+    `session.created` has none: it begins a history and can't follow anything.
+    """
     return _TRIGGERS.get(event_type, Trigger.NOTE)
 
 
@@ -87,6 +95,8 @@ def evolve(session: Session | None, event: Event) -> Session:
     if session is None:
         return _created(event)
     version = session.version + 1
+    if type(event) not in _KNOWN:
+        raise IllegalHistory(session.session_id, version, f"{type(event).__qualname__} is not an event of this library")
     status = LOOKUP.get((session.status, trigger_of(event.type)))
     if status is None or isinstance(event, SessionCreated):
         raise IllegalHistory(session.session_id, version, f"{event.type} can't follow in state {session.status}")
@@ -96,8 +106,9 @@ def evolve(session: Session | None, event: Event) -> Session:
 
 
 def _created(event: Event) -> Session:
-    if not isinstance(event, SessionCreated):
-        raise IllegalHistory("(none)", 1, f"the first event is {event.type}, expected session.created")
+    if type(event) is not SessionCreated:
+        found = event.type if type(event) in _KNOWN else type(event).__qualname__
+        raise IllegalHistory("(none)", 1, f"the first event is {found}, expected session.created")
     return Session(
         session_id=event.session_id,
         version=1,
@@ -128,9 +139,9 @@ def _wrong(session: Session, event: Event) -> str | None:
                 return f"the deadline is {ends} by {rule(session)}"
         elif event.at >= ends:
             return f"is not before the deadline {ends}"
-    if isinstance(event, SessionAccessed) and event.last_at > event.at:
-        return f"last access {event.last_at} is in its future"
-    if isinstance(event, SessionExtended) and event.until < event.at:
+    if isinstance(event, SessionAccessed) and not session.created_at <= event.last_at <= event.at:
+        return f"last access {event.last_at} is not between the session's creation and the event"
+    if isinstance(event, SessionExtended) and event.until <= event.at:
         return f"extends only to {event.until}"
     return None
 

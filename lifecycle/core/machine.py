@@ -48,8 +48,8 @@ def _build() -> Machine:
 machine: Final = _build()
 
 
-def fire(state: State, trigger: Trigger, session_id: str | None = None) -> State:
-    """The state that *trigger* leads to from *state*, as the Machine says.
+def fire(state: State, trigger: Trigger, session_id: str | None = None, command: str | None = None) -> State:
+    """The state that *trigger* leads to from *state*, as the Machine says. *command* names it in the refusal.
 
     Raises:
         IllegalCommand: The table has no such move; nothing changed.
@@ -58,7 +58,9 @@ def fire(state: State, trigger: Trigger, session_id: str | None = None) -> State
     try:
         machine.events[trigger.value].trigger(scratch)
     except MachineError:
-        raise IllegalCommand(session_id=session_id, state=state, command=trigger, legal=legal(state)) from None
+        raise IllegalCommand(
+            session_id=session_id, state=state, command=command or trigger, legal=legal(state)
+        ) from None
     return State(scratch.state)
 
 

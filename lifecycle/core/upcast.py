@@ -46,6 +46,7 @@ check(STEPS, {event_type: cls.schema_version for event_type, cls in EVENT_TYPES.
 
 def upcast(event_type: str, schema_version: int, data: Data, *, newest: int, steps: Steps = STEPS) -> Data:
     """*data* of *schema_version* in the shape of version *newest*."""
+    data = dict(data)
     for version in range(schema_version, newest):
         data = steps[event_type, version](data)
     return data
@@ -53,6 +54,8 @@ def upcast(event_type: str, schema_version: int, data: Data, *, newest: int, ste
 
 def load(event_type: str, schema_version: int, at: int, data: Data) -> Event:
     """The current event for a stored one; *data* holds its public fields and those private ones not yet forgotten.
+
+    `at` is not part of the data: the envelope has it.
 
     Raises:
         UnknownEventType: Nothing of that name is known.
@@ -66,8 +69,15 @@ def load(event_type: str, schema_version: int, at: int, data: Data) -> Event:
         raise FutureSchema(event_type, schema_version, cls.schema_version)
     if schema_version < 1:
         raise MalformedEvent(event_type, f"schema version {schema_version}, they start at 1")
+    stored: Any = data  # parsed from text, which may hold anything
+    if not isinstance(stored, dict) or "at" in stored:
+        raise MalformedEvent(event_type, "its data must be a JSON object without `at`, which the envelope holds")
     try:
-        return cls.model_validate({**upcast(event_type, schema_version, data, newest=cls.schema_version), "at": at})
+        current = upcast(event_type, schema_version, data, newest=cls.schema_version)
+    except Exception as error:
+        raise MalformedEvent(event_type, f"it can't be brought from version {schema_version}: {error!r}") from error
+    try:
+        return cls.model_validate({**current, "at": at})
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])

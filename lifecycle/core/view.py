@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 
 from lifecycle.core.deadlines import deadline, minutes, rule
-from lifecycle.core.events import Cause
+from lifecycle.core.events import Cause, Labels
 from lifecycle.core.states import LIVE, State
+from lifecycle.errors import InvalidConfig
 
 if TYPE_CHECKING:
     from lifecycle.core.evolve import Session
@@ -24,14 +25,14 @@ def moment(at: int) -> datetime:
     return _EPOCH + timedelta(microseconds=at)
 
 
-def instant(at: datetime) -> int:
-    """An aware datetime as µs since the epoch, exactly.
+def instant(at: datetime, argument: str = "at") -> int:
+    """An aware datetime as µs since the epoch, exactly; negative before 1970.
 
     Raises:
-        ValueError: The datetime is naive.
+        InvalidConfig: The datetime is naive; it names *argument*. (An InvalidConfig is a ValueError.)
     """
-    if at.tzinfo is None or at.utcoffset() is None:
-        raise ValueError(f"{at!r} has no time zone")
+    if at.utcoffset() is None:
+        raise InvalidConfig(argument, at, "needs a time zone, as datetime.now(UTC) has")
     return (at - _EPOCH) // timedelta(microseconds=1)
 
 
@@ -59,7 +60,7 @@ class SessionView(BaseModel):
     browser: str | None
     browser_version: str | None
     keep_alive: bool
-    labels: dict[str, str]
+    labels: Labels
     version: int
 
 
