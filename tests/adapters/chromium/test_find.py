@@ -216,6 +216,7 @@ def test_a_wrapper_gives_way_to_its_binary_even_when_it_is_named(
     found = linux.find(wanted=wrapper)
     assert found.path == real
     assert str(script) in found.why
+    assert dict(linux.find().looked_at)[str(script)] == f"a wrapper of {real}"
 
 
 def test_a_wrapper_is_taken_where_no_binary_is_known(linux: Computer) -> None:
@@ -339,6 +340,7 @@ def test_what_was_looked_at_names_every_place_also_those_after_the_chosen_one(li
 
 def test_a_relative_path_entry_is_not_searched(linux: Computer) -> None:
     linux.put("/work/chromium")
+    linux.put("/chromium")
     linux.environ["PATH"] = ".:"
     linux.refusal()
 

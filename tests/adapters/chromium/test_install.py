@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -210,8 +211,20 @@ def test_a_named_browser_that_is_missing_is_reported_and_nothing_is_installed(co
 
 
 def test_a_command_is_run_without_standard_input_and_with_its_output_kept() -> None:
-    outcome = run([sys.executable, "-c", "import sys, os; print(sys.stdin.read(), os.environ['X'])"], 30, {"X": "y"})
-    assert outcome == Outcome(0, " y\n")
+    """A package manager that asks gets no answer, and does not eat what was typed ahead."""
+    kept = os.dup(0)
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, b"typed ahead")
+        os.close(writing)
+        os.dup2(reading, 0)
+        script = "import sys, os; print([sys.stdin.read(), os.environ['X']])"
+        outcome = run([sys.executable, "-c", script], 30, {"X": "y"})
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+        os.close(reading)
+    assert outcome == Outcome(0, "['', 'y']\n")
 
 
 def test_a_command_that_does_not_exist_or_can_not_run_is_an_outcome(tmp_path: Path) -> None:
