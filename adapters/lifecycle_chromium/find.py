@@ -145,6 +145,8 @@ class PackageManager:
     available: tuple[str, ...] | None = None
     """Exits 0 for a package it can install; None: try them and see."""
     needs_root: bool = True
+    driver: tuple[str, ...] = ()
+    """What Playwright's own Node links and a minimal system lacks."""
 
     def sentence(self) -> str:
         """The command a person would type."""
@@ -158,11 +160,18 @@ MANAGERS: tuple[PackageManager, ...] = (
         ("apt-get", "install", "-y", "--no-install-recommends"),
         refresh=("apt-get", "update"),
         available=("apt-cache", "show"),
+        driver=("libatomic1",),
     ),
-    PackageManager("dnf", ("chromium-headless", "chromium"), ("dnf", "install", "-y"), available=("dnf", "info")),
+    PackageManager(
+        "dnf",
+        ("chromium-headless", "chromium"),
+        ("dnf", "install", "-y"),
+        available=("dnf", "info"),
+        driver=("libatomic",),
+    ),
     PackageManager("pacman", ("chromium",), ("pacman", "-Sy", "--noconfirm", "--needed")),
     PackageManager("apk", ("chromium",), ("apk", "add", "--no-cache")),
-    PackageManager("zypper", ("chromium",), ("zypper", "--non-interactive", "install")),
+    PackageManager("zypper", ("chromium",), ("zypper", "--non-interactive", "install"), driver=("libatomic1",)),
     PackageManager("brew", ("chromium",), ("brew", "install", "--cask"), needs_root=False),
 )
 

@@ -1,5 +1,7 @@
 """Make sure that a browser is on this machine: ``python -m lifecycle_chromium.install``.
 
+Playwright's driver has to start as well; the libraries that it lacks on a minimal system are installed first.
+
 The order: one that is there already and starts; else Playwright's headless shell; else the system's package manager,
 where it can run without asking anybody; else one sentence saying what to install. Progress goes to stderr, the path of
 the browser to stdout. Exits 0 with a browser, 1 without.
@@ -15,6 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TextIO
 
 from lifecycle.errors import BrowserNotFound
@@ -94,18 +97,20 @@ def _kill_group(process: subprocess.Popen[str]) -> None:
 
 def ensure_browser(surroundings: Surroundings, run: Run, say: Callable[[str], None]) -> Found | None:
     """The browser to use, installed first if there was none; None if there is no way to get one, and *say* said why."""
-    named = surroundings.environ.get(VARIABLE)
+    system = _System(surroundings, run, say)
+    if not _driver_works(surroundings, run, say, system):
+        return None
     try:
         if found := _working(surroundings, run, say):
             say(f"browser: {found.path} ({found.why})")
             return found
     except BrowserNotFound as error:
-        if named:  # replacing what somebody named would hide the mistake
+        if surroundings.environ.get(VARIABLE):  # replacing what somebody named would hide the mistake
             say(str(error))
             return None
         say("no browser is installed yet")
-    for step in (_with_playwright, _with_package_manager):
-        step(surroundings, run, say)
+    for step in (partial(_playwright, run, say), system.install_browser):
+        step()
         with suppress(BrowserNotFound):
             if found := _working(surroundings, run, say):
                 say(f"installed: {found.path} ({found.why})")
@@ -124,7 +129,28 @@ def _working(surroundings: Surroundings, run: Run, say: Callable[[str], None]) -
     return found
 
 
-def _with_playwright(surroundings: Surroundings, run: Run, say: Callable[[str], None]) -> None:
+def _driver_works(surroundings: Surroundings, run: Run, say: Callable[[str], None], system: _System) -> bool:
+    """True if Playwright's Node starts; the libraries that it lacks are installed first. A minimal Debian lacks one."""
+    if surroundings.playwright_package is None:
+        return True
+    node = [str(surroundings.playwright_package / "driver" / "node"), "--version"]
+    outcome = run(node, CHECK_S, {})
+    if outcome.ok:
+        return True
+    say(f"Playwright's driver does not start: {outcome.one_line()}")
+    manager = system.manager
+    if manager is not None and manager.driver:
+        system.install(manager.driver)
+        outcome = run(node, CHECK_S, {})
+        if outcome.ok:
+            return True
+        say(f"Playwright's driver still does not start: install what it lacks, {' '.join(manager.driver)} at least")
+    else:
+        say("install the library that it lacks")
+    return False
+
+
+def _playwright(run: Run, say: Callable[[str], None]) -> None:
     say("asking Playwright for its headless shell …")
     command = [sys.executable, "-m", "playwright", "install", "--only-shell", "chromium"]
     outcome = run(command, PLAYWRIGHT_S, {"PLAYWRIGHT_DOWNLOAD_CONNECTION_TIMEOUT": "15000"})
@@ -132,46 +158,65 @@ def _with_playwright(surroundings: Surroundings, run: Run, say: Callable[[str], 
         say(f"Playwright could not install it: {outcome.one_line()}")
 
 
-def _with_package_manager(surroundings: Surroundings, run: Run, say: Callable[[str], None]) -> None:
-    manager = package_manager(surroundings)
-    if manager is None:
-        say("no package manager that we know is on PATH")
-        return
-    become_root = _become_root(manager, surroundings, run)
-    if become_root is None:
-        say(f"{manager.program} needs root, and sudo would ask for a password")
-        return
-    quiet = {"DEBIAN_FRONTEND": "noninteractive"} if not become_root else {}
-    if manager.refresh:
-        say(f"{' '.join(manager.refresh)} …")
-        outcome = run([*become_root, *manager.refresh], SYSTEM_S, quiet)
+class _System:
+    """The system's package manager, as far as it can be used without asking anybody."""
+
+    def __init__(self, surroundings: Surroundings, run: Run, say: Callable[[str], None]) -> None:
+        self.manager = package_manager(surroundings)
+        self._surroundings = surroundings
+        self._run = run
+        self._say = say
+        self._refreshed = False
+
+    def install_browser(self) -> None:
+        if self.manager is None:
+            self._say("no package manager that we know is on PATH")
+            return
+        self.install(self.manager.packages)
+
+    def install(self, packages: Sequence[str]) -> None:
+        """Install those of *packages* that there are, one by one, so that one that fails does not stop the others."""
+        manager = self.manager
+        if manager is None:
+            return
+        become_root = self._become_root(manager)
+        if become_root is None:
+            self._say(f"{manager.program} needs root, and sudo would ask for a password")
+            return
+        quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+        self._refresh(manager, become_root, quiet)
+        for package in self._available(manager, packages):
+            self._say(f"{' '.join((*manager.install, package))} … (a minute or two)")
+            began = time.monotonic()
+            outcome = self._run([*become_root, *manager.install, package], SYSTEM_S, quiet)
+            took_s = time.monotonic() - began
+            self._say(f"{package}: {f'installed in {took_s:.0f} s' if outcome.ok else outcome.one_line()}")
+
+    def _become_root(self, manager: PackageManager) -> tuple[str, ...] | None:
+        """What to put before a command; None where root can't be had without a password."""
+        if self._surroundings.uid == 0 or not manager.needs_root:
+            return ()
+        if self._surroundings.which("sudo") is not None and self._run(["sudo", "-n", "true"], CHECK_S, {}).ok:
+            # sudo drops the variables of the caller.
+            return ("sudo", "-n", "env", "DEBIAN_FRONTEND=noninteractive")
+        return None
+
+    def _refresh(self, manager: PackageManager, become_root: Sequence[str], quiet: Mapping[str, str]) -> None:
+        """A machine fresh from an image has no package lists, or old ones."""
+        if manager.refresh is None or self._refreshed:
+            return
+        self._refreshed = True
+        self._say(f"{' '.join(manager.refresh)} …")
+        outcome = self._run([*become_root, *manager.refresh], SYSTEM_S, quiet)
         if not outcome.ok:
-            say(f"{manager.program} could not refresh its lists: {outcome.one_line()}")
-    for package in _available(manager, run):
-        say(f"{' '.join((*manager.install, package))} … (a minute or two)")
-        began = time.monotonic()
-        outcome = run([*become_root, *manager.install, package], SYSTEM_S, quiet)
-        took_s = time.monotonic() - began
-        say(f"{package}: {f'installed in {took_s:.0f} s' if outcome.ok else outcome.one_line()}")
+            self._say(f"{manager.program} could not refresh its lists: {outcome.one_line()}")
 
-
-def _become_root(manager: PackageManager, surroundings: Surroundings, run: Run) -> tuple[str, ...] | None:
-    """What to put before a command; None where root can't be had without a password."""
-    if surroundings.uid == 0 or not manager.needs_root:
-        return ()
-    if surroundings.which("sudo") is not None and run(["sudo", "-n", "true"], CHECK_S, {}).ok:
-        # sudo drops the variables of the caller.
-        return ("sudo", "-n", "env", "DEBIAN_FRONTEND=noninteractive")
-    return None
-
-
-def _available(manager: PackageManager, run: Run) -> list[str]:
-    """The packages to try. With no answer from the manager, all: installing them says why not."""
-    if manager.available is None:
-        return list(manager.packages)
-    query = manager.available
-    known = [package for package in manager.packages if run([*query, package], CHECK_S, {}).ok]
-    return known or list(manager.packages)
+    def _available(self, manager: PackageManager, packages: Sequence[str]) -> Sequence[str]:
+        """Those of *packages* that are in the lists. If none is, all: installing them says why not."""
+        query = manager.available
+        if query is None:
+            return packages
+        return [package for package in packages if self._run([*query, package], CHECK_S, {}).ok] or packages
 
 
 def main(stdout: TextIO | None = None, stderr: TextIO | None = None) -> int:

@@ -66,6 +66,7 @@ class Computer:
             uid=self.uid,
             root=self.root,
             cwd=self.root,
+            playwright_package=self.root / "playwright",
         )
         found = ensure_browser(surroundings, self.run, self.said.append)
         return None if found is None else f"/{found.path.relative_to(self.root)}"
@@ -114,6 +115,40 @@ def test_a_failed_download_is_told_in_one_line_and_apt_is_next(computer: Compute
         "apt-get install -y --no-install-recommends chromium",
     ]
     assert {"DEBIAN_FRONTEND": "noninteractive"} in computer.variables
+
+
+def test_a_driver_that_lacks_a_library_gets_it_first_and_the_lists_are_read_once(computer: Computer) -> None:
+    """Seen on a minimal Debian: Playwright's Node links libatomic, which neither it nor Chromium brings."""
+    computer.put("/usr/bin/apt-get")
+
+    def node() -> Outcome:
+        if any("install -y" in line and "libatomic1" in line for line in computer.ran):
+            return Outcome(0, "v24")
+        return Outcome(127, "node: error while loading shared libraries: libatomic.so.1")
+
+    computer.effects = {
+        "driver/node": node,
+        "recommends chromium-headless-shell": computer.putting(SHELL),
+        **computer.effects,
+    }
+    assert computer.ensure() == SHELL
+    assert any("libatomic.so.1" in sentence for sentence in computer.said)
+    words = [line.partition(" ")[2] for line in computer.ran if line.startswith("apt-get")]
+    assert words[:2] == ["update", "install -y --no-install-recommends libatomic1"]
+    assert words.count("update") == 1
+
+
+@pytest.mark.parametrize("manager", ["apt-get", "brew", None])
+def test_a_driver_that_can_not_be_mended_is_told_even_where_a_browser_is_there(
+    computer: Computer, manager: str | None
+) -> None:
+    computer.put(SHELL)
+    if manager:
+        computer.put(f"/usr/bin/{manager}")
+    computer.effects = {"driver/node": lambda: Outcome(127, "libother.so.1: cannot open"), **computer.effects}
+    assert computer.ensure() is None
+    assert "libother.so.1" in computer.said[0]
+    assert "install" in computer.said[-1]
 
 
 def test_a_package_that_is_not_in_the_lists_is_not_asked_for(computer: Computer) -> None:
