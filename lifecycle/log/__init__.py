@@ -1,1 +1,42 @@
-"""The log: the port every log fulfils, the codec of its envelopes, the memory log and the SQLite log."""
+"""Append-only logs of events: the port every log implements, one in memory, one in a SQLite file.
+
+SqliteLog is loaded when it is first asked for: importing SQLite's wrapper costs more than the rest together.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.log.codec import decode, events
+from lifecycle.log.locate import open_log
+from lifecycle.log.memory import MemoryLog
+from lifecycle.log.port import ANY, EXISTS, NO_STREAM, Appended, Cursor, EventLog, Expected, NewEvent, Page, Recorded
+
+if TYPE_CHECKING:
+    from lifecycle.log.sqlite import SqliteLog
+
+__all__ = [
+    "ANY",
+    "EXISTS",
+    "NO_STREAM",
+    "Appended",
+    "Cursor",
+    "EventLog",
+    "Expected",
+    "MemoryLog",
+    "NewEvent",
+    "Page",
+    "Recorded",
+    "SqliteLog",
+    "decode",
+    "events",
+    "open_log",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "SqliteLog":
+        from lifecycle.log.sqlite import SqliteLog
+
+        return SqliteLog
+    raise AttributeError(name)

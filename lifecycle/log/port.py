@@ -14,8 +14,21 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from lifecycle.core.events import Event
+    from lifecycle.projections import SessionIndex
 
-__all__ = ["ANY", "EXISTS", "NO_STREAM", "Appended", "Cursor", "EventLog", "Expected", "NewEvent", "Page", "Recorded"]
+__all__ = [
+    "ANY",
+    "EXISTS",
+    "NO_STREAM",
+    "Appended",
+    "Cursor",
+    "EventLog",
+    "Expectation",
+    "Expected",
+    "NewEvent",
+    "Page",
+    "Recorded",
+]
 
 #: The place of an event in the whole log: ordered, opaque, and only meaningful to the log that gave it.
 Cursor = NewType("Cursor", int)
@@ -54,7 +67,7 @@ class Recorded:
     """An event as the log holds it. `data` and `private` are canonical JSON text; `hash` chains the stream's events.
 
     `at` and `recorded_at` are µs since the epoch: when it happened by the rules, and when the log took it.
-    `private` is None when the type has no private fields or they have been forgotten.
+    `private` is None when there are no private fields or they have been forgotten; `private_salt` goes with it.
     """
 
     position: Cursor
@@ -73,11 +86,15 @@ class Recorded:
     private_sha256: str | None
     hash: str
     private: str | None = field(default=None, repr=False)
+    private_salt: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """Where a batch stands. `duplicate` says it had been appended before, under the same ids."""
+    """Where a batch stands: version and position of its last event. `duplicate` says it had been appended before.
+
+    A batch's versions and positions follow each other without gaps, so those of its first event are len - 1 lower.
+    """
 
     version: int
     position: Cursor
@@ -86,7 +103,10 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Events in log order; `cursor` continues after them; `caught_up` says that nothing more was there."""
+    """Events in log order; `cursor` continues after them; `caught_up` says that nothing more was there.
+
+    A page may be empty although more is there, when *types* left nothing of what was looked at: go on from `cursor`.
+    """
 
     events: tuple[Recorded, ...]
     cursor: Cursor | None
@@ -101,16 +121,23 @@ class EventLog(Protocol):
         """Text from which another process opens the same log, such as `sqlite:/abs/path`; None if it can't."""
         ...
 
+    @property
+    def sessions(self) -> SessionIndex:
+        """The sessions as the log's events left them: derived, kept up to date by append, and rebuildable."""
+        ...
+
     def append(self, stream: str, events: Sequence[NewEvent], *, expected: Expected) -> Appended:
         """Write *events* to the end of *stream*, all or none.
 
         Returns when the write is durable. Appending ids that stand in the stream already, with the same content,
-        writes nothing and returns their positions.
+        writes nothing and returns their positions. A session's stream has the session's id as its name; events of
+        the `session.` types are also held against the core's evolve before anything is written.
 
         Raises:
             WrongVersion: *expected* does not hold; load again and decide again.
-            EventIdReused: An id stands in the log with other content or elsewhere.
-            IllegalHistory: A second ending, or anything but `released` after one.
+            EventIdReused: An id stands in the log with other content or elsewhere, or twice in the batch.
+            IllegalHistory: A second ending, anything but `released` after one, or whatever else evolve refuses.
+            InvalidConfig: An event that can't be recorded (64 KiB, 64 levels, NaN, ids), or an empty batch.
             LogUnavailable: Nothing was acknowledged; repeating with the same ids is safe.
             ReadOnlyLog: The log can't be written here.
         """

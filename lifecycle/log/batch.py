@@ -1,0 +1,218 @@
+"""What every log of ours does with a batch before it writes: check it, encode it, compare it, chain it.
+
+Pure: the log brings what it has read and takes away the rows to write. Order inside an append: ids that are known
+already (a retry) first, then *expected*, then the core's evolve, then the rows.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from lifecycle.core.events import SessionCreated
+from lifecycle.core.evolve import Session, evolve
+from lifecycle.errors import EventIdReused, IllegalHistory, InvalidConfig, WrongVersion
+from lifecycle.log.codec import FIRST, Encoded, commitment, encode, envelope_hash
+from lifecycle.log.port import Appended, Cursor, Expectation, Recorded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from lifecycle.log.port import Expected, NewEvent
+
+__all__ = ["Prepared", "check_expected", "check_page", "check_stream", "prepare", "project", "repeated", "rows"]
+
+#: Streams and event ids: no look-alikes, nothing that means something in a path, a shell or SQL.
+_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+_SESSION: Final = "session."
+_LONGEST_WORD: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An event that can be written as it is."""
+
+    new: NewEvent
+    encoded: Encoded
+
+
+def check_stream(stream: object) -> None:
+    """Raise InvalidConfig unless *stream* can name a stream."""
+    _name("stream", stream)
+
+
+def _name(argument: str, value: object) -> None:
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise InvalidConfig(argument, value, "1 to 64 characters of A-Z a-z 0-9 _ . -")
+
+
+def check_page(after: Cursor | None, limit: int) -> int:
+    """The position after which a page begins; InvalidConfig unless *after* and *limit* can be meant."""
+    if type(limit) is not int or limit < 1:
+        raise InvalidConfig("limit", limit, "a whole number from 1")
+    if after is None:
+        return 0
+    if type(after) is not int or after < 0:
+        raise InvalidConfig("after", after, "a cursor that this log gave, or None for the beginning")
+    return after
+
+
+def prepare(stream: str, events: Sequence[NewEvent]) -> tuple[Prepared, ...]:
+    """The batch, checked and encoded; nothing has been read or written yet.
+
+    Raises:
+        InvalidConfig: Something in it can't be recorded; the message names it.
+        EventIdReused: One id twice in the batch.
+    """
+    check_stream(stream)
+    if not events:
+        raise InvalidConfig("events", (), "at least one event")
+    prepared = tuple(Prepared(new, encode(new.event)) for new in events)
+    seen: set[str] = set()
+    for new in events:
+        _name("event_id", new.event_id)
+        for argument in ("actor", "writer", "correlation_id", "causation_id"):
+            _word(argument, getattr(new, argument), optional=argument.endswith("_id"))
+        if new.event_id in seen:
+            raise EventIdReused(new.event_id, "it is in this batch twice")
+        seen.add(new.event_id)
+    return prepared
+
+
+def _word(argument: str, value: object, *, optional: bool) -> None:
+    if value is None and optional:
+        return
+    if isinstance(value, str) and 0 < len(value) <= _LONGEST_WORD and value.isprintable():
+        return  # isprintable is False for control characters, NUL and lone surrogates
+    raise InvalidConfig(argument, value, f"1 to {_LONGEST_WORD} printable characters")
+
+
+def check_expected(stream: str, expected: Expected, head: int) -> None:
+    """Raise WrongVersion unless *expected* holds for a stream whose last version is *head* (0: no stream)."""
+    match expected:
+        case Expectation.ANY:
+            return
+        case Expectation.NO_STREAM:
+            holds = head == 0
+        case Expectation.EXISTS:
+            holds = head > 0
+        case _:
+            if type(expected) is not int or expected < 0:
+                raise InvalidConfig("expected", expected, "a version (0: no stream), NO_STREAM, EXISTS or ANY")
+            holds = head == expected
+    if not holds:
+        raise WrongVersion(stream, expected.value if isinstance(expected, Expectation) else expected, head)
+
+
+def repeated(stream: str, batch: Sequence[Prepared], known: Mapping[str, Recorded]) -> Appended | None:
+    """Where the batch stands if all of it was appended before; None if none of it was. *known*: id -> its row.
+
+    Raises:
+        EventIdReused: Only a part of it is there, or with other content, in another stream or order.
+    """
+    if not known:
+        return None
+    previous = 0
+    for prepared in batch:
+        event_id = prepared.new.event_id
+        row = known.get(event_id)
+        if row is None:
+            there = next(iter(known))
+            raise EventIdReused(there, f"but {event_id}, which is in the same batch, is not")
+        if row.stream != stream:
+            raise EventIdReused(event_id, f"in stream {row.stream}")
+        if differing := _differing(prepared, row):
+            raise EventIdReused(event_id, f"with other content: {differing} differs")
+        if previous and row.version != previous + 1:
+            raise EventIdReused(event_id, "in another order")
+        previous = row.version
+    last = known[batch[-1].new.event_id]
+    return Appended(last.version, last.position, duplicate=True)
+
+
+def _differing(prepared: Prepared, row: Recorded) -> str | None:
+    new, encoded = prepared.new, prepared.encoded
+    pairs = {
+        "type": (new.event.type, row.type),
+        "schema_version": (new.event.schema_version, row.schema_version),
+        "at": (new.event.at, row.at),
+        "data": (encoded.data, row.data),
+        "actor": (new.actor, row.actor),
+        "writer": (new.writer, row.writer),
+        "correlation_id": (new.correlation_id, row.correlation_id),
+        "causation_id": (new.causation_id, row.causation_id),
+        "private": (encoded.private is None, row.private_sha256 is None),
+    }
+    for name, (ours, theirs) in pairs.items():
+        if ours != theirs:
+            return name
+    # Once forgotten, the private text can't be compared any more: its salt is gone too.
+    return "private" if row.private is not None and row.private != encoded.private else None
+
+
+def project(stream: str, session: Session | None, batch: Sequence[Prepared]) -> Session | None:
+    """The session after the batch; *session* unchanged when none of it is a session's event.
+
+    Raises:
+        IllegalHistory: The batch can't follow.
+    """
+    for prepared in batch:
+        event = prepared.new.event
+        if not event.type.startswith(_SESSION):
+            continue
+        if isinstance(event, SessionCreated) and event.session_id != stream:
+            raise IllegalHistory(stream, 1, f"session.created of another session, {event.session_id}")
+        session = evolve(session, event)
+    return session
+
+
+def rows(
+    stream: str,
+    batch: Sequence[Prepared],
+    *,
+    head: int,
+    prev: str | None,
+    position: int,
+    clock: Callable[[], int],
+    salt: Callable[[], bytes],
+) -> list[Recorded]:
+    """The rows to write after version *head*, whose hash is *prev*, and after the log's last *position*."""
+    made: list[Recorded] = []
+    last = FIRST if prev is None else prev
+    recorded_at = clock()
+    for offset, prepared in enumerate(batch, start=1):
+        new, encoded = prepared.new, prepared.encoded
+        grain = None if encoded.private is None else salt()
+        hidden = None if grain is None or encoded.private is None else commitment(grain, encoded.private)
+        last = envelope_hash(
+            new,
+            encoded,
+            stream=stream,
+            version=head + offset,
+            recorded_at=recorded_at,
+            private_sha256=hidden,
+            prev=last,
+        )
+        made.append(
+            Recorded(
+                position=Cursor(position + offset),
+                stream=stream,
+                version=head + offset,
+                event_id=new.event_id,
+                type=new.event.type,
+                schema_version=new.event.schema_version,
+                at=new.event.at,
+                recorded_at=recorded_at,
+                actor=new.actor,
+                writer=new.writer,
+                correlation_id=new.correlation_id,
+                causation_id=new.causation_id,
+                data=encoded.data,
+                private_sha256=hidden,
+                hash=last,
+                private=encoded.private,
+                private_salt=grain,
+            )
+        )
+    return made

@@ -1,0 +1,200 @@
+"""Events to the text the log keeps, and back; the hash chain and the private commitment.
+
+Rule of what is written: an event's own fields that are None are left out (each has None as its default), everything
+else is written, also where it equals a default: a default may change later, the history may not. `at` stands in its own
+column. Fields marked PRIVATE in core.events go to the private text, and there is none when all of them are None.
+
+hash = SHA-256 over the canonical JSON of an object with every column but position and hash, and `prev`, the hash of the
+stream's previous event (64 zeros before the first). `data` is in it as the text that is stored, not as an object.
+private_sha256 = SHA-256(salt ‖ private text as UTF-8), the salt 16 random bytes: forgetting deletes salt and text, and
+what remains can't be guessed back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic_core import PydanticSerializationError
+
+from lifecycle.core.events import EVENT_TYPES, private_fields
+from lifecycle.core.upcast import load
+from lifecycle.errors import FutureSchema, InvalidConfig, LogTampered, MalformedEvent, UnknownEventType
+from lifecycle.log.canonical import canonical, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lifecycle.core.events import Event
+    from lifecycle.log.port import NewEvent, Recorded
+
+__all__ = [
+    "FIRST",
+    "LIMIT_BYTES",
+    "SALT_BYTES",
+    "Encoded",
+    "check_hash",
+    "check_private",
+    "commitment",
+    "decode",
+    "encode",
+    "envelope_hash",
+    "events",
+]
+
+#: `prev` of a stream's first event
+FIRST: Final = "0" * 64
+LIMIT_BYTES: Final = 64 * 1024
+SALT_BYTES: Final = 16
+
+_DECODED: Final = {"at"}
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """The two texts of one event; `private` is None when it has no private part."""
+
+    data: str
+    private: str | None
+
+
+def encode(event: Event) -> Encoded:
+    """The canonical texts of *event*.
+
+    Raises:
+        InvalidConfig: It can't be recorded: not one of the event types, more than 64 KiB, NaN, infinity, a lone
+            surrogate, an integer beyond ±(2^53 - 1), more than 64 levels.
+    """
+    if EVENT_TYPES.get(event.type) is not type(event):
+        raise InvalidConfig("event", type(event).__name__, "only the event types of lifecycle.core can be recorded")
+    try:
+        fields = event.model_dump(mode="json", exclude=_DECODED)
+        hidden = private_fields(event.type)
+        public = {name: value for name, value in fields.items() if value is not None and name not in hidden}
+        secret = {name: value for name, value in fields.items() if value is not None and name in hidden}
+        data = canonical(public)
+        private = canonical(secret) if secret else None
+    except RecursionError:
+        raise InvalidConfig("event", event.type, "is nested too deep") from None
+    except (PydanticSerializationError, ValueError) as error:
+        raise InvalidConfig("event", event.type, str(error)) from None
+    size = len(data.encode()) + (len(private.encode()) if private else 0)
+    if size > LIMIT_BYTES:
+        raise InvalidConfig("event", event.type, f"takes {size} bytes, allowed are {LIMIT_BYTES} in one event")
+    return Encoded(data, private)
+
+
+def decode(row: Recorded) -> Event:
+    """The typed event of *row*, whatever its age.
+
+    Raises:
+        UnknownEventType, FutureSchema: Written by something newer than this library.
+        MalformedEvent: Not the shape of its type.
+    """
+    try:
+        fields: dict[str, Any] = parse(row.data)
+        if row.private is not None:
+            fields = {**parse(row.private), **fields}
+        return load(row.type, row.schema_version, row.at, fields)
+    except (UnknownEventType, FutureSchema, MalformedEvent):
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise MalformedEvent(str(row.type), f"version {row.version} of {row.stream}: {error}") from None
+
+
+def events(rows: Iterable[Recorded]) -> tuple[Event, ...]:
+    """The typed events of *rows*, in their order; raises as decode."""
+    return tuple(decode(row) for row in rows)
+
+
+def commitment(salt: bytes, private: str) -> str:
+    """What stands in the event for its private text."""
+    return hashlib.sha256(salt + private.encode()).hexdigest()
+
+
+def envelope_hash(
+    new: NewEvent,
+    encoded: Encoded,
+    *,
+    stream: str,
+    version: int,
+    recorded_at: int,
+    private_sha256: str | None,
+    prev: str,
+) -> str:
+    """The hash of an event that is about to be recorded."""
+    return _hash(
+        {
+            "actor": new.actor,
+            "at": new.event.at,
+            "causation_id": new.causation_id,
+            "correlation_id": new.correlation_id,
+            "data": encoded.data,
+            "event_id": new.event_id,
+            "prev": prev,
+            "private_sha256": private_sha256,
+            "recorded_at": recorded_at,
+            "schema_version": new.event.schema_version,
+            "stream": stream,
+            "type": new.event.type,
+            "version": version,
+            "writer": new.writer,
+        }
+    )
+
+
+def _hash(envelope: dict[str, object]) -> str:
+    return hashlib.sha256(canonical(envelope).encode()).hexdigest()
+
+
+def check_hash(row: Recorded, prev: str, *, locator: str = "log") -> None:
+    """Prove that no column of *row* was changed since it was recorded after the event whose hash is *prev*.
+
+    Raises:
+        LogTampered: The hash does not fit.
+    """
+    envelope: dict[str, object] = {
+        name: getattr(row, name)
+        for name in (
+            "actor",
+            "at",
+            "causation_id",
+            "correlation_id",
+            "data",
+            "event_id",
+            "private_sha256",
+            "recorded_at",
+            "schema_version",
+            "stream",
+            "type",
+            "version",
+            "writer",
+        )
+    }
+    try:
+        found = _hash({**envelope, "prev": prev})
+    except ValueError as error:
+        found = f"no canonical form: {error}"
+    if found != row.hash:
+        raise LogTampered(
+            locator, f"hash of version {row.version} of stream {row.stream}", expected=row.hash, found=found
+        )
+
+
+def check_private(row: Recorded, *, locator: str = "log") -> None:
+    """Prove that the private text of *row* is the one recorded; nothing to prove when there is none or it is forgotten.
+
+    Raises:
+        LogTampered: It is another text.
+    """
+    if row.private is None or row.private_salt is None:
+        return
+    found = commitment(row.private_salt, row.private)
+    if found != row.private_sha256:
+        raise LogTampered(
+            locator,
+            f"private part of version {row.version} of stream {row.stream}",
+            expected=row.private_sha256 or "none",
+            found=found,
+        )

@@ -1,0 +1,70 @@
+"""What SQLite's errors mean to a caller: one of our own classes, with the path and what to do about it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lifecycle.errors import (
+    HistoryError,
+    IllegalHistory,
+    LifecycleError,
+    LogTampered,
+    LogUnavailable,
+    NotALog,
+    ReadOnlyLog,
+)
+from lifecycle.log.driver import sqlite3
+
+__all__ = ["busy", "translate", "uncertain"]
+
+# Primary result codes (sqlite.org/rescode.html): the low byte of an extended one.
+_PERM, _BUSY, _LOCKED, _NOMEM, _READONLY, _INTERRUPT, _IOERR = 3, 5, 6, 7, 8, 9, 10
+_CORRUPT, _FULL, _CANTOPEN, _PROTOCOL, _CONSTRAINT, _AUTH, _NOTADB = 11, 13, 14, 15, 19, 23, 26
+_CANTOPEN_DIRTYWAL: Final = 1294
+
+_TRANSIENT: Final = {
+    _NOMEM: "out of memory",
+    _INTERRUPT: "the operation was interrupted",
+    _IOERR: "the disk refused (full, over quota, or failing)",
+    _FULL: "the disk is full",
+    _PROTOCOL: "the locks could not be taken",
+}
+
+
+def _code(error: BaseException) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def busy(error: BaseException) -> bool:
+    """Whether somebody else's lock is in the way: worth another try until the time is over."""
+    return _code(error) in (_BUSY, _LOCKED, _PROTOCOL)
+
+
+def uncertain(error: BaseException) -> bool:
+    """Whether a commit that raised *error* may nevertheless have happened."""
+    return _code(error) in (_IOERR, _FULL, _NOMEM, _INTERRUPT, _BUSY, _PROTOCOL, _CANTOPEN)
+
+
+def translate(error: Exception, locator: str, *, waited_s: float | None = None) -> LifecycleError:
+    """The error of ours that *error* amounts to; raise it `from` the original."""
+    code, said = _code(error), f"{error} ({getattr(error, 'sqlite_errorname', type(error).__name__)})"
+    if busy(error):
+        waited = f" for {waited_s:.1f} s" if waited_s is not None else ""
+        return LogUnavailable(f"{locator}: another process has kept the log locked{waited}: {said}")
+    if code in _TRANSIENT:
+        return LogUnavailable(f"{locator}: {_TRANSIENT[code]}: {said}; nothing was acknowledged, trying again is safe")
+    if code in (_READONLY, _PERM):
+        return ReadOnlyLog(locator, f"can be read here but not written: {said}")
+    if code == _CANTOPEN:
+        return LogUnavailable(f"{locator}: can't be opened: {said}; check that the directory exists and may be written")
+    if code == _NOTADB:
+        return NotALog(locator, f"is not a SQLite database: {said}")
+    if code == _CONSTRAINT and str(error).startswith("lifecycle: "):
+        return IllegalHistory(locator, 0, str(error).removeprefix("lifecycle: "))
+    if isinstance(error, sqlite3.ProgrammingError):
+        return LogUnavailable(f"{locator}: the connection can't be used: {said}")
+    return _damaged(locator, said)
+
+
+def _damaged(locator: str, said: str) -> HistoryError:
+    return LogTampered(locator, "the file", expected="intact pages and text", found=said)

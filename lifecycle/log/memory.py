@@ -1,0 +1,121 @@
+"""MemoryLog: the port's whole behaviour in one process's memory. For tests and simulation; gone with the process."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from lifecycle.errors import LogUnavailable
+from lifecycle.log.batch import check_expected, check_page, check_stream, prepare, project, repeated, rows
+from lifecycle.log.codec import SALT_BYTES
+from lifecycle.log.port import Appended, Cursor, Page
+from lifecycle.projections.memory import MemorySessions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Generator, Sequence
+
+    from lifecycle.log.port import Expected, NewEvent, Recorded
+    from lifecycle.projections import SessionIndex
+
+__all__ = ["MemoryLog"]
+
+
+class MemoryLog:
+    """An EventLog in memory. *clock* gives recorded_at, µs since the epoch."""
+
+    def __init__(self, *, clock: Callable[[], int] | None = None) -> None:
+        self._clock = clock or (lambda: time.time_ns() // 1000)
+        self._changed = threading.Condition()
+        self._log: list[Recorded] = []
+        self._streams: dict[str, list[Recorded]] = {}
+        self._ids: dict[str, Recorded] = {}
+        self._sessions = MemorySessions(self._open, self._streams)
+        self._closed = False
+
+    @property
+    def locator(self) -> str | None:
+        """None: no other process can open it."""
+        return None
+
+    @property
+    def sessions(self) -> SessionIndex:
+        """The sessions of this log."""
+        return self._sessions
+
+    @contextmanager
+    def _open(self) -> Generator[None]:
+        with self._changed:
+            if self._closed:
+                raise LogUnavailable("the log has been closed")
+            yield
+
+    def append(self, stream: str, events: Sequence[NewEvent], *, expected: Expected) -> Appended:
+        """As EventLog.append; durable means until the process ends."""
+        batch = prepare(stream, events)
+        with self._open():
+            known = {new.event_id: self._ids[new.event_id] for new in events if new.event_id in self._ids}
+            if again := repeated(stream, batch, known):
+                return again
+            before = self._streams.get(stream, [])
+            check_expected(stream, expected, len(before))
+            session = project(stream, self._sessions.peek(stream), batch)
+            made = rows(
+                stream,
+                batch,
+                head=len(before),
+                prev=before[-1].hash if before else None,
+                position=len(self._log),
+                clock=self._clock,
+                salt=lambda: os.urandom(SALT_BYTES),
+            )
+            self._streams.setdefault(stream, []).extend(made)
+            self._log.extend(made)
+            self._ids.update((row.event_id, row) for row in made)
+            if session is not None:
+                self._sessions.put(session)
+            self._changed.notify_all()
+            return Appended(made[-1].version, made[-1].position)
+
+    def read(self, stream: str, after: int = 0, until: int | None = None) -> tuple[Recorded, ...]:
+        """As EventLog.read."""
+        check_stream(stream)
+        with self._open():
+            found = self._streams.get(stream, [])
+            return tuple(found[max(after, 0) : len(found) if until is None else max(until, 0)])
+
+    def read_all(self, after: Cursor | None = None, *, limit: int, types: Collection[str] | None = None) -> Page:
+        """As EventLog.read_all."""
+        start = check_page(after, limit)
+        with self._open():
+            found: list[Recorded] = []
+            cursor = start
+            for row in self._log[start:]:
+                if len(found) == limit:
+                    return Page(tuple(found), Cursor(cursor), caught_up=False)
+                cursor = row.position
+                if types is None or row.type in types:
+                    found.append(row)
+            return Page(tuple(found), Cursor(cursor) if cursor else after, caught_up=True)
+
+    def head(self, stream: str) -> int:
+        """As EventLog.head."""
+        check_stream(stream)
+        with self._open():
+            return len(self._streams.get(stream, ()))
+
+    def wait(self, cursor: Cursor | None, timeout_s: float) -> bool:
+        """As EventLog.wait."""
+        with self._open():
+            self._changed.wait_for(lambda: self._closed or len(self._log) > (cursor or 0), max(timeout_s, 0))
+            if self._closed:
+                raise LogUnavailable("the log has been closed")
+            return len(self._log) > (cursor or 0)
+
+    def close(self) -> None:
+        """As EventLog.close; its events are gone when nobody holds it any more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()

@@ -1,0 +1,102 @@
+"""Read models: what the events amount to, kept ready for questions. Each can be dropped and rebuilt from the log.
+
+`SessionIndex` is what every log offers as `log.sessions`; `rebuild` replays the log and proves the index equal to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    import builtins
+    from collections.abc import Callable, Collection, Mapping
+
+    from lifecycle.core.evolve import Session
+    from lifecycle.log.port import EventLog
+
+__all__ = ["Progress", "RebuildReport", "SessionIndex", "rebuild"]
+
+#: called with the number of events replayed so far and their total
+Progress: TypeAlias = "Callable[[int, int], None]"
+
+
+@dataclass(frozen=True, slots=True)
+class RebuildReport:
+    """What a rebuild replayed, and where the old read model was not what the events say (nowhere, if all is well)."""
+
+    sessions: int
+    events: int
+    differing: tuple[str, ...]
+    unreadable: Mapping[str, str]
+
+    @property
+    def equal(self) -> bool:
+        """Whether every session's status, duration and all else was what the replay gave."""
+        return not self.differing
+
+
+class SessionIndex(Protocol):
+    """The sessions of a log, by id and in lists. Newest first means descending by (created_at, session_id).
+
+    A session whose stream can't be read typed (an unknown or newer event, an illegal history) is left out of lists and
+    counts and named in `unreadable`. Times are µs since the epoch; *now* is the reader's clock: a session at or past
+    its deadline counts as timed_out, whatever is stored. Sessions are complete: equal to the fold of their history.
+    """
+
+    def get(self, session_id: str) -> Session | None:
+        """The session, or None if there is none of that id.
+
+        Raises:
+            HistoryError: Its stream can't be read typed.
+        """
+        ...
+
+    def list(
+        self,
+        *,
+        now: int,
+        status: str | Collection[str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        since: int | None = None,
+        until: int | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> builtins.list[Session]:
+        """Sessions, newest first: of one of the statuses, with all the labels, since <= created_at < until.
+
+        *after* is the id of the last session of the page before; all of them without *limit*.
+
+        Raises:
+            InvalidConfig: An unknown status, a limit below 1, an *after* that names no session.
+        """
+        ...
+
+    def count(
+        self,
+        *,
+        now: int,
+        status: str | Collection[str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        since: int | None = None,
+        until: int | None = None,
+    ) -> int:
+        """How many sessions list would give."""
+        ...
+
+    def live(self) -> builtins.list[Session]:
+        """Sessions whose browser is not confirmed gone: not ended, or ended and not released. Oldest first."""
+        ...
+
+    def unreadable(self) -> dict[str, str]:
+        """Streams that can't be read typed, and why."""
+        ...
+
+    def rebuild(self, progress: Progress | None = None) -> RebuildReport:
+        """Replay every event, compare, and put what the events say in place of what was there; in one transaction."""
+        ...
+
+
+def rebuild(log: EventLog, progress: Progress | None = None) -> RebuildReport:
+    """Replay *log* and prove its session index equal to it; see SessionIndex.rebuild."""
+    return log.sessions.rebuild(progress)

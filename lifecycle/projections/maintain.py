@@ -1,0 +1,93 @@
+"""Keeping `sessions` true: what append does to it inside its own transaction, and the replay of one stream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from lifecycle.core.events import SessionFailed
+from lifecycle.core.evolve import Session, fold
+from lifecycle.errors import HistoryError
+from lifecycle.log.codec import events as typed
+from lifecycle.projections.rows import COLUMNS, INSERT, SELECT, UPDATE, from_row, to_row, to_update
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from lifecycle.log.driver import Connection
+    from lifecycle.log.port import Recorded
+
+__all__ = ["Known", "failure_of", "forget", "known", "label", "mark", "replay", "store"]
+
+_VERSION: Final = COLUMNS.index("version")
+_FAILURE: Final = COLUMNS.index("failure_id")
+
+#: session, the id of its failed event, whether the stream can be read typed
+Known = tuple[Session | None, str | None, bool]
+
+
+def replay(rows: Iterable[Recorded]) -> Session | None:
+    """The session that one stream's *rows* amount to; None if they are not a session's.
+
+    Raises:
+        HistoryError: They can't be read typed.
+    """
+    return fold(typed(row for row in rows if row.type.startswith("session.")))
+
+
+def failure_of(rows: Iterable[Recorded]) -> str | None:
+    """The id of the `failed` event among *rows*: its private part has the error message."""
+    return next((row.event_id for row in rows if row.type == SessionFailed.type), None)
+
+
+def known(conn: Connection, stream: str, head: int, read: Callable[[], Sequence[Recorded]]) -> Known:
+    """(session, failure id, readable) of *stream* at version *head*, in the caller's transaction.
+
+    The row is used when it stands at *head*. Otherwise somebody wrote past this library: *read* gives the stream, and
+    what it says replaces the row.
+    """
+    if head == 0:
+        return None, None, True
+    row = conn.execute(f"SELECT {SELECT} FROM sessions AS s WHERE session_id = ?", (stream,)).fetchone()
+    if row is not None and row[_VERSION] == head:
+        return from_row(row), row[_FAILURE], True
+    rows = read()
+    try:
+        session = replay(rows)
+    except HistoryError as error:
+        mark(conn, stream, str(error))
+        return None, None, False
+    failure = failure_of(rows)
+    forget(conn, stream)
+    if session is not None:
+        store(conn, session, failure, new=True)
+    return session, failure, True
+
+
+def store(conn: Connection, session: Session, failure_id: str | None, *, new: bool) -> None:
+    """Write the row of *session*, in the caller's transaction."""
+    row = to_row(session, failure_id)
+    if new:
+        conn.execute(INSERT, row)
+        label(conn, session)
+    else:
+        conn.execute(UPDATE, to_update(row))
+
+
+def label(conn: Connection, session: Session) -> None:
+    """Enter *session* in the index of labels. (In Python: json_each in a trigger needs a trusted schema.)"""
+    if session.labels:
+        entries = ((name, value, session.created_at, session.session_id) for name, value in session.labels.items())
+        conn.executemany("INSERT INTO session_labels VALUES (?, ?, ?, ?)", entries)
+
+
+def forget(conn: Connection, stream: str) -> None:
+    """Take *stream* out of the read model."""
+    conn.execute("DELETE FROM session_labels WHERE session_id = ?", (stream,))  # a scan, and hardly ever
+    conn.execute("DELETE FROM sessions WHERE session_id = ?", (stream,))
+    conn.execute("DELETE FROM unreadable WHERE stream = ?", (stream,))
+
+
+def mark(conn: Connection, stream: str, reason: str) -> None:
+    """Note that *stream* can't be read typed; it is left out of lists from now on."""
+    forget(conn, stream)
+    conn.execute("INSERT INTO unreadable (stream, reason) VALUES (?, ?)", (stream, reason))

@@ -1,0 +1,175 @@
+"""A Session as a row of `sessions`, and back; the two are exact inverses but for the error message."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import ValidationError
+
+from lifecycle.core.deadlines import deadline
+from lifecycle.core.events import Cause, Config, Limits, ProcessIdentity
+from lifecycle.core.evolve import Session
+from lifecycle.core.frozen import FrozenDict
+from lifecycle.core.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["COLUMNS", "INSERT", "SELECT", "UPDATE", "from_row", "to_row", "to_update"]
+
+COLUMNS: Final = (
+    "session_id",
+    "version",
+    "status",
+    "created_at",
+    "last_at",
+    "last_accessed_at",
+    "deadline",
+    "started_at",
+    "closed_at",
+    "idle_timeout_us",
+    "max_duration_us",
+    "extended_until",
+    "cause",
+    "error_type",
+    "failure_id",
+    "released",
+    "keep_alive",
+    "ownership",
+    "keeper_id",
+    "browser_version",
+    "config",
+    "labels",
+    "owner",
+    "keeper",
+    "browser",
+)
+
+#: What no event after `created` changes, so that an update need not write it.
+_FIXED: Final = frozenset(
+    [
+        "session_id",
+        "created_at",
+        "idle_timeout_us",
+        "max_duration_us",
+        "keep_alive",
+        "keeper_id",
+        "config",
+        "labels",
+        "owner",
+    ]
+)
+_CHANGING: Final = tuple(name for name in COLUMNS if name not in _FIXED)
+
+INSERT: Final = f"INSERT INTO sessions ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+UPDATE: Final = f"UPDATE sessions SET {', '.join(f'{name} = ?' for name in _CHANGING)} WHERE session_id = ?"
+
+#: Columns of a query over `sessions AS s` whose rows from_row takes; only a failed session has a message to look up.
+SELECT: Final = (
+    ", ".join(f"s.{name}" for name in COLUMNS)
+    + ", CASE WHEN s.failure_id IS NOT NULL THEN (SELECT body FROM private WHERE event_id = s.failure_id) END"
+)
+
+
+def to_row(session: Session, failure_id: str | None) -> tuple[Any, ...]:
+    """The row of *session*, in the order of COLUMNS; *failure_id* is the id of its `failed` event."""
+    return (
+        session.session_id,
+        session.version,
+        session.status.value,
+        session.created_at,
+        session.last_at,
+        session.last_accessed_at,
+        deadline(session),
+        session.started_at,
+        session.closed_at,
+        session.limits.idle_timeout_us,
+        session.limits.max_duration_us,
+        session.extended_until,
+        None if session.cause is None else session.cause.value,
+        session.error_type,
+        failure_id,
+        int(session.released),
+        int(session.keep_alive),
+        session.ownership,
+        session.keeper_id,
+        session.browser_version,
+        session.config.model_dump_json(),
+        json.dumps(session.labels, ensure_ascii=False, sort_keys=True),
+        session.owner.model_dump_json(),
+        None if session.keeper is None else session.keeper.model_dump_json(),
+        None if session.browser is None else session.browser.model_dump_json(),
+    )
+
+
+def to_update(row: Sequence[Any]) -> tuple[Any, ...]:
+    """The parameters of UPDATE, from a whole row."""
+    return (*(value for name, value in zip(COLUMNS, row, strict=True) if name not in _FIXED), row[0])
+
+
+# The same few processes own and keep many sessions.
+@lru_cache(maxsize=256)
+def _identity(text: str) -> ProcessIdentity:
+    return ProcessIdentity.model_validate_json(text)
+
+
+@lru_cache(maxsize=256)
+def _config(text: str) -> Config:
+    return Config.model_validate_json(text)
+
+
+@lru_cache(maxsize=256)
+def _limits(idle: int | None, longest: int) -> Limits:
+    return Limits(idle_timeout_us=idle, max_duration_us=longest)
+
+
+def from_row(row: Sequence[Any]) -> Session:
+    """The Session of a row that SELECT gave.
+
+    Raises:
+        ValueError: The row is not one that to_row wrote.
+    """
+    try:
+        found = dict(zip(COLUMNS, row, strict=False))
+        body = row[len(COLUMNS)]
+        return Session(
+            session_id=found["session_id"],
+            version=found["version"],
+            status=State(found["status"]),
+            created_at=found["created_at"],
+            last_at=found["last_at"],
+            last_accessed_at=found["last_accessed_at"],
+            limits=_limits(found["idle_timeout_us"], found["max_duration_us"]),
+            config=_config(found["config"]),
+            labels=FrozenDict(json.loads(found["labels"])),
+            keep_alive=bool(found["keep_alive"]),
+            owner=_identity(found["owner"]),
+            keeper=None if found["keeper"] is None else _identity(found["keeper"]),
+            keeper_id=found["keeper_id"],
+            ownership=found["ownership"],
+            browser=None if found["browser"] is None else _identity(found["browser"]),
+            browser_version=found["browser_version"],
+            started_at=found["started_at"],
+            closed_at=found["closed_at"],
+            extended_until=found["extended_until"],
+            cause=None if found["cause"] is None else Cause(found["cause"]),
+            error_type=found["error_type"],
+            error_message=None if body is None else json.loads(body).get("error_message"),
+            released=bool(found["released"]),
+        )
+    except (TypeError, KeyError, AttributeError, ValidationError) as error:
+        raise ValueError(f"row of session {row[0]!r}: {error}") from None
+
+
+# A field added to Session must find its way into the row, or list would not give what fold gives.
+_STORED: Final = {*COLUMNS, "limits", "error_message"} - {
+    "deadline",
+    "failure_id",
+    "idle_timeout_us",
+    "max_duration_us",
+}
+if {field.name for field in fields(Session)} != _STORED:
+    raise AssertionError(f"sessions row and core Session differ in {_STORED ^ {f.name for f in fields(Session)}}")
