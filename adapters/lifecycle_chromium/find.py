@@ -470,7 +470,7 @@ def _why_no_namespaces(s: Surroundings) -> str:
                 return reason
         except OSError:
             continue
-    return "user namespaces can't be made here (a container's system-call filter does that)"
+    return "user namespaces can't be made here (a chroot, or a container's system-call filter, forbids them)"
 
 
 def _can_unshare() -> bool:
