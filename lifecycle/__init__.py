@@ -1,1 +1,75 @@
-"""Browser sessions with a lifecycle that can be trusted: every step an event, every status replayed."""
+"""Browser sessions with a lifecycle that can be trusted: every step an event, every status replayed.
+
+    from lifecycle import Client
+
+    with Client().Session(timeout_minutes=10) as session:
+        session.page.goto("https://example.com")
+        print(session.status().status)
+
+`lifecycle.core` is the pure state machine, `lifecycle.log` the log, `lifecycle.errors` the tree of errors.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lifecycle.client.sync_api import Client, Session
+    from lifecycle.core import Cause, SessionView, State
+    from lifecycle.errors import (
+        BrowserLost,
+        InvalidConfig,
+        LifecycleError,
+        LogUnavailable,
+        SessionEnded,
+        SessionStopped,
+        SessionTimedOut,
+        UnknownSession,
+    )
+    from lifecycle.log.locate import open_log
+    from lifecycle.log.memory import MemoryLog
+    from lifecycle.log.sqlite import SqliteLog
+
+__all__ = [
+    "BrowserLost",
+    "Cause",
+    "Client",
+    "InvalidConfig",
+    "LifecycleError",
+    "LogUnavailable",
+    "MemoryLog",
+    "Session",
+    "SessionEnded",
+    "SessionStopped",
+    "SessionTimedOut",
+    "SessionView",
+    "SqliteLog",
+    "State",
+    "UnknownSession",
+    "open_log",
+]
+
+_HOME = {
+    "Cause": "core",
+    "Client": "client.sync_api",
+    "MemoryLog": "log.memory",
+    "Session": "client.sync_api",
+    "SessionView": "core",
+    "SqliteLog": "log.sqlite",
+    "State": "core",
+    "open_log": "log.locate",
+}
+
+
+def __getattr__(name: str) -> object:
+    # Lazy: `import lifecycle` costs nothing until a name is used.
+    if name not in __all__:
+        raise AttributeError(f"module 'lifecycle' has no attribute {name!r}")
+    value = getattr(import_module(f"lifecycle.{_HOME.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,104 @@
+"""Where a keeper's things lie, all under the log's runtime directory (0700), and how they are removed.
+
+LOGNAME.d/endpoints/SESSION.json   0600: the gate's URL with its token, written when a session is active
+LOGNAME.d/keepers/KEEPER.lock      locked as long as the keeper lives; KEEPER.err is what it printed
+LOGNAME.d/profiles/SESSION/        the browser's profile, 0700; its path is how the browser's processes are known
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import time
+from pathlib import Path
+from typing import Final
+
+__all__ = [
+    "endpoint",
+    "keeper_err",
+    "keeper_lock",
+    "profile",
+    "read_endpoint",
+    "remove_endpoint",
+    "remove_keeper",
+    "remove_profile",
+    "write_endpoint",
+]
+
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def _inside(runtime: Path, folder: str, name: str, suffix: str) -> Path:
+    # Ids come out of a log that somebody else may have written: never let one name another place.
+    if not _ID.fullmatch(name):
+        raise ValueError(f"{name!r} can't be part of a path")
+    parent = runtime / folder
+    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return parent / f"{name}{suffix}"
+
+
+def profile(runtime: Path, session_id: str) -> Path:
+    """The profile directory of a session (not made here)."""
+    return _inside(runtime, "profiles", session_id, "")
+
+
+def keeper_lock(runtime: Path, keeper_id: str) -> Path:
+    """The lock file that a living keeper holds."""
+    return _inside(runtime, "keepers", keeper_id, ".lock")
+
+
+def keeper_err(runtime: Path, keeper_id: str) -> Path:
+    """Where a keeper's stderr goes."""
+    return _inside(runtime, "keepers", keeper_id, ".err")
+
+
+def endpoint(runtime: Path, session_id: str) -> Path:
+    """The file that holds a session's gate URL."""
+    return _inside(runtime, "endpoints", session_id, ".json")
+
+
+def write_endpoint(runtime: Path, session_id: str, url: str) -> None:
+    """Publish the gate's URL to the owner's user alone, whole or not at all."""
+    path = endpoint(runtime, session_id)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with open(fd, "w", encoding="utf-8") as file:
+        json.dump({"session_id": session_id, "cdp_url": url}, file)
+    temporary.replace(path)
+
+
+def read_endpoint(runtime: Path, session_id: str) -> str | None:
+    """The session's gate URL; None when it is not published (any more)."""
+    try:
+        found: str = json.loads(endpoint(runtime, session_id).read_text("utf-8"))["cdp_url"]
+    except FileNotFoundError:
+        return None
+    return found
+
+
+def remove_endpoint(runtime: Path, session_id: str) -> None:
+    """Withdraw the session's gate URL."""
+    endpoint(runtime, session_id).unlink(missing_ok=True)
+
+
+def remove_profile(runtime: Path, session_id: str, *, patience_s: float = 2.0) -> bool:
+    """Remove the profile; whether it is gone. A dying browser may still write in it, so this tries for *patience_s*."""
+    path = profile(runtime, session_id)
+    until = time.monotonic() + patience_s
+    while True:
+        shutil.rmtree(path, ignore_errors=True)
+        if not path.exists():
+            return True
+        if time.monotonic() >= until:
+            return False
+        time.sleep(0.02)
+
+
+def remove_keeper(runtime: Path, keeper_id: str) -> None:
+    """Remove what a keeper that is gone (or going) leaves behind; what it printed stays if it printed anything."""
+    err = keeper_err(runtime, keeper_id)
+    if err.exists() and err.stat().st_size == 0:
+        err.unlink(missing_ok=True)
+    keeper_lock(runtime, keeper_id).unlink(missing_ok=True)

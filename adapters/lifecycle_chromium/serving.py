@@ -1,0 +1,216 @@
+"""What the keeper's sessions share once the slow imports are there: the log, the gate, and how a browser is kept."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.client import redact
+from lifecycle.client.keeping import Kept
+from lifecycle.client.recorder import Recorder
+from lifecycle.client.system import SystemClock, Uuid7, writer_name
+from lifecycle.core import Close, Fail, ProcessIdentity, Release, Start
+from lifecycle.core.events import (
+    Cause,
+    ClientConnected,
+    ClientDisconnected,
+    Note,
+    PageCrashed,
+    SessionNavigated,
+    SessionReleased,
+    SessionStarted,
+    TabClosed,
+    TabOpened,
+)
+from lifecycle.core.states import LIVE
+from lifecycle.errors import IllegalCommand, LifecycleError
+from lifecycle.log.locate import open_log
+from lifecycle.ports import Exit
+from lifecycle_chromium import paths, watch
+from lifecycle_chromium.gate import Gate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lifecycle.core.events import Evidence
+    from lifecycle_chromium.keeper import Keeper
+    from lifecycle_chromium.launch import BrowserProcess, LaunchError
+    from lifecycle_chromium.pipe import CdpPipe
+    from lifecycle_chromium.process import Identity
+    from lifecycle_chromium.relay import Client
+
+__all__ = ["ChromiumKept", "Serving", "core_identity"]
+
+#: What the history names as the actor of everything a keeper does by itself.
+ACTOR = "keeper"
+
+
+def core_identity(identity: Identity) -> ProcessIdentity:
+    """A process's identity as the log records it."""
+    return ProcessIdentity(
+        host=identity.host,
+        boot_id=identity.boot_id,
+        pid_namespace=None if identity.pid_namespace is None else str(identity.pid_namespace),
+        pid=identity.pid,
+        started=identity.started,
+    )
+
+
+class ChromiumKept:
+    """A Chromium process with its pipe and its place behind the gate; lifecycle.ports.KeptBrowser."""
+
+    def __init__(self, session_id: str, process: BrowserProcess, pipe: CdpPipe, gate: Gate, runtime: Path) -> None:
+        self._session_id = session_id
+        self._process = process
+        self._pipe = pipe
+        self._gate = gate
+        self._runtime = runtime
+        self._cleaned = False
+
+    def exit(self, timeout_s: float) -> Exit | None:
+        """How the browser ended, waiting up to *timeout_s*."""
+        ended = self._process.wait(timeout_s) if timeout_s else self._process.poll()
+        return None if ended is None else Exit(ended.code, ended.signal)
+
+    def ask_to_close(self) -> None:
+        """Send Browser.close."""
+        watch.close_browser(self._pipe)
+
+    def kill(self) -> None:
+        """SIGKILL the browser's process group, and what of it has left the group."""
+        self._process.kill()
+
+    def clients(self) -> tuple[str, ...]:
+        """Labels of connected clients."""
+        return tuple(_label(client) for client in self._gate.clients(self._session_id))
+
+    def clean_up(self) -> bool:
+        """Take the session off the gate, close the pipe, remove endpoint and profile."""
+        if not self._cleaned:
+            self._cleaned = True
+            paths.remove_endpoint(self._runtime, self._session_id)
+            self._gate.remove(self._session_id)
+            self._pipe.close()
+        return paths.remove_profile(self._runtime, self._session_id)
+
+
+class Serving:
+    """The keeper's log and gate."""
+
+    def __init__(self, locator: str, keeper_id: str) -> None:
+        self._log = open_log(locator)
+        self._recorder = Recorder(
+            self._log, SystemClock(), Uuid7(), actor=ACTOR, writer=f"{writer_name('keeper')}:{keeper_id}"
+        )
+        self._gate = Gate()
+
+    def begin(
+        self, keeper: Keeper, session_id: str, process: BrowserProcess, pipe: CdpPipe
+    ) -> tuple[Kept, dict[str, object]]:
+        """Open the gate and record `started`; the session to see through, and what to tell the owner.
+
+        A session that ended while its browser came up stays ended: seeing it through releases it at once. A log that
+        refuses `started` gets launch_failed offered instead, and the browser goes.
+
+        Raises:
+            CdpClosed, CdpError, TimeoutError: The browser does not answer any more.
+        """
+        browser = ChromiumKept(session_id, process, pipe, self._gate, keeper.runtime)
+        kept = Kept(
+            self._recorder.load(session_id),
+            self._recorder,
+            browser,
+            on_released=lambda: keeper.released(session_id),
+        )
+        pipe.on_closed(kept.look)
+        watch.Watch(pipe, lambda fact: _note(kept, fact))
+        url = self._gate.add(
+            session_id,
+            pipe,
+            on_access=lambda client, method: kept.accessed(),
+            on_connected=lambda client: kept.note(ClientConnected(client=_label(client))),
+            on_disconnected=lambda client: kept.note(ClientDisconnected(client=_label(client))),
+            on_poke=kept.look,
+        )
+        paths.write_endpoint(keeper.runtime, session_id, url)
+        started = SessionStarted(
+            ownership="launched",
+            browser=core_identity(process.identity),
+            browser_version=process.version.get("product"),
+            profile=str(process.profile),
+        )
+        try:
+            kept.adopt(self._recorder.execute(session_id, Start(event=started)).session)
+        except IllegalCommand:
+            kept.look()
+        except LifecycleError as error:
+            reason = f"the log refuses `started`: {error}"
+            kept.end(Fail(cause=Cause.LAUNCH_FAILED, error_type="LogUnavailable", error_message=redact.message(reason)))
+            return kept, {"event": "failed", "reason": reason, "last_words": None}
+        return kept, {"event": "started", "url": url}
+
+    def ending(self, message: dict[str, Any]) -> Close | Fail:
+        """The owner's `end` message as a command."""
+        order = Close if message["name"] == Close.name else Fail
+        return order.model_validate_json(json.dumps(message["command"]))
+
+    def launch_failed(self, session_id: str, error: LaunchError, took_s: float, orphaned: Evidence | None) -> None:
+        """Record failed/launch_failed (or that the owner died meanwhile) and released/never_started."""
+        evidence: Evidence = {"took_us": round(took_s * 1e6)}
+        if error.exit_code is not None:
+            evidence["exit_code"] = error.exit_code
+        if error.signal is not None:
+            evidence["signal"] = error.signal
+        command: Close | Fail = Fail(
+            cause=Cause.LAUNCH_FAILED,
+            error_type="LaunchFailed",
+            error_message=redact.message(str(error)),
+            last_words=redact.message(error.last_words) or None,
+            evidence=evidence,
+        )
+        if orphaned is not None:
+            command = Close(cause=Cause.OWNER_EXITED, evidence={**evidence, **orphaned})
+        try:
+            session = self._recorder.execute(session_id, command).session
+        except IllegalCommand:
+            session = self._recorder.load(session_id)
+        if session.status not in LIVE:
+            released = SessionReleased(
+                how="never_started",
+                exit_code=error.exit_code,
+                signal=error.signal,
+                took_us=round(took_s * 1e6),
+                profile_removed=True,
+            )
+            self._recorder.execute(session_id, Release(event=released))
+
+    def close(self) -> None:
+        """Close gate and log."""
+        self._gate.close()
+        self._log.close()
+
+
+def _label(client: Client) -> str:
+    """What the history calls a client: its own name, if it gave one, and its number at this gate."""
+    return f"{client.label or 'client'}#{client.number}"
+
+
+def _note(kept: Kept, fact: object) -> None:
+    if isinstance(fact, watch.Missed):
+        kept.missed(fact.count)
+    elif (event := _event(fact)) is not None:
+        kept.note(event)
+
+
+def _event(fact: object) -> Note | None:
+    match fact:
+        case watch.Navigated(tab=tab, url=url):
+            return SessionNavigated(tab=tab, url=redact.url(url))
+        case watch.TabOpened(tab=tab, url=url):
+            return TabOpened(tab=tab, url=redact.url(url))
+        case watch.TabClosed(tab=tab):
+            return TabClosed(tab=tab)
+        case watch.PageCrashed(tab=tab):
+            return PageCrashed(tab=tab)
+        case _:
+            return None

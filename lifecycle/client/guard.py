@@ -1,0 +1,88 @@
+"""The owner's own watch over its sessions: the last cord, for a keeper that is hung or gone.
+
+A daemon thread that wakes once a second. A session unexpired at D + 2 s is expired from here, and an ended one whose
+browser was not released within the bound is finished from here, whatever the state of the keeper.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+from lifecycle.client.reconcile import RELEASE_WAIT_S, reconcile
+from lifecycle.core import deadline
+from lifecycle.core.states import LIVE
+from lifecycle.errors import LifecycleError
+from lifecycle.telemetry import logger
+
+if TYPE_CHECKING:
+    from lifecycle.client.recorder import Recorder
+    from lifecycle.core import Session
+    from lifecycle.ports import BrowserHost
+
+__all__ = ["Guard"]
+
+_LATE_US: Final = 2_000_000
+_NAP_S: Final = 1.0
+
+
+class Guard:
+    """Watches the sessions this process has started until each is released."""
+
+    def __init__(self, recorder: Recorder, host: BrowserHost) -> None:
+        self._recorder = recorder
+        self._host = host
+        self._watched: dict[str, Session] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def watch(self, session: Session) -> None:
+        """Watch *session* from now on."""
+        with self._lock:
+            self._watched[session.session_id] = session
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="lifecycle-guard", daemon=True)
+                self._thread.start()
+
+    def keeper_lost(self) -> None:
+        """The keeper of the watched sessions is gone: put them right now."""
+        with self._lock:
+            sessions = list(self._watched.values())
+        try:
+            reconcile(sessions, self._recorder, self._host, patient=False)
+        except LifecycleError as error:
+            logger.warning("keeper_lost_not_recorded", error=str(error))
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._stop.set()
+
+    def _run(self) -> None:
+        while not self._stop.wait(_NAP_S):
+            with self._lock:
+                sessions = list(self._watched.values())
+            for session in sessions:
+                try:
+                    self._look(session)
+                except LifecycleError as error:
+                    logger.warning("guard_failed", session_id=session.session_id, error=str(error))
+
+    def _look(self, remembered: Session) -> None:
+        now = self._recorder.clock.now()
+        if not self._due(remembered, now):
+            return
+        session = self._recorder.load(remembered.session_id)
+        with self._lock:
+            if session.released:
+                del self._watched[session.session_id]
+                return
+            self._watched[session.session_id] = session
+        if self._due(session, now) and reconcile([session], self._recorder, self._host, patient=False):
+            self._host.drop_keeper(session, self._recorder.log)
+
+    def _due(self, session: Session, now: int) -> bool:
+        """Whether the keeper's time is up: D + 2 s while it lives, the release bound once it has ended."""
+        if session.status in LIVE:
+            return now >= deadline(session) + _LATE_US
+        return now >= (session.closed_at or 0) + int(RELEASE_WAIT_S * 1e6)

@@ -1,0 +1,284 @@
+"""One session as its client holds it, without pages: start, attach, look, end. Blocking; both twins stand on it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from lifecycle.client import redact
+from lifecycle.client.reconcile import RELEASE_WAIT_S, finish, reconcile
+from lifecycle.core import Close, Create, Extend, Fail, Record, Session, SessionView, view
+from lifecycle.core.events import Cause, SessionAccessed, SessionAnnotated, SessionCreated
+from lifecycle.core.states import ENDED, LIVE, State
+from lifecycle.errors import (
+    AlreadyStarted,
+    BrowserLost,
+    ForkedSession,
+    IllegalCommand,
+    KeeperUnavailable,
+    LifecycleError,
+    LogUnavailable,
+    NotStarted,
+    SessionEnded,
+    SessionStopped,
+    SessionTimedOut,
+)
+from lifecycle.ports import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lifecycle.client.recorder import Recorder
+    from lifecycle.client.request import Request
+    from lifecycle.core import Command
+    from lifecycle.ports import BrowserHost, Starting, Talk
+
+__all__ = ["Handle", "ended_error", "ending_for"]
+
+#: How long attaching waits for a session that is still being started by its owner.
+_ATTACH_WAIT_S: Final = 10.0
+#: How long a driver's error waits for the keeper's word on what became of the browser.
+_VERDICT_WAIT_S: Final = 2.0
+
+
+def ended_error(ending: SessionView) -> SessionEnded:
+    """The error that says how an ended session ended."""
+    if ending.status is State.TIMED_OUT:
+        return SessionTimedOut(ending)
+    if ending.cause in (Cause.BROWSER_CRASHED, Cause.BROWSER_LOST, Cause.BROWSER_CLOSED, Cause.KEEPER_LOST):
+        return BrowserLost(ending)
+    if ending.status is State.CLOSED:
+        return SessionStopped(ending)
+    return SessionEnded(ending)
+
+
+def ending_for(error: BaseException | None) -> Close | Fail:
+    """The command that ends a session whose block was left with *error* (DESIGN, how a with block ends)."""
+    match error:
+        case None:
+            return Close(cause=Cause.STOPPED)
+        case SystemExit(code=None | 0):
+            return Close(cause=Cause.EXITED)
+        case KeyboardInterrupt():
+            return Close(cause=Cause.INTERRUPTED)
+        case GeneratorExit():
+            return Close(cause=Cause.CANCELLED, evidence={"exception": "GeneratorExit"})
+        case _ if type(error).__name__ == "CancelledError":  # asyncio's and trio's Cancelled, without importing either
+            return Close(cause=Cause.CANCELLED, evidence={"exception": _qualified(error)})
+        case _:
+            text = redact.message(str(error))
+            return Fail(cause=Cause.EXCEPTION, error_type=_qualified(error)[:256], error_message=text or None)
+
+
+def _qualified(error: BaseException) -> str:
+    cls = type(error)
+    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+
+
+class Handle:
+    """What one client holds of one session. Thread-safe; belongs to the process that made it."""
+
+    def __init__(self, recorder: Recorder, host: BrowserHost, session_id: str, request: Request | None) -> None:
+        self.recorder = recorder
+        self.host = host
+        self.session_id = session_id
+        self.request = request
+        self.last: Session | None = None
+        self._talk: Talk | None = None
+        self._begun = False
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+
+    @property
+    def attached(self) -> bool:
+        """Whether the session is somebody else's, reached by id."""
+        return self.request is None
+
+    @property
+    def forked(self) -> bool:
+        """Whether this is a copy in a forked child."""
+        return os.getpid() != self._pid
+
+    def check(self, what: str) -> Talk:
+        """The line to the keeper of a started session; refuses forks and sessions not started."""
+        self.check_fork()
+        if self._talk is None:
+            raise NotStarted(self.session_id, what)
+        return self._talk
+
+    def check_fork(self) -> None:
+        """Refuse use in a forked child."""
+        if self.forked:
+            raise ForkedSession(f"session {self.session_id}", self._pid)
+
+    def load(self) -> Session:
+        """The session as the log has it now."""
+        self.last = self.recorder.load(self.session_id)
+        return self.last
+
+    def view(self) -> SessionView:
+        """The session as a reader sees it now."""
+        return view(self.load(), self.recorder.clock.now())
+
+    def begin(self, on_keeper_lost: Callable[[], None]) -> Starting:
+        """Find a browser, record `created`, hand the session to the keeper. Finish with `begun`.
+
+        Raises:
+            AlreadyStarted, BrowserNotFound, KeeperUnavailable, LogUnavailable: Nothing was started.
+        """
+        self.check_fork()
+        with self._lock:
+            if self._begun:
+                raise AlreadyStarted(self.session_id)
+            self._begun = True
+        request = self.request
+        assert request is not None  # attach() is the way for sessions reached by id
+        found = self.host.prepare(request.config, request.browser_path, self.recorder.log)
+        created = SessionCreated(
+            session_id=self.session_id,
+            config=request.config.model_copy(update={"browser": found.browser}),
+            browser_path=found.browser_path,
+            browser_args=request.browser_args or None,
+            limits=request.limits,
+            labels=request.labels,
+            keep_alive=request.keep_alive,
+            owner=self.host.identity(),
+            keeper=found.keeper,
+            keeper_id=found.keeper_id,
+        )
+        self.last = self.recorder.create(Create(event=created))
+        plan = Plan(
+            session_id=self.session_id,
+            config=request.config.model_copy(update={"browser": found.browser}),
+            browser_path=found.browser_path,
+            browser_args=request.browser_args,
+            keep_alive=request.keep_alive,
+        )
+        return self.host.start(plan, self.recorder.log, on_keeper_lost)
+
+    def begun(self, starting: Starting) -> None:
+        """Wait until the session is active.
+
+        Raises:
+            LaunchFailed: The browser did not come up.
+            SessionEnded: Somebody ended the session meanwhile.
+            KeeperUnavailable: The keeper went away meanwhile.
+        """
+        try:
+            self._talk = starting.result()
+        except KeeperUnavailable:
+            reconcile([self.load()], self.recorder, self.host)
+            raise
+        if self.load().status in ENDED:
+            raise ended_error(self.view())
+
+    def attach(self) -> None:
+        """Reach a session that lives already; counts as access.
+
+        Raises:
+            SessionEnded: It is over.
+            KeeperUnavailable: Its keeper can't be reached from here.
+        """
+        self.check_fork()
+        with self._lock:
+            if self._begun:
+                raise AlreadyStarted(self.session_id)
+            self._begun = True
+        until = time.monotonic() + _ATTACH_WAIT_S
+        while (session := self.load()).status is State.CREATED and time.monotonic() < until:
+            time.sleep(0.02)
+        self._live_or_raise()
+        self._talk = self.host.attach(session, self.recorder.log)
+        self._note(Record(event=SessionAccessed(last_at=self.recorder.clock.now(), by="attach")))
+
+    def _live_or_raise(self) -> SessionView:
+        now = self.view()
+        if now.status not in LIVE:
+            raise ended_error(now)
+        return now
+
+    def touch(self) -> None:
+        """Count as access now."""
+        self.check("touch()")
+        self._note(Record(event=SessionAccessed(last_at=self.recorder.clock.now(), by="api")))
+
+    def extend(self, by_us: int) -> None:
+        """Live at least *by_us* from now."""
+        self.check("extend()")
+        self._note(Extend(by_us=by_us))
+
+    def annotate(self, event: SessionAnnotated) -> None:
+        """Record an embedder's own fact."""
+        self.check("annotate()")
+        self._note(Record(event=event))
+
+    def _note(self, command: Command) -> None:
+        try:
+            outcome = self.recorder.execute(self.session_id, command)
+        except IllegalCommand:
+            raise ended_error(self.view()) from None
+        self.last = outcome.session
+        if self._talk is not None:
+            self._talk.look()
+        if outcome.timed_out:
+            raise ended_error(self.view())
+
+    def verdict(self) -> SessionView:
+        """The session after giving its keeper time to say what became of the browser."""
+        until = time.monotonic() + _VERDICT_WAIT_S
+        while (now := self.view()).status in LIVE and time.monotonic() < until:
+            if self._talk is not None:
+                self._talk.look()
+            time.sleep(0.01)
+        return now
+
+    def end(self, command: Close | Fail) -> SessionView:
+        """End the session, or find it ended; returns when its browser is gone, or after the bound of DESIGN §6.
+
+        Raises:
+            LogUnavailable: The log refuses the ending. The keeper ends the browser and goes on offering it.
+        """
+        try:
+            self.recorder.execute(self.session_id, command)
+        except IllegalCommand:
+            pass  # ended already, by somebody else: that ending counts
+        except LogUnavailable:
+            if self._talk is not None:
+                self._talk.end(command)
+            raise
+        self.settle()
+        return self.view()
+
+    def settle(self) -> None:
+        """Wait until the ended session's browser is gone; past the bound, end it from here."""
+        until = time.monotonic() + RELEASE_WAIT_S
+        talk = self._talk
+        if talk is not None:
+            talk.look()
+        while not (session := self.load()).released and time.monotonic() < until:
+            if session.status in LIVE:
+                return  # extended or not ended at all; nothing to wait for
+            if talk is None:
+                if self.host.keeper_alive(session, self.recorder.log) is False:
+                    break
+                time.sleep(0.02)
+            elif not talk.wait_released(0.25) and self.host.keeper_alive(session, self.recorder.log) is False:
+                break
+        if not session.released and session.status in ENDED:
+            finish(session, self.recorder, self.host)
+            if not self.attached:
+                self.host.drop_keeper(session, self.recorder.log)
+
+    def stop(self) -> SessionView | None:
+        """End with closed/stopped; None before start. Idempotent in every state."""
+        self.check_fork()
+        if not self._begun:
+            return None
+        try:
+            return self.end(Close(cause=Cause.STOPPED))
+        except LifecycleError:
+            if self.last is None:
+                return None  # start() failed before anything was recorded
+            raise

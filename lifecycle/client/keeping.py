@@ -1,0 +1,308 @@
+"""How a keeper sees one session through, whatever kind of browser it is: the rules, without processes or sockets.
+
+Order, in every step:
+1. what was seen since the last step is recorded: facts in the order they came, then an access that is due;
+2. what ends the session is decided: found dead, owner gone, deadline passed, or ended by somebody else in the log;
+3. the terminal event is appended FIRST: afterwards a clean close and a kill look the same from outside;
+4. only then the browser is asked to close, killed after the grace, its profile removed;
+5. `released` is appended with what was seen.
+
+A log that refuses the ending keeps no browser alive: after the grace steps 4 and 5 happen anyway, and the ending is
+offered until the log takes it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from lifecycle.core import Close, Expire, Fail, Record, Release, Session, State, deadline
+from lifecycle.core.events import Cause, SessionAccessed, SessionReleased
+from lifecycle.core.states import LIVE
+from lifecycle.errors import IllegalCommand, LifecycleError
+from lifecycle.telemetry import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lifecycle.client.recorder import Recorder
+    from lifecycle.core import Command
+    from lifecycle.core.events import Evidence, Note
+    from lifecycle.ports import Clock, Exit, KeptBrowser
+
+__all__ = ["GRACE_S", "Kept", "exit_evidence"]
+
+#: Between asking a browser to close and killing it.
+GRACE_S: Final = 3.0
+#: The longest sleep of a keeper: it rereads the wall clock that often, so a suspend or a step is seen within it.
+_NAP_S: Final = 1.0
+_STEP_SEEN_US: Final = 1_000_000
+_RETRY_S: Final = 0.1
+#: How long an ending is offered to a log that does not take it, once the browser is gone.
+_OFFER_S: Final = 600.0
+#: A burst of facts beyond this is cut: the history says how many were dropped.
+_FACTS: Final = 10_000
+
+
+def exit_evidence(exit: Exit) -> Evidence:
+    """An exit as evidence: the code or the signal, whichever is known."""
+    return {
+        **({"exit_code": exit.code} if exit.code is not None else {}),
+        **({"signal": exit.signal} if exit.signal is not None else {}),
+    }
+
+
+class Kept:
+    """One session in its keeper. `run` (or `step`) belongs to the session's own thread; the rest is for any thread."""
+
+    def __init__(
+        self,
+        session: Session,
+        recorder: Recorder,
+        browser: KeptBrowser,
+        *,
+        on_released: Callable[[], None],
+        grace_s: float = GRACE_S,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.session_id = session.session_id
+        self._session = session
+        self._recorder = recorder
+        self._clock: Clock = recorder.clock
+        self._browser = browser
+        self._on_released = on_released
+        self._grace_s = grace_s
+        self._monotonic = monotonic
+        self._wake = threading.Condition()
+        self._facts: deque[Note] = deque()
+        self._dropped = 0
+        self._accessed_at: int | None = None
+        self._recorded_access = session.last_accessed_at
+        self._poked = False
+        self._stale = False
+        self._owner_gone: Evidence | None = None
+        self._wanted: Close | Fail | None = None
+        self._offset_us = self._offset()
+        self._clock_step_us = 0
+        self._refused_since: float | None = None
+        self._released: SessionReleased | None = None
+
+    def accessed(self) -> None:
+        """A client used the session just now."""
+        now = self._clock.now()
+        with self._wake:
+            self._accessed_at = now
+            if now >= self._next_access_due():
+                self._poke()
+
+    def note(self, fact: Note) -> None:
+        """Record *fact*, in the order of these calls."""
+        with self._wake:
+            if len(self._facts) >= _FACTS:
+                self._dropped += 1
+                return
+            self._facts.append(fact)
+            self._poke()
+
+    def missed(self, count: int) -> None:
+        """So many facts could not be told: the ending says so."""
+        with self._wake:
+            self._dropped += count
+
+    def look(self) -> None:
+        """The log may hold news of this session, or the browser may be gone."""
+        with self._wake:
+            self._stale = True
+            self._poke()
+
+    def owner_gone(self, evidence: Evidence) -> None:
+        """The owner's process is gone: end the session unless it is kept alive."""
+        with self._wake:
+            self._owner_gone = evidence
+            self._poke()
+
+    def end(self, command: Close | Fail) -> None:
+        """End the session with *command*: for an owner whose log refuses the ending now."""
+        with self._wake:
+            self._wanted = command
+            self._poke()
+
+    def _poke(self) -> None:
+        self._poked = True
+        self._wake.notify()
+
+    def adopt(self, session: Session) -> None:
+        """Begin from *session*, which the caller has just written; before run()."""
+        self._session = session
+
+    def run(self) -> None:
+        """See the session through to `released`; returns when there is nothing left to do.
+
+        Whatever goes wrong in here, the browser does not outlive it.
+        """
+        try:
+            while (pause := self.step()) is not None:
+                with self._wake:
+                    if not self._poked:
+                        self._wake.wait(pause)
+                    self._poked = False
+        finally:
+            self._browser.kill()
+            self._browser.clean_up()
+            self._on_released()
+
+    def step(self) -> float | None:
+        """Do what is due now; the seconds until the next look at the latest, None when the session is over."""
+        self._watch_clock()
+        try:
+            pause = self._step()
+        except LifecycleError as error:
+            return self._refused(error)
+        self._refused_since = None
+        return pause
+
+    def _step(self) -> float | None:
+        with self._wake:
+            facts = list(self._facts)
+            stale = self._stale
+        self._record(facts)
+        if stale:
+            self._session = self._recorder.load(self.session_id)
+            self._stale = False
+        now = self._clock.now()
+        if self._session.status in LIVE and (command := self._ending(now)) is not None:
+            self._flush_access(now)
+            self._execute(command)
+        if self._session.status not in LIVE:
+            self._release()
+            return None
+        self._access_if_due(now)
+        return self._pause(self._clock.now())
+
+    def _record(self, facts: list[Note]) -> None:
+        for fact in facts:
+            self._execute(Record(event=fact))
+            with self._wake:
+                self._facts.popleft()
+
+    def _execute(self, command: Command) -> None:
+        try:
+            self._session = self._recorder.execute(self.session_id, command).session
+        except IllegalCommand:  # somebody else has ended the session meanwhile
+            self._session = self._recorder.load(self.session_id)
+
+    def _ending(self, now: int) -> Close | Fail | Expire | None:
+        """What should end the live session now, if anything; the deadline is decide's to put first."""
+        evidence: Evidence = {"clock_step_us": self._clock_step_us} if self._clock_step_us else {}
+        if self._dropped:
+            evidence = {**evidence, "facts_dropped": self._dropped}
+        if self._wanted is not None:
+            return self._wanted.model_copy(update={"evidence": {**self._wanted.evidence, **evidence}})
+        if (exit := self._browser.exit(0)) is not None:
+            seen = {**evidence, **exit_evidence(exit)}
+            if exit.code == 0:
+                return Close(cause=Cause.BROWSER_CLOSED, evidence=seen)
+            return Fail(cause=Cause.BROWSER_CRASHED, evidence=seen)
+        if self._owner_gone is not None and not self._session.keep_alive:
+            return Close(cause=Cause.OWNER_EXITED, evidence={**evidence, **self._owner_gone})
+        if now >= deadline(self._session):
+            # Somebody may have extended it from elsewhere; decide reads the history afresh and says so.
+            return Expire(evidence=evidence)
+        return None
+
+    def _quarter(self) -> int:
+        idle = self._session.limits.idle_timeout_us
+        return 30_000_000 if idle is None else min(idle // 4, 30_000_000)
+
+    def _next_access_due(self) -> int:
+        return self._recorded_access + self._quarter()
+
+    def _access_if_due(self, now: int) -> None:
+        pending = self._accessed_at
+        if pending is None:
+            return
+        if pending >= self._next_access_due() or now >= deadline(self._session) - self._quarter():
+            self._flush_access(now)
+
+    def _flush_access(self, now: int) -> None:
+        with self._wake:
+            pending, self._accessed_at = self._accessed_at, None
+        if pending is None or pending <= self._session.last_accessed_at or now >= deadline(self._session):
+            return
+        try:
+            self._execute(Record(event=SessionAccessed(last_at=pending, by="gate")))
+            self._recorded_access = pending
+        except BaseException:
+            self._put_back(pending)
+            raise
+
+    def _put_back(self, pending: int) -> None:
+        with self._wake:
+            if self._accessed_at is None:
+                self._accessed_at = pending
+
+    def _pause(self, now: int) -> float:
+        until = deadline(self._session)
+        if self._accessed_at is not None:
+            until = min(until - self._quarter(), until)
+        return min(_NAP_S, max(0.0, (until - now) / 1e6))
+
+    def _offset(self) -> int:
+        return self._clock.now() - round(self._monotonic() * 1e6)
+
+    def _watch_clock(self) -> None:
+        offset = self._offset()
+        if abs(offset - self._offset_us) >= _STEP_SEEN_US:
+            self._clock_step_us += offset - self._offset_us
+        self._offset_us = offset
+
+    def _release(self) -> None:
+        if self._session.released:
+            self._browser.kill()
+            self._browser.clean_up()
+            return
+        if self._released is None:
+            self._released = self._end_browser()
+        self._session = self._recorder.execute(self.session_id, Release(event=self._released)).session
+
+    def _end_browser(self) -> SessionReleased:
+        began = self._monotonic()
+        clients = self._browser.clients()
+        exit = self._browser.exit(0)
+        killed = False
+        if exit is None:
+            self._browser.ask_to_close()
+            exit = self._browser.exit(self._grace_s)
+            killed = exit is None
+        self._browser.kill()  # also for what a dead browser left behind: stopped children survive their parent
+        exit = exit or self._browser.exit(1.0)
+        never = self._session.status is State.ERROR and self._session.cause is Cause.LAUNCH_FAILED
+        died = exit is not None and not killed and self._session.cause is Cause.BROWSER_CRASHED
+        return SessionReleased(
+            how="never_started" if never else "killed" if killed or died else "graceful",
+            exit_code=exit.code if exit else None,
+            signal=exit.signal if exit else None,
+            took_us=round((self._monotonic() - began) * 1e6),
+            profile_removed=self._browser.clean_up(),
+            clients=clients,
+        )
+
+    def _refused(self, error: Exception) -> float | None:
+        """The log did not take it: retry, end the browser once an ending has waited for the grace, give up at last."""
+        now = self._monotonic()
+        if self._refused_since is None:
+            self._refused_since = now
+            logger.warning("log_refused", session_id=self.session_id, error=str(error))
+        waited = now - self._refused_since
+        overdue = self._clock.now() >= deadline(self._session)
+        ending = (
+            overdue or self._owner_gone is not None or self._wanted is not None or self._browser.exit(0) is not None
+        )
+        if ending and waited >= self._grace_s and self._released is None:
+            self._released = self._end_browser()
+        if self._released is not None and waited >= _OFFER_S:
+            logger.warning("ending_not_recorded", session_id=self.session_id, error=str(error))
+            return None
+        return min(_NAP_S, _RETRY_S * (1 + waited))

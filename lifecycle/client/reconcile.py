@@ -1,0 +1,107 @@
+"""Put right what a dead keeper could not: the log says a session lives, or holds a browser, and nobody keeps it.
+
+| log says            | found                                       | done                                        |
+|---------------------|---------------------------------------------|---------------------------------------------|
+| live, now >= D      | anything                                    | timed_out at D; end the browser; released   |
+| live                | keeper alive                                | nothing                                     |
+| live                | keeper gone                                 | failed/keeper_lost; end what is ours;       |
+|                     |                                             | released                                    |
+| live                | other host or pid namespace                 | nothing; D decides                          |
+| ended, not released | keeper gone, or ended longer ago than grace | end what is ours; released                  |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from lifecycle.client.keeping import GRACE_S
+from lifecycle.core import Expire, Fail, Release, Session, deadline
+from lifecycle.core.events import Cause, SessionReleased
+from lifecycle.core.states import LIVE
+from lifecycle.errors import HistoryError, IllegalCommand, UnknownSession
+from lifecycle.telemetry import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lifecycle.client.recorder import Recorder
+    from lifecycle.core.events import Evidence
+    from lifecycle.ports import BrowserHost
+
+__all__ = ["RELEASE_WAIT_S", "Reconciled", "finish", "reconcile"]
+
+#: How long whoever ended a session leaves its browser to the keeper before ending it itself.
+RELEASE_WAIT_S: Final = GRACE_S + 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciled:
+    """One session put right: the cause recorded (None: it had ended before), and what became of its browser."""
+
+    session_id: str
+    cause: str | None
+    how: str
+
+
+def reconcile(
+    sessions: Iterable[Session], recorder: Recorder, host: BrowserHost, *, patient: bool = True
+) -> list[Reconciled]:
+    """Apply the table above to each of *sessions* (those not released). Idempotent, and safe to run in many processes.
+
+    With *patient* False an ended session is finished even within the grace: its keeper is known to be hopeless.
+    """
+    done: list[Reconciled] = []
+    for stale in sessions:
+        try:
+            session = recorder.load(stale.session_id)
+            result = _one(session, recorder, host, patient=patient)
+        except (HistoryError, UnknownSession) as error:
+            logger.warning("reconcile_skipped", session_id=stale.session_id, error=str(error))
+            continue
+        if result is not None:
+            logger.info("reconciled", session_id=result.session_id, cause=result.cause, how=result.how)
+            done.append(result)
+    return done
+
+
+def _one(session: Session, recorder: Recorder, host: BrowserHost, *, patient: bool) -> Reconciled | None:
+    if session.released:
+        return None
+    now = recorder.clock.now()
+    log = recorder.log
+    cause: str | None = None
+    if session.status in LIVE:
+        alive = None if now >= deadline(session) else host.keeper_alive(session, log)
+        if now < deadline(session) and alive is not False:
+            return None
+        evidence: Evidence = {} if now >= deadline(session) else {"keeper": "gone"}
+        command = Expire() if now >= deadline(session) else Fail(cause=Cause.KEEPER_LOST, evidence=evidence)
+        try:
+            outcome = recorder.execute(session.session_id, command)
+        except IllegalCommand:
+            return None  # somebody else ended it just now and sees to the rest
+        session, cause = outcome.session, outcome.session.cause if outcome.events else None
+        if session.status in LIVE:
+            return None  # extended meanwhile
+    elif (
+        patient
+        and now - (session.closed_at or 0) < RELEASE_WAIT_S * 1e6
+        and host.keeper_alive(session, log) is not False
+    ):
+        return None
+    how = finish(session, recorder, host)
+    return None if how is None else Reconciled(session_id=session.session_id, cause=cause, how=how)
+
+
+def finish(session: Session, recorder: Recorder, host: BrowserHost) -> str | None:
+    """End the browser of an ended session by its recorded identity and append `released`.
+
+    Returns what became of the browser; None when somebody else had released it already.
+    """
+    remains = host.end(session, recorder.log)
+    event = SessionReleased.model_validate(
+        {"how": remains.how, "profile_removed": remains.profile_removed, "evidence": remains.evidence}
+    )
+    outcome = recorder.execute(session.session_id, Release(event=event))
+    return remains.how if outcome.events else None

@@ -1,0 +1,120 @@
+"""Load -> decide -> append: how every command reaches the log, from the client, the keeper and reconcile alike."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from lifecycle.core import Create, Session, decide, evolve, fold, view
+from lifecycle.core.events import SessionTimedOut
+from lifecycle.errors import UnknownSession, WrongVersion
+from lifecycle.log.codec import decode
+from lifecycle.log.port import NO_STREAM, NewEvent
+
+if TYPE_CHECKING:
+    from lifecycle.core import Command, Event, SessionView
+    from lifecycle.log.port import EventLog
+    from lifecycle.ports import Clock, Ids
+
+__all__ = ["Outcome", "Recorder"]
+
+_REMEMBERED: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a command did: the session after it and the events it caused, () when nothing changed."""
+
+    session: Session
+    events: tuple[Event, ...]
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether the command came at or after the deadline and recorded the timeout instead."""
+        return any(isinstance(event, SessionTimedOut) for event in self.events)
+
+
+class Recorder:
+    """Runs commands against one log for one actor. Thread-safe.
+
+    Sessions that were loaded are remembered, so that the next command reads only what came since.
+    """
+
+    def __init__(self, log: EventLog, clock: Clock, ids: Ids, *, actor: str, writer: str) -> None:
+        self.log = log
+        self.clock = clock
+        self.ids = ids
+        self.actor = actor
+        self.writer = writer
+        self._known: OrderedDict[str, Session] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def load(self, session_id: str) -> Session:
+        """The session as its events have it now.
+
+        Raises:
+            UnknownSession: No such stream.
+            HistoryError: The stream can't be read typed, or breaks the table.
+        """
+        with self._lock:
+            known = self._known.get(session_id)
+        rows = self.log.read(session_id, after=known.version if known else 0)
+        session = fold((decode(row) for row in rows), known)
+        if session is None:
+            raise UnknownSession(session_id, self.log.locator or "this log")
+        self._remember(session)
+        return session
+
+    def view(self, session_id: str) -> SessionView:
+        """The session as a reader sees it now."""
+        return view(self.load(session_id), self.clock.now())
+
+    def create(self, command: Create) -> Session:
+        """Begin a session's history.
+
+        Raises:
+            WrongVersion: The id is taken.
+        """
+        (event,) = decide(None, command, self.clock.now())
+        session = evolve(None, event)
+        self.log.append(session.session_id, [self._new(event)], expected=NO_STREAM)
+        self._remember(session)
+        return session
+
+    def execute(self, session_id: str, command: Command, *, at: int | None = None) -> Outcome:
+        """Run *command*; a lost race is run again on what the winner left. Durable on return.
+
+        *at* (µs) stands in for the clock's reading when the moment was taken before.
+
+        Raises:
+            IllegalCommand: Not legal in the session's state; nothing was written.
+            UnknownSession, HistoryError: As load.
+            LogUnavailable: Nothing was acknowledged.
+        """
+        while True:
+            session = self.load(session_id)
+            events = decide(session, command, self.clock.now() if at is None else at)
+            if not events:
+                return Outcome(session, ())
+            after = fold(events, session)
+            assert after is not None  # a fold that began with a session ends with one
+            try:
+                self.log.append(session_id, [self._new(event) for event in events], expected=session.version)
+            except WrongVersion:
+                continue
+            self._remember(after)
+            return Outcome(after, events)
+
+    def _new(self, event: Event) -> NewEvent:
+        return NewEvent(event_id=self.ids.new(), event=event, actor=self.actor, writer=self.writer)
+
+    def _remember(self, session: Session) -> None:
+        with self._lock:
+            current = self._known.get(session.session_id)
+            if current is None or current.version <= session.version:
+                self._known[session.session_id] = session
+            self._known.move_to_end(session.session_id)
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)

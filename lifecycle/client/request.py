@@ -1,0 +1,186 @@
+"""What a user asks of a session, validated before anything starts: one clear error for each bad argument."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from lifecycle.core import Config, Limits, limits
+from lifecycle.errors import InvalidConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from os import PathLike
+
+    from lifecycle.core.deadlines import Minutes
+
+__all__ = ["Request", "labels_of", "refuse_unknown", "request"]
+
+#: An argument for the browser that would take it out of its keeper's hands, or open it to others.
+_RESERVED: Final = (
+    "--remote-debugging-port",
+    "--remote-debugging-address",
+    "--remote-debugging-pipe",
+    "--remote-allow-origins",
+    "--user-data-dir",
+    "--headless",
+)
+_LABEL_KEY: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,63}")
+_LABELS: Final = 64
+_LABEL_VALUE: Final = 1024
+_ARGUMENTS: Final = (
+    "browser",
+    "browser_args",
+    "headless",
+    "idle_timeout_minutes",
+    "keep_alive",
+    "labels",
+    "max_duration_minutes",
+    "page",
+    "timeout_minutes",
+    "viewport_height",
+    "viewport_width",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A session's configuration, complete and valid."""
+
+    config: Config
+    limits: Limits
+    browser_path: str | None
+    browser_args: tuple[str, ...]
+    labels: dict[str, str]
+    keep_alive: bool
+    page: bool
+
+
+def refuse_unknown(unknown: Mapping[str, object]) -> None:
+    """Raise InvalidConfig for the first argument nobody knows, naming its likely meaning."""
+    for name, value in unknown.items():
+        close = difflib.get_close_matches(name, _ARGUMENTS, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(_ARGUMENTS)}"
+        raise InvalidConfig(name, value, f"unknown argument; {hint}")
+
+
+def request(
+    *,
+    headless: bool,
+    timeout_minutes: Minutes | None,
+    idle_timeout_minutes: Minutes | None,
+    max_duration_minutes: Minutes | None,
+    viewport_width: int | None,
+    viewport_height: int | None,
+    browser: str | PathLike[str] | None,
+    browser_args: Iterable[str],
+    labels: Mapping[str, str] | None,
+    keep_alive: bool,
+    page: bool,
+) -> Request:
+    """The validated form of client.Session's arguments.
+
+    Raises:
+        InvalidConfig: Names the first argument that is wrong and what is allowed.
+    """
+    kind, path = _browser(browser)
+    return Request(
+        config=Config(
+            headless=_flag("headless", headless),
+            **_viewport(viewport_width, viewport_height),
+            browser=kind,
+        ),
+        limits=limits(
+            timeout_minutes=timeout_minutes,
+            idle_timeout_minutes=idle_timeout_minutes,
+            max_duration_minutes=max_duration_minutes,
+        ),
+        browser_path=path,
+        browser_args=_args(browser_args),
+        labels=labels_of(labels),
+        keep_alive=_flag("keep_alive", keep_alive),
+        page=_flag("page", page),
+    )
+
+
+def _flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidConfig(name, value, "must be True or False")
+    return value
+
+
+def _viewport(width: object, height: object) -> dict[str, int]:
+    if width is None and height is None:
+        return {}
+    sides = {"viewport_width": width, "viewport_height": height}
+    for name, value in sides.items():
+        if value is None:
+            raise InvalidConfig(name, value, "give both viewport_width and viewport_height, or neither")
+    checked: dict[str, int] = {}
+    for name, value in sides.items():
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 16_384:
+            raise InvalidConfig(name, value, "must be a whole number of pixels from 1 to 16384")
+        checked[name] = value
+    return checked
+
+
+def _browser(value: object) -> tuple[Any, str | None]:
+    if value is None:
+        return None, None
+    if value in ("chromium", "chrome"):
+        return value, None
+    allowed = 'must be "chromium", "chrome", or the path of a browser binary'
+    try:
+        path = Path(cast("str", value))  # anything at all may come in here; the except below answers it
+    except TypeError:
+        raise InvalidConfig("browser", value, allowed) from None
+    text = str(path)
+    if not text.strip() or not clean(text) or len(path.parts) < 2:
+        raise InvalidConfig("browser", value, allowed)
+    return "named", str(path.absolute())
+
+
+def _args(value: object) -> tuple[str, ...]:
+    allowed = "must be a list of texts that start with --"
+    if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
+        raise InvalidConfig("browser_args", value, allowed)
+    args: list[object] = list(cast("Iterable[object]", value))
+    for arg in args:
+        if not isinstance(arg, str) or not arg.startswith("--") or not clean(arg) or len(arg) > 4096:
+            raise InvalidConfig("browser_args", arg, allowed)
+        if arg.partition("=")[0] in _RESERVED:
+            raise InvalidConfig("browser_args", arg, f"the keeper decides about {', '.join(_RESERVED)}")
+    return tuple(str(arg) for arg in args)
+
+
+def labels_of(value: object) -> dict[str, str]:
+    """Validated labels: up to 64, names of 1 to 64 characters A-Z a-z 0-9 _ . : / -, values up to 1024 characters."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise InvalidConfig("labels", value, "must be a dict of texts")
+    pairs = cast("dict[object, object]", value)
+    if len(pairs) > _LABELS:
+        raise InvalidConfig("labels", f"{len(pairs)} labels", f"at most {_LABELS} labels")
+    checked: dict[str, str] = {}
+    for key, text in pairs.items():
+        if not isinstance(key, str) or not _LABEL_KEY.fullmatch(key):
+            raise InvalidConfig("labels", key, "a label's name has 1 to 64 characters from A-Z a-z 0-9 _ . : / -")
+        if not isinstance(text, str) or len(text) > _LABEL_VALUE or not clean(text):
+            raise InvalidConfig(
+                f"labels[{key!r}]", text, f"a label's value is text of at most {_LABEL_VALUE} characters"
+            )
+        checked[key] = text
+    return checked
+
+
+def clean(text: str) -> bool:
+    """Whether *text* can be written as UTF-8 and holds no NUL."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return "\x00" not in text

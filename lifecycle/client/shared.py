@@ -1,0 +1,83 @@
+"""What a client and its sessions share, for both twins: log, recorder, host, guard; opened and checked once."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from lifecycle.client import adapters
+from lifecycle.client.guard import Guard
+from lifecycle.client.reconcile import Reconciled, reconcile
+from lifecycle.client.recorder import Recorder
+from lifecycle.client.sessions import Sessions
+from lifecycle.client.system import SystemClock, Uuid7, default_actor, default_log, writer_name
+from lifecycle.errors import ForkedSession, InvalidConfig
+from lifecycle.log.locate import open_log
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from lifecycle.log.port import EventLog
+    from lifecycle.ports import BrowserHost, Clock, Ids
+
+__all__ = ["Shared"]
+
+
+class Shared:
+    """One client's working parts. Thread-safe; belongs to the process that made it."""
+
+    def __init__(
+        self,
+        log: str | PathLike[str] | EventLog | None,
+        browser: BrowserHost | None,
+        clock: Clock | None,
+        ids: Ids | None,
+        actor: str | None,
+    ) -> None:
+        name = _actor(actor)
+        self.log: EventLog
+        if log is None or isinstance(log, str | os.PathLike):
+            self.log, self._opened = open_log(default_log() if log is None else log), True
+        else:
+            self.log, self._opened = log, False
+        self.host = browser or adapters.default_host()
+        self.recorder = Recorder(
+            self.log, clock or SystemClock(), ids or Uuid7(), actor=name, writer=writer_name("client")
+        )
+        self.guard = Guard(self.recorder, self.host)
+        self.sessions = Sessions(self.recorder)
+        self._reconciled = False
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+
+    def check_fork(self) -> None:
+        """Refuse use in a forked child."""
+        if os.getpid() != self._pid:
+            raise ForkedSession("this Client", self._pid)
+
+    def before_first_start(self) -> None:
+        """Reconcile, once."""
+        with self._lock:
+            due, self._reconciled = not self._reconciled, True
+        if due:
+            self.reconcile()
+
+    def reconcile(self) -> list[Reconciled]:
+        """Put right every session whose keeper is gone."""
+        self.check_fork()
+        return reconcile(self.sessions.unreleased(), self.recorder, self.host)
+
+    def close(self) -> None:
+        """Stop watching, and close the log if it was opened here."""
+        self.guard.close()
+        if self._opened:
+            self.log.close()
+
+
+def _actor(actor: object) -> str:
+    if actor is None:
+        return default_actor()
+    if not isinstance(actor, str) or not actor.strip() or len(actor) > 256 or not actor.isprintable():
+        raise InvalidConfig("actor", actor, "must be printable text of 1 to 256 characters")
+    return actor

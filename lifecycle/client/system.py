@@ -1,0 +1,52 @@
+"""The real clock and real ids, and who is writing."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+
+import uuid_utils
+
+__all__ = ["SystemClock", "Uuid7", "default_actor", "default_log", "writer_name"]
+
+
+class SystemClock:
+    """The machine's wall clock."""
+
+    def now(self) -> int:
+        """µs since the Unix epoch."""
+        return time.time_ns() // 1000
+
+
+class Uuid7:
+    """Time-ordered random ids (RFC 9562)."""
+
+    def new(self) -> str:
+        """A new UUIDv7 as text."""
+        return str(uuid_utils.uuid7())
+
+
+def default_actor() -> str:
+    """Who acts when nobody said: the user's name, or the numeric id where there is none."""
+    return os.environ.get("USER") or os.environ.get("LOGNAME") or f"uid:{os.getuid()}"
+
+
+def writer_name(role: str) -> str:
+    """The process that writes, for the envelope: role, host and pid."""
+    return f"{role}@{socket.gethostname()}:{os.getpid()}"
+
+
+def default_log(*, make: bool = True) -> str:
+    """Where the log is when nobody said: $LIFECYCLE_LOG, else one file in the platform's user data directory.
+
+    An empty variable counts as unset. The directory is made, for the user alone, unless *make* is False.
+    """
+    if given := os.environ.get("LIFECYCLE_LOG"):
+        return given
+    from platformdirs import user_data_path
+
+    folder = user_data_path("lifecycle", appauthor=False)
+    if make:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return str(folder / "sessions.db")

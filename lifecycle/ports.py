@@ -1,0 +1,254 @@
+"""What the client asks of the world, as small Protocols: time, ids, a host for browsers, pages on them.
+
+Adapters implement these and are found by the entry-point group `lifecycle.adapters`; nothing in here imports one.
+The log is a port too: lifecycle/log/port.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+from lifecycle.core import Close, Config, Fail, ProcessIdentity, Session
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from lifecycle.core.events import Evidence
+    from lifecycle.log.port import EventLog
+
+__all__ = [
+    "BrowserHost",
+    "Clock",
+    "Examinable",
+    "Exit",
+    "Finding",
+    "Ids",
+    "KeptBrowser",
+    "PageConnection",
+    "Pages",
+    "Plan",
+    "Remains",
+    "Talk",
+]
+
+
+class Clock(Protocol):
+    """Wall time."""
+
+    def now(self) -> int:
+        """µs since the Unix epoch, UTC. May step in either direction."""
+        ...
+
+
+class Ids(Protocol):
+    """Ids of sessions and events."""
+
+    def new(self) -> str:
+        """A new UUIDv7 in its text form; never the same twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a process ended: by itself with a code, or by a signal; neither is known for a process that isn't ours."""
+
+    code: int | None = None
+    signal: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A session that is about to be started, complete and validated. Paths are absolute."""
+
+    session_id: str
+    config: Config
+    browser_path: str | None = None
+    browser_args: tuple[str, ...] = ()
+    keep_alive: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remains:
+    """What ending a session's browser from outside its keeper found and did."""
+
+    how: str  # as SessionReleased.how
+    profile_removed: bool
+    evidence: Evidence
+
+
+class KeptBrowser(Protocol):
+    """A browser as its keeper holds it. Calls come from the session's own thread unless they say otherwise."""
+
+    def exit(self, timeout_s: float) -> Exit | None:
+        """How it ended, waiting up to *timeout_s*; None while it runs."""
+        ...
+
+    def ask_to_close(self) -> None:
+        """Ask it to end by itself; returns at once, whatever its state."""
+        ...
+
+    def kill(self) -> None:
+        """End it and everything it started, now."""
+        ...
+
+    def clients(self) -> tuple[str, ...]:
+        """Labels of the clients that are connected now."""
+        ...
+
+    def clean_up(self) -> bool:
+        """Remove its profile, endpoint and way in; whether the profile is gone. Idempotent."""
+        ...
+
+
+class Talk(Protocol):
+    """The line between an owner and its keeper, about one session."""
+
+    @property
+    def cdp_url(self) -> str:
+        """Where CDP clients connect; a credential."""
+        ...
+
+    def look(self) -> None:
+        """Tell the keeper that the log has news of this session. Never blocks, never fails."""
+        ...
+
+    def end(self, command: Close | Fail) -> None:
+        """Have the keeper offer the ending to a log that refuses it now, and end the browser meanwhile."""
+        ...
+
+    def wait_released(self, timeout_s: float) -> bool:
+        """Wait until the keeper has appended `released`; False after *timeout_s* or when the keeper is gone."""
+        ...
+
+
+class BrowserHost(Protocol):
+    """Where browsers run. Safe to use from several threads."""
+
+    def prepare(self, config: Config, browser_path: str | None, log: EventLog) -> Found:
+        """Find the browser and make sure that this process has a keeper for *log*. Nothing is spawned for a session.
+
+        Raises:
+            BrowserNotFound: No usable browser; says what to install.
+            KeeperUnavailable: The keeper can't be started.
+            InvalidConfig: The host can't serve this log or configuration.
+        """
+        ...
+
+    def start(self, plan: Plan, log: EventLog, on_keeper_lost: Callable[[], None]) -> Starting:
+        """Hand the session to the keeper; returns at once. `created` must be durable before."""
+        ...
+
+    def attach(self, session: Session, log: EventLog) -> Talk:
+        """The line to the keeper of a session that another process (or client) started.
+
+        Raises:
+            KeeperUnavailable: It can't be reached from here.
+        """
+        ...
+
+    def keeper_alive(self, session: Session, log: EventLog) -> bool | None:
+        """Whether the session's keeper lives; None when that can't be told from here (another host)."""
+        ...
+
+    def end(self, session: Session, log: EventLog) -> Remains:
+        """End, from outside its keeper, what is provably this session's browser, and remove its profile."""
+        ...
+
+    def drop_keeper(self, session: Session, log: EventLog) -> None:
+        """End a keeper of this very process that let its bound pass; others are left alone."""
+        ...
+
+    def identity(self) -> ProcessIdentity:
+        """This process."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What prepare() found: the keeper that will own the session and the browser it will start."""
+
+    keeper_id: str
+    keeper: ProcessIdentity | None
+    browser_path: str
+    browser: Literal["chromium", "chrome", "named"]
+
+
+class Starting(Protocol):
+    """A session on its way up."""
+
+    def result(self) -> Talk:
+        """Wait for the keeper's word that `started` is durable.
+
+        Raises:
+            LaunchFailed: The browser did not come up; `failed/launch_failed` stands in the log.
+            KeeperUnavailable: The keeper went away meanwhile.
+        """
+        ...
+
+
+class PageConnection(Protocol):
+    """A driver's connection to one session's browser, bound to the thread that made it."""
+
+    @property
+    def page(self) -> Any:
+        """The session's first existing tab, as the driver's own Page."""
+        ...
+
+    def connected(self) -> bool:
+        """Whether the browser still answers this connection, as far as the driver knows."""
+        ...
+
+    def close(self) -> None:
+        """Disconnect and leave the browser running. Idempotent; never raises."""
+        ...
+
+
+class Pages(Protocol):
+    """Pages on a session, for the thread that asks: one driver a thread, stopped with the thread's last connection."""
+
+    def warm(self) -> Callable[[], None]:
+        """Start this thread's driver so that it is there when connect() comes; the result gives it back.
+
+        Raises:
+            WrongThread: The driver can't be used from this thread.
+        """
+        ...
+
+    def connect(self, cdp_url: str) -> PageConnection:
+        """Connect this thread to the browser behind *cdp_url*.
+
+        Raises:
+            WrongThread: The driver can't be used from this thread.
+        """
+        ...
+
+    def is_driver_error(self, error: BaseException) -> bool:
+        """Whether *error* came from the driver."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something an adapter found on this machine, for `lifecycle doctor`. `ok` is False where it needs attention."""
+
+    name: str
+    found: str
+    ok: bool = True
+    why: str | None = None
+    details: tuple[tuple[str, str], ...] = ()
+
+
+@runtime_checkable
+class Examinable(Protocol):
+    """What an adapter may offer besides its port."""
+
+    def examine(self, runtime_dir: Path | None, unreleased: Sequence[Session]) -> Sequence[Finding]:
+        """What it found; starts nothing that stays, and changes nothing.
+
+        *runtime_dir* is the log's, None where there is none yet; *unreleased* are the sessions whose browser the log
+        does not say is gone.
+        """
+        ...

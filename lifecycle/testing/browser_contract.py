@@ -1,0 +1,242 @@
+"""BrowserContract: what every BrowserHost must do, checked through the production client. No test runner needed.
+
+Subclass it with your host; each `check_*` raises AssertionError with what was expected and seen. With pytest:
+
+    @pytest.mark.parametrize("check", BrowserContract.checks())
+    def test_contract(check, my_contract):
+        getattr(my_contract, check)()
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from lifecycle.core import Cause, State
+from lifecycle.errors import AlreadyStarted, BrowserNotFound, LaunchFailed, LifecycleError, SessionEnded
+from lifecycle.log.codec import decode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lifecycle.client.sync_api import Client, Session
+    from lifecycle.core import Event, SessionView
+
+__all__ = ["BrowserContract"]
+
+_PATIENCE_S = 15.0
+
+
+class BrowserContract(ABC):
+    """One client on the host under test, and the hooks that reach behind it."""
+
+    @abstractmethod
+    def client(self) -> Client:
+        """The client of this check; the same one each time."""
+
+    @abstractmethod
+    def kill_browser(self, session_id: str) -> None:
+        """Kill the session's browser from outside with SIGKILL."""
+
+    @abstractmethod
+    def quit_browser(self, session_id: str) -> None:
+        """Make the session's browser quit by itself, with exit code 0."""
+
+    @abstractmethod
+    def lose_keeper(self, session_id: str) -> None:
+        """Kill the session's keeper, its owner living on."""
+
+    @abstractmethod
+    def remains(self, session_id: str) -> list[str]:
+        """What of the session is there: processes, profile, endpoint; [] when nothing is."""
+
+    @abstractmethod
+    def broken(self) -> Session:
+        """A session whose browser will not come up."""
+
+    @abstractmethod
+    def absent(self) -> Session:
+        """A session whose browser is not on this machine."""
+
+    @classmethod
+    def checks(cls) -> list[str]:
+        """Names of all checks, in the order they are written."""
+        return [name for name in dir(cls) if name.startswith("check_")]
+
+    def session(self, **config: object) -> Session:
+        """A new session without pages."""
+        return self.client().Session(page=False, **config)  # type: ignore[arg-type] # forwarded as given
+
+    def check_starts_and_stops(self) -> None:
+        """Start runs a browser, stop leaves nothing, and the history says both."""
+        session = self.session()
+        session.start()
+        _equal("status", session.status().status, State.ACTIVE)
+        if not self.remains(session.session_id):
+            raise AssertionError("an active session has no browser")
+        session.stop()
+        self._ended(session.session_id, State.CLOSED, Cause.STOPPED)
+
+    def check_stop_is_idempotent(self) -> None:
+        """Stopping again returns the same ending and adds nothing; before start it does nothing."""
+        session = self.session()
+        _equal("stop before start", session.stop(), None)
+        session.start()
+        first = session.stop()
+        version = session.status().version
+        _equal("second stop", session.stop(), first)
+        _equal("version after it", session.status().version, version)
+
+    def check_starts_once(self) -> None:
+        """A second start is refused and changes nothing."""
+        with self.session() as session:
+            _raises(AlreadyStarted, session.start)
+            _equal("status", session.status().status, State.ACTIVE)
+
+    def check_exception_in_block(self) -> None:
+        """An exception ends the session as error and propagates."""
+        session = self.session()
+
+        def block() -> None:
+            with session:
+                raise ValueError("broken on purpose")
+
+        _raises(ValueError, block)
+        ending = self._ended(session.session_id, State.ERROR, Cause.EXCEPTION)
+        _equal("error", ending.error, "ValueError: broken on purpose")
+
+    def check_killed_from_outside(self) -> None:
+        """A browser that is killed is noticed by itself, with the signal as evidence."""
+        session = self.session()
+        session.start()
+        self.kill_browser(session.session_id)
+        self._ended(session.session_id, State.ERROR, Cause.BROWSER_CRASHED)
+        failed = next(event for event in self._history(session.session_id) if event.type == "session.failed")
+        _equal("signal", getattr(failed, "evidence", {}).get("signal"), 9)
+        if not isinstance(session.stop(), object) or session.status().cause is not Cause.BROWSER_CRASHED:
+            raise AssertionError("stop() after a crash changed the ending")
+
+    def check_quits_by_itself(self) -> None:
+        """A browser that quits with exit code 0 was closed, not lost."""
+        session = self.session()
+        session.start()
+        self.quit_browser(session.session_id)
+        self._ended(session.session_id, State.CLOSED, Cause.BROWSER_CLOSED)
+
+    def check_keeper_lost(self) -> None:
+        """A keeper that is killed takes its browser along; the owner records why."""
+        session = self.session()
+        session.start()
+        self.lose_keeper(session.session_id)
+        self._ended(session.session_id, State.ERROR, Cause.KEEPER_LOST)
+
+    def check_host_lives_on_after_keeper_lost(self) -> None:
+        """The next session after a lost keeper starts as if nothing had been."""
+        session = self.session()
+        session.start()
+        self.lose_keeper(session.session_id)
+        self._ended(session.session_id, State.ERROR, Cause.KEEPER_LOST)
+        with self.session() as following:
+            _equal("status", following.status().status, State.ACTIVE)
+
+    def check_times_out(self) -> None:
+        """The deadline ends the session by itself, stamped with the deadline."""
+        session = self.session(idle_timeout_minutes=1.5 / 60)
+        session.start()
+        deadline = session.status().deadline
+        ending = self._ended(session.session_id, State.TIMED_OUT, Cause.IDLE)
+        _equal("closed_at", ending.closed_at, deadline)
+
+    def check_stop_while_starting(self) -> None:
+        """A stop that comes while the browser is on its way leaves nothing and records one ending."""
+        session = self.session()
+        starter = threading.Thread(target=lambda: _quietly(session.start))
+        starter.start()
+        _until(lambda: self._recorded(session.session_id), "created was never recorded")
+        session.stop()
+        starter.join(_PATIENCE_S)
+        self._ended(session.session_id, State.CLOSED, Cause.STOPPED)
+
+    def check_launch_fails(self) -> None:
+        """A browser that does not come up is an error of its own, recorded, with nothing left."""
+        session = self.broken()
+        _raises(LaunchFailed, session.start)
+        self._ended(session.session_id, State.ERROR, Cause.LAUNCH_FAILED)
+
+    def check_browser_absent(self) -> None:
+        """No browser on the machine: refused before anything is recorded."""
+        session = self.absent()
+        _raises(BrowserNotFound, session.start)
+        if self._recorded(session.session_id):
+            raise AssertionError("a session without a browser was recorded")
+        _equal("what is left", self.remains(session.session_id), [])
+
+    def check_two_at_once(self) -> None:
+        """Two sessions live side by side, and one's end is not the other's."""
+        with self.session() as first, self.session() as second:
+            self.kill_browser(second.session_id)
+            self._ended(second.session_id, State.ERROR, Cause.BROWSER_CRASHED)
+            _equal("the other", first.status().status, State.ACTIVE)
+        self._ended(first.session_id, State.CLOSED, Cause.STOPPED)
+
+    def check_attach_and_leave(self) -> None:
+        """Attaching by id leaves the session running when its block ends."""
+        with self.session() as session:
+            with self.client().Session(session.session_id) as again:
+                _equal("id", again.session_id, session.session_id)
+            _equal("status", session.status().status, State.ACTIVE)
+        _raises(SessionEnded, self.client().Session(session.session_id).start)
+
+    def _history(self, session_id: str) -> list[Event]:
+        return [decode(row) for row in self.client().log.read(session_id)]
+
+    def _recorded(self, session_id: str) -> bool:
+        return self.client().log.head(session_id) > 0
+
+    def _ended(self, session_id: str, status: State, cause: Cause) -> SessionView:
+        """Wait until the session is released; exactly one ending of that status and cause, and nothing left."""
+        sessions = self.client().sessions
+        _until(
+            lambda: self._recorded(session_id) and self._history(session_id)[-1].type == "session.released",
+            f"session {session_id} was never released",
+        )
+        ending = sessions.get(session_id)
+        _equal("status", ending.status, status)
+        _equal("cause", ending.cause, cause)
+        ends = [e.type for e in self._history(session_id) if e.type in _ENDINGS]
+        _equal("number of endings", len(ends), 1)
+        _equal("what is left", self.remains(session_id), [])
+        return ending
+
+
+_ENDINGS = ("session.closed", "session.failed", "session.timed_out")
+
+
+def _equal(what: str, seen: object, expected: object) -> None:
+    if seen != expected:
+        raise AssertionError(f"{what}: expected {expected!r}, seen {seen!r}")
+
+
+def _raises(expected: type[BaseException], call: Callable[[], object]) -> None:
+    try:
+        call()
+    except expected:
+        return
+    raise AssertionError(f"expected {expected.__name__}, nothing was raised")
+
+
+def _quietly(call: Callable[[], object]) -> None:
+    try:
+        call()
+    except LifecycleError:
+        return
+
+
+def _until(condition: Callable[[], bool], message: str) -> None:
+    until = time.monotonic() + _PATIENCE_S
+    while not condition():
+        if time.monotonic() > until:
+            raise AssertionError(f"{message} within {_PATIENCE_S:.0f} s")
+        time.sleep(0.01)

@@ -1,0 +1,235 @@
+"""FakeHost: browsers without Chromium, seen through by the production keeper logic, in this process.
+
+It passes the same BrowserContract as the real host, so that what is tested on it holds for the other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING
+
+from lifecycle.client.keeping import Kept
+from lifecycle.client.recorder import Recorder
+from lifecycle.client.system import SystemClock, Uuid7
+from lifecycle.core import Fail, ProcessIdentity, Release, Session, Start
+from lifecycle.core.events import Cause, SessionReleased, SessionStarted
+from lifecycle.core.states import LIVE
+from lifecycle.errors import BrowserNotFound, IllegalCommand, KeeperUnavailable, LaunchFailed
+from lifecycle.ports import Exit, Found, Plan, Remains
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lifecycle.core import Close, Config
+    from lifecycle.log.port import EventLog
+    from lifecycle.ports import Clock, Ids
+
+__all__ = ["FakeBrowser", "FakeHost"]
+
+_HERE = ProcessIdentity(host="fake", boot_id="fake", pid=1, started=0)
+
+
+class _KeeperGone(BaseException):
+    """Unwinds a session's thread as a killed keeper would: nothing more is recorded."""
+
+
+class FakeBrowser:
+    """One pretended browser: runs until it is asked to close, killed, or made to end from outside."""
+
+    def __init__(self) -> None:
+        self._exit: Exit | None = None
+        self._changed = threading.Condition()
+        self.profile = True
+        self.deaf = False  # does not answer a request to close
+        self.keeper_gone = False
+        self.on_exit: Callable[[], None] = lambda: None
+
+    def end(self, exit: Exit) -> None:
+        """End as if from outside."""
+        with self._changed:
+            if self._exit is None:
+                self._exit = exit
+                self._changed.notify_all()
+        self.on_exit()
+
+    @property
+    def running(self) -> bool:
+        """Whether anything of it still runs."""
+        return self._exit is None
+
+    def exit(self, timeout_s: float) -> Exit | None:
+        if self.keeper_gone:
+            raise _KeeperGone
+        with self._changed:
+            self._changed.wait_for(lambda: self._exit is not None, timeout_s)
+            return self._exit
+
+    def ask_to_close(self) -> None:
+        if not self.deaf:
+            self.end(Exit(code=0))
+
+    def kill(self) -> None:
+        self.end(Exit(signal=9))
+
+    def clients(self) -> tuple[str, ...]:
+        return ()
+
+    def clean_up(self) -> bool:
+        if not self.keeper_gone:
+            self.profile = False
+        return True
+
+
+class _FakeTalk:
+    """Starting and Talk of one session."""
+
+    cdp_url = "ws://fake/"
+
+    def __init__(self, session_id: str) -> None:
+        self.session_id = session_id
+        self.kept: Kept | None = None
+        self.failed: str | None = None
+        self.up = threading.Event()
+        self.released = threading.Event()
+        self.gone = False
+
+    def result(self) -> _FakeTalk:
+        self.up.wait()
+        if self.failed is not None:
+            raise LaunchFailed(self.session_id, self.failed)
+        if self.gone:
+            raise KeeperUnavailable("the fake keeper is gone")
+        return self
+
+    def look(self) -> None:
+        if self.kept is not None:
+            self.kept.look()
+
+    def end(self, command: Close | Fail) -> None:
+        if self.kept is not None:
+            self.kept.end(command)
+
+    def wait_released(self, timeout_s: float) -> bool:
+        return self.released.wait(timeout_s) and not self.gone
+
+
+class FakeHost:
+    """A host for pretended browsers. `fail_launch` and `missing` make the next starts go wrong.
+
+    Args:
+        clock: What its keeper reads; give it the client's.
+        grace_s: Between asking a browser to close and killing it.
+    """
+
+    def __init__(self, *, clock: Clock | None = None, ids: Ids | None = None, grace_s: float = 0.2) -> None:
+        self.fail_launch: str | None = None
+        self.missing = False
+        self.browsers: dict[str, FakeBrowser] = {}
+        self._clock = clock or SystemClock()
+        self._ids = ids or Uuid7()
+        self._grace_s = grace_s
+        self._keeper = 1
+        self._alive: set[str] = set()
+        self._talks: dict[str, _FakeTalk] = {}
+        self._lost: dict[str, Callable[[], None]] = {}
+        self._lock = threading.Lock()
+
+    def prepare(self, config: Config, browser_path: str | None, log: EventLog) -> Found:
+        """Pretend to find a browser."""
+        if self.missing:
+            raise BrowserNotFound("the fake host was told to have no browser")
+        keeper_id = f"fake-{self._keeper}"
+        self._alive.add(keeper_id)
+        return Found(keeper_id=keeper_id, keeper=_HERE, browser_path="/fake/browser", browser="chromium")
+
+    def start(self, plan: Plan, log: EventLog, on_keeper_lost: Callable[[], None]) -> _FakeTalk:
+        """Bring the session up in a thread of its own."""
+        talk = _FakeTalk(plan.session_id)
+        with self._lock:
+            self._talks[plan.session_id] = talk
+            self._lost[plan.session_id] = on_keeper_lost
+        threading.Thread(target=self._see_through, args=(plan, log, talk), daemon=True).start()
+        return talk
+
+    def _see_through(self, plan: Plan, log: EventLog, talk: _FakeTalk) -> None:
+        recorder = Recorder(log, self._clock, self._ids, actor="keeper", writer="fake-keeper")
+        try:
+            if self.fail_launch is not None:
+                self._fail(recorder, plan.session_id, self.fail_launch)
+                talk.failed = self.fail_launch
+                return
+            browser = self.browsers[plan.session_id] = FakeBrowser()
+            kept = talk.kept = Kept(
+                recorder.load(plan.session_id), recorder, browser, on_released=talk.released.set, grace_s=self._grace_s
+            )
+            browser.on_exit = kept.look
+            try:
+                event = SessionStarted(ownership="launched", browser=_HERE, browser_version="fake/1")
+                kept.adopt(recorder.execute(plan.session_id, Start(event=event)).session)
+            except IllegalCommand:
+                kept.look()
+            talk.up.set()
+            kept.run()
+        except _KeeperGone:
+            return
+        finally:
+            talk.up.set()
+
+    def _fail(self, recorder: Recorder, session_id: str, reason: str) -> None:
+        with contextlib.suppress(IllegalCommand):  # ended meanwhile
+            recorder.execute(session_id, Fail(cause=Cause.LAUNCH_FAILED, error_type="Fake", error_message=reason))
+        if recorder.load(session_id).status not in LIVE:
+            recorder.execute(session_id, Release(event=SessionReleased(how="never_started")))
+
+    def attach(self, session: Session, log: EventLog) -> _FakeTalk:
+        """The same line as the owner's."""
+        talk = self._talks.get(session.session_id)
+        if talk is None or talk.gone:
+            raise KeeperUnavailable(f"the fake keeper of {session.session_id} is gone")
+        return talk
+
+    def keeper_alive(self, session: Session, log: EventLog) -> bool | None:
+        """Whether lose_keeper() was not called since."""
+        return session.keeper_id in self._alive
+
+    def end(self, session: Session, log: EventLog) -> Remains:
+        """End the pretended browser from outside."""
+        browser = self.browsers.get(session.session_id)
+        ran = browser is not None and browser.running
+        if browser is not None:
+            browser.end(Exit(signal=9))
+            browser.profile = False
+        how = "killed" if browser is not None else "never_started"
+        return Remains(how=how, profile_removed=True, evidence={"by": "fake", "processes_found": int(ran)})
+
+    def drop_keeper(self, session: Session, log: EventLog) -> None:
+        """Kill the pretended keeper if it is the session's."""
+        if session.keeper_id in self._alive:
+            self.lose_keeper()
+
+    def identity(self) -> ProcessIdentity:
+        """The pretended process."""
+        return _HERE
+
+    def owner_gone(self) -> None:
+        """Pretend that the owner's process has died."""
+        for talk in list(self._talks.values()):
+            if talk.kept is not None:
+                talk.kept.owner_gone({"leash": "fake"})
+
+    def lose_keeper(self) -> None:
+        """Pretend that the keeper was killed: it records nothing more, and its browsers end with their pipes."""
+        self._alive.clear()
+        self._keeper += 1
+        with self._lock:
+            talks, lost = list(self._talks.values()), dict(self._lost)
+        for talk in talks:
+            browser = self.browsers.get(talk.session_id)
+            if browser is None or talk.released.is_set():
+                continue
+            browser.keeper_gone = True
+            talk.gone = True
+            browser.end(Exit(signal=9))
+            talk.released.set()
+            lost[talk.session_id]()

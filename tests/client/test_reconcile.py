@@ -1,0 +1,120 @@
+"""Every row of reconcile's table, on a pretended host."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+
+from lifecycle import MemoryLog
+from lifecycle.client.reconcile import RELEASE_WAIT_S, Reconciled, reconcile
+from lifecycle.client.recorder import Recorder
+from lifecycle.client.system import Uuid7
+from lifecycle.core import Cause, Close, Create, Limits, ProcessIdentity, Release, Session, Start, State
+from lifecycle.core.events import SessionCreated, SessionReleased, SessionStarted
+from lifecycle.ports import Remains
+from lifecycle.testing.clock import ManualClock
+from lifecycle.testing.fake_host import FakeHost
+
+if TYPE_CHECKING:
+    from lifecycle.log.port import EventLog
+
+ME = ProcessIdentity(host="here", boot_id="b", pid=1, started=1)
+Keeper = Literal["alive", "gone", "elsewhere"]
+
+
+class Host(FakeHost):
+    """Answers as it is told, and counts the browsers it was asked to end."""
+
+    keeper: Keeper = "alive"
+    ended = 0
+
+    def keeper_alive(self, session: Session, log: EventLog) -> bool | None:
+        return {"alive": True, "gone": False, "elsewhere": None}[self.keeper]
+
+    def end(self, session: Session, log: EventLog) -> Remains:
+        self.ended += 1
+        return Remains(how="killed", profile_removed=True, evidence={"processes_found": 1})
+
+
+class World:
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.log = MemoryLog(clock=self.clock.now)
+        self.host = Host()
+        self.recorder = Recorder(self.log, self.clock, Uuid7(), actor="reconcile", writer="test")
+        limits = Limits(idle_timeout_us=60_000_000, max_duration_us=600_000_000)
+        self.recorder.create(Create(event=SessionCreated(session_id="s1", limits=limits, owner=ME, keeper_id="k")))
+        self.recorder.execute("s1", Start(event=SessionStarted(ownership="launched", browser=ME)))
+
+    def run(self, keeper: Keeper, *, patient: bool = True) -> list[Reconciled]:
+        self.host.keeper = keeper
+        return reconcile(self.log.sessions.live(), self.recorder, self.host, patient=patient)
+
+    def session(self) -> Session:
+        return self.recorder.load("s1")
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_a_live_session_whose_keeper_lives_is_left_alone(world: World) -> None:
+    assert world.run("alive") == []
+    assert (world.session().status, world.host.ended) == (State.ACTIVE, 0)
+
+
+def test_a_live_session_of_another_host_is_left_alone(world: World) -> None:
+    assert world.run("elsewhere") == []
+    assert (world.session().status, world.host.ended) == (State.ACTIVE, 0)
+
+
+def test_a_live_session_without_keeper_fails_and_its_browser_is_ended(world: World) -> None:
+    assert world.run("gone") == [Reconciled(session_id="s1", cause="keeper_lost", how="killed")]
+    session = world.session()
+    assert (session.status, session.cause, session.released) == (State.ERROR, Cause.KEEPER_LOST, True)
+    assert world.host.ended == 1
+
+
+@pytest.mark.parametrize("keeper", ["alive", "gone", "elsewhere"])
+def test_a_session_past_its_deadline_times_out_whatever_is_found(world: World, keeper: Keeper) -> None:
+    world.clock.advance(60)
+    assert world.run(keeper) == [Reconciled(session_id="s1", cause="idle", how="killed")]
+    session = world.session()
+    assert (session.status, session.released) == (State.TIMED_OUT, True)
+    assert session.closed_at == session.created_at + 60_000_000
+
+
+def test_an_ended_session_without_keeper_is_released_with_no_second_ending(world: World) -> None:
+    world.recorder.execute("s1", Close(cause=Cause.STOPPED))
+    assert world.run("gone") == [Reconciled(session_id="s1", cause=None, how="killed")]
+    session = world.session()
+    assert (session.cause, session.released, session.version) == (Cause.STOPPED, True, 4)
+
+
+def test_an_ended_session_is_left_to_its_living_keeper_for_the_grace(world: World) -> None:
+    world.recorder.execute("s1", Close(cause=Cause.STOPPED))
+    assert world.run("alive") == []
+    world.clock.advance(RELEASE_WAIT_S)
+    assert world.run("alive") == [Reconciled(session_id="s1", cause=None, how="killed")]
+
+
+def test_an_impatient_reconcile_finishes_an_ended_session_at_once(world: World) -> None:
+    world.recorder.execute("s1", Close(cause=Cause.STOPPED))
+    assert len(world.run("alive", patient=False)) == 1
+
+
+def test_a_released_session_is_never_touched_again(world: World) -> None:
+    world.recorder.execute("s1", Close(cause=Cause.STOPPED))
+    world.recorder.execute("s1", Release(event=SessionReleased(how="graceful")))
+    stale = [world.session()]
+    assert reconcile(stale, world.recorder, world.host) == []
+    assert world.host.ended == 0
+
+
+def test_running_it_twice_changes_nothing_more(world: World) -> None:
+    world.run("gone")
+    version = world.session().version
+    assert world.run("gone") == []
+    assert world.session().version == version
