@@ -31,8 +31,8 @@
         ├── IllegalHistory          a stored history breaks the transition table
         └── LogTampered             the append-only schema or a hash chain is broken
 
-Each error keeps its fields as attributes, can be pickled, and says in `retryable` whether the
-same call can succeed later without any change on the caller's side.
+Each error keeps its fields as attributes, can be pickled, and says in `retryable` whether doing the same again can help
+(after WrongVersion: load and decide again). InvalidConfig is a ValueError too.
 """
 
 from __future__ import annotations
@@ -271,6 +271,7 @@ class EventIdReused(HistoryError):
 
     def __init__(self, event_id: str, detail: str) -> None:
         self.event_id = event_id
+        self.detail = detail
         super().__init__(f"event id {event_id} is in the log already: {detail}")
 
 

@@ -133,6 +133,7 @@ _Path = Annotated[str, Field(max_length=4096, strict=True), AfterValidator(_writ
 _Text = Annotated[str, Field(max_length=MAX_TEXT, strict=True), AfterValidator(_writable), PRIVATE]
 _Word = Annotated[str, Field(max_length=MAX_WORD, strict=True), AfterValidator(_writable)]
 _Name = Annotated[str, Field(min_length=1, max_length=MAX_WORD, strict=True), AfterValidator(_writable)]
+_Key = Annotated[str, Field(strict=True)]
 _Integer = Annotated[int, Field(ge=-MAX_TIME, le=MAX_TIME, strict=True)]
 
 #: also part of file names: the profile's directory, the endpoint
@@ -315,7 +316,7 @@ class SessionAnnotated(Event):
     type = "session.annotated"
 
     name: _Name
-    data: Annotated[dict[str, JsonValue], AfterValidator(_data)] = Field(default_factory=FrozenDict[str, JsonValue])
+    data: Annotated[dict[_Key, JsonValue], AfterValidator(_data)] = Field(default_factory=FrozenDict[str, JsonValue])
 
 
 class CookiesLoaded(Event):

@@ -73,7 +73,7 @@ def load(event_type: str, schema_version: int, at: int, data: Data) -> Event:
     if not isinstance(stored, dict) or "at" in stored:
         raise MalformedEvent(event_type, "its data must be a JSON object without `at`, which the envelope holds")
     try:
-        current = upcast(event_type, schema_version, data, newest=cls.schema_version)
+        current = upcast(event_type, schema_version, data, newest=cls.schema_version, steps=STEPS)
     except Exception as error:
         raise MalformedEvent(event_type, f"it can't be brought from version {schema_version}: {error!r}") from error
     try:

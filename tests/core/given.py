@@ -70,12 +70,16 @@ KEEPER: Final = ProcessIdentity(host="host", boot_id="boot", pid=101, started=10
 BROWSER: Final = ProcessIdentity(host="host", boot_id="boot", pid_namespace="pid:[1]", pid=102, started=1002)
 
 
+def _over(fields: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    return {**fields, **more}
+
+
 def created(at: int = T0, **fields: Any) -> SessionCreated:
-    return SessionCreated(**{"at": at, "session_id": "s-1", "owner": OWNER, "limits": LIMITS, **fields})
+    return SessionCreated(**_over({"at": at, "session_id": "s-1", "owner": OWNER, "limits": LIMITS}, fields))
 
 
 def started(at: int = T0, **fields: Any) -> SessionStarted:
-    return SessionStarted(**{"at": at, "ownership": "launched", **fields})
+    return SessionStarted(**_over({"at": at, "ownership": "launched"}, fields))
 
 
 def accessed(at: int, last_at: int | None = None) -> SessionAccessed:
@@ -95,19 +99,19 @@ def extended(at: int, until: int) -> SessionExtended:
 
 
 def closed(at: int, **fields: Any) -> SessionClosed:
-    return SessionClosed(**{"at": at, "cause": Cause.STOPPED, **fields})
+    return SessionClosed(**_over({"at": at, "cause": Cause.STOPPED}, fields))
 
 
 def failed(at: int, **fields: Any) -> SessionFailed:
-    return SessionFailed(**{"at": at, "cause": Cause.BROWSER_CRASHED, **fields})
+    return SessionFailed(**_over({"at": at, "cause": Cause.BROWSER_CRASHED}, fields))
 
 
 def timed_out(at: int = D, **fields: Any) -> SessionTimedOut:
-    return SessionTimedOut(**{"at": at, "rule": Cause.IDLE, **fields})
+    return SessionTimedOut(**_over({"at": at, "rule": Cause.IDLE}, fields))
 
 
 def released(at: int, **fields: Any) -> SessionReleased:
-    return SessionReleased(**{"at": at, "how": "graceful", **fields})
+    return SessionReleased(**_over({"at": at, "how": "graceful"}, fields))
 
 
 #: one event of every type, no field left at its default

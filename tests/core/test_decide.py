@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lifecycle.core import Cause, Close, Expire, Extend, Fail, Limits, Record, Release, Start, deadline, decide
-from lifecycle.core.events import MAX_TIME, CookiesSaved, SessionExtended
+from lifecycle.core.events import MAX_TIME, CookiesSaved, Evidence, SessionExtended
 from lifecycle.core.states import LIVE
 from tests.core.given import (
     COMMANDS,
@@ -140,7 +140,7 @@ def test_a_keeper_that_reports_an_access_too_late_expires_the_session() -> None:
 
 def test_full_evidence_leaves_room_for_what_was_found() -> None:
     """decide never fails while it records an ending: 32 proofs are allowed, and it adds two."""
-    full = {f"proof {n}": n for n in range(32)}
+    full: Evidence = {f"proof {n}": n for n in range(32)}
     crash = Fail(cause=Cause.EXCEPTION, error_type="E", evidence=full)
     given(created()).when(crash, at=D).then(timed_out(evidence={**full, "error_type": "E", "found": "fail/exception"}))
 

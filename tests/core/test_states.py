@@ -7,7 +7,8 @@ from lifecycle.core.states import ENDED, LIVE, TABLE, State, Trigger
 
 def test_a_state_equals_prints_and_formats_as_its_plain_word() -> None:
     assert [str(state) for state in State] == ["created", "active", "closed", "error", "timed_out"]
-    assert State.ACTIVE == "active"
+    word: str = "active"
+    assert word == State.ACTIVE
     assert f"{State.TIMED_OUT:>10}" == " timed_out"
 
 
