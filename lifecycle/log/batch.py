@@ -17,16 +17,28 @@ from lifecycle.log.codec import FIRST, Encoded, commitment, encode, envelope_has
 from lifecycle.log.port import Appended, Cursor, Expectation, Recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from lifecycle.log.port import Expected, NewEvent
 
-__all__ = ["Prepared", "check_expected", "check_page", "check_stream", "prepare", "project", "repeated", "rows"]
+__all__ = [
+    "Prepared",
+    "check_expected",
+    "check_page",
+    "check_range",
+    "check_stream",
+    "check_types",
+    "prepare",
+    "project",
+    "repeated",
+    "rows",
+]
 
 #: Streams and event ids: no look-alikes, nothing that means something in a path, a shell or SQL.
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 _SESSION: Final = "session."
 _LONGEST_WORD: Final = 256
+_MOST: Final = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +65,22 @@ def check_page(after: Cursor | None, limit: int) -> int:
         raise InvalidConfig("limit", limit, "a whole number from 1")
     if after is None:
         return 0
-    if type(after) is not int or after < 0:
+    if type(after) is not int or not 0 <= after <= _MOST:
         raise InvalidConfig("after", after, "a cursor that this log gave, or None for the beginning")
     return after
+
+
+def check_range(after: object, until: object) -> None:
+    """InvalidConfig unless the versions can be meant."""
+    for argument, value in (("after", after), ("until", until)):
+        if value is not None and (type(value) is not int or not -_MOST <= value <= _MOST):
+            raise InvalidConfig(argument, value, "a version")
+
+
+def check_types(types: Collection[str] | None) -> None:
+    """InvalidConfig for one name where a collection of names is meant."""
+    if isinstance(types, str):
+        raise InvalidConfig("types", types, "a collection of event types")
 
 
 def prepare(stream: str, events: Sequence[NewEvent]) -> tuple[Prepared, ...]:
@@ -151,16 +176,19 @@ def _differing(prepared: Prepared, row: Recorded) -> str | None:
     return "private" if row.private is not None and row.private != encoded.private else None
 
 
-def project(stream: str, session: Session | None, batch: Sequence[Prepared]) -> Session | None:
-    """The session after the batch; *session* unchanged when none of it is a session's event.
+def project(stream: str, session: Session | None, batch: Sequence[Prepared], head: int) -> Session | None:
+    """The session after the batch; None when *stream* is not a session's. *session* is what stands at *head*.
 
     Raises:
         IllegalHistory: The batch can't follow.
     """
+    if session is None and not (head == 0 and batch[0].new.event.type.startswith(_SESSION)):
+        for offset, prepared in enumerate(batch, start=1):
+            if prepared.new.event.type.startswith(_SESSION):
+                raise IllegalHistory(stream, head + offset, "a session's events follow session.created, nothing else")
+        return None
     for prepared in batch:
         event = prepared.new.event
-        if not event.type.startswith(_SESSION):
-            continue
         if isinstance(event, SessionCreated) and event.session_id != stream:
             raise IllegalHistory(stream, 1, f"session.created of another session, {event.session_id}")
         session = evolve(session, event)

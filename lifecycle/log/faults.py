@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Final
 
 from lifecycle.errors import (
     HistoryError,
-    IllegalHistory,
     LifecycleError,
     LogTampered,
     LogUnavailable,
@@ -15,12 +15,11 @@ from lifecycle.errors import (
 )
 from lifecycle.log.driver import sqlite3
 
-__all__ = ["busy", "translate", "uncertain"]
+__all__ = ["busy", "refusal", "translate", "uncertain"]
 
 # Primary result codes (sqlite.org/rescode.html): the low byte of an extended one.
 _PERM, _BUSY, _LOCKED, _NOMEM, _READONLY, _INTERRUPT, _IOERR = 3, 5, 6, 7, 8, 9, 10
-_CORRUPT, _FULL, _CANTOPEN, _PROTOCOL, _CONSTRAINT, _AUTH, _NOTADB = 11, 13, 14, 15, 19, 23, 26
-_CANTOPEN_DIRTYWAL: Final = 1294
+_FULL, _CANTOPEN, _PROTOCOL, _NOTADB = 13, 14, 15, 26
 
 _TRANSIENT: Final = {
     _NOMEM: "out of memory",
@@ -59,11 +58,16 @@ def translate(error: Exception, locator: str, *, waited_s: float | None = None) 
         return LogUnavailable(f"{locator}: can't be opened: {said}; check that the directory exists and may be written")
     if code == _NOTADB:
         return NotALog(locator, f"is not a SQLite database: {said}")
-    if code == _CONSTRAINT and str(error).startswith("lifecycle: "):
-        return IllegalHistory(locator, 0, str(error).removeprefix("lifecycle: "))
     if isinstance(error, sqlite3.ProgrammingError):
         return LogUnavailable(f"{locator}: the connection can't be used: {said}")
     return _damaged(locator, said)
+
+
+def refusal(error: OSError, locator: str) -> LogUnavailable | ReadOnlyLog:
+    """The error of ours for a file or directory beside the log that can't be made or opened."""
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return ReadOnlyLog(locator, f"can't be written here: {error.filename}: {error.strerror}")
+    return LogUnavailable(f"{locator}: {error.filename}: {error.strerror}")
 
 
 def _damaged(locator: str, said: str) -> HistoryError:

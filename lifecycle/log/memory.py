@@ -9,7 +9,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import LogUnavailable
-from lifecycle.log.batch import check_expected, check_page, check_stream, prepare, project, repeated, rows
+from lifecycle.log.batch import (
+    check_expected,
+    check_page,
+    check_range,
+    check_stream,
+    check_types,
+    prepare,
+    project,
+    repeated,
+    rows,
+)
 from lifecycle.log.codec import SALT_BYTES
 from lifecycle.log.port import Appended, Cursor, Page
 from lifecycle.projections.memory import MemorySessions
@@ -61,7 +71,7 @@ class MemoryLog:
                 return again
             before = self._streams.get(stream, [])
             check_expected(stream, expected, len(before))
-            session = project(stream, self._sessions.peek(stream), batch)
+            session = project(stream, self._sessions.peek(stream), batch, len(before))
             made = rows(
                 stream,
                 batch,
@@ -82,6 +92,7 @@ class MemoryLog:
     def read(self, stream: str, after: int = 0, until: int | None = None) -> tuple[Recorded, ...]:
         """As EventLog.read."""
         check_stream(stream)
+        check_range(after, until)
         with self._open():
             found = self._streams.get(stream, [])
             return tuple(found[max(after, 0) : len(found) if until is None else max(until, 0)])
@@ -89,6 +100,7 @@ class MemoryLog:
     def read_all(self, after: Cursor | None = None, *, limit: int, types: Collection[str] | None = None) -> Page:
         """As EventLog.read_all."""
         start = check_page(after, limit)
+        check_types(types)
         with self._open():
             found: list[Recorded] = []
             cursor = start

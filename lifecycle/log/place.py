@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lifecycle.errors import InvalidConfig, LogUnavailable, LogUnsuitable, ReadOnlyLog
+from lifecycle.errors import InvalidConfig, LogUnsuitable
 
 __all__ = ["Place", "make_directory", "make_file", "place"]
 
@@ -71,13 +70,17 @@ def place(path: str | os.PathLike[str]) -> Place:
         InvalidConfig: Not usable as a path.
     """
     text = os.fspath(path)
-    if not _is_text(text) or not text or "\0" in text or text == ":memory:":
-        raise InvalidConfig("path", path, "the path of a file; for a log in memory use MemoryLog")
+    if not _is_text(text) or "\0" in text or text == ":memory:":
+        raise InvalidConfig("path", path, "the path of a file, in UTF-8; for a log in memory use MemoryLog")
     return Place(os.path.realpath(os.path.expanduser(text)))
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str)
+    """Whether it is text that another process can be told: a file name that is not UTF-8 is not."""
+    try:
+        return isinstance(value, str) and bool(value.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def make_file(where: Place) -> None:
@@ -99,8 +102,7 @@ def make_directory(where: Place) -> None:
 
     Raises:
         LogUnsuitable: Something else is in its place, or it belongs to another user.
-        ReadOnlyLog: It can't be made here.
-        LogUnavailable: The disk is full.
+        OSError: It can't be made here.
     """
     directory = where.runtime_dir
     try:
@@ -108,8 +110,6 @@ def make_directory(where: Place) -> None:
         _give_to_owner(where, directory)
     except FileExistsError:
         pass
-    except OSError as error:
-        raise _refusal(where, error) from error
     found = os.lstat(directory)
     if not stat.S_ISDIR(found.st_mode):
         raise LogUnsuitable(where.locator, f"{directory} is not a directory")
@@ -117,12 +117,6 @@ def make_directory(where: Place) -> None:
         raise LogUnsuitable(where.locator, f"{directory} belongs to another user")
     if found.st_mode & 0o077 and found.st_uid == os.geteuid():
         os.chmod(directory, 0o700)
-
-
-def _refusal(where: Place, error: OSError) -> LogUnavailable | ReadOnlyLog:
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return ReadOnlyLog(where.locator, f"can't be written here: {error.filename}: {error.strerror}")
-    return LogUnavailable(f"{where.locator}: {error.filename}: {error.strerror}")
 
 
 def _give_to_owner(where: Place, path: Path) -> None:

@@ -12,11 +12,24 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.errors import HistoryError, InvalidConfig, LogUnavailable
-from lifecycle.log.batch import check_expected, check_page, check_stream, prepare, project, repeated, rows
+from lifecycle.errors import HistoryError, IllegalHistory, InvalidConfig, LogUnavailable
+from lifecycle.log.batch import (
+    check_expected,
+    check_page,
+    check_range,
+    check_stream,
+    check_types,
+    prepare,
+    project,
+    repeated,
+    rows,
+)
 from lifecycle.log.codec import SALT_BYTES
+from lifecycle.log.driver import IntegrityError
 from lifecycle.log.faults import uncertain
 from lifecycle.log.file import LogFile
+from lifecycle.log.opening import Options
+from lifecycle.log.place import place
 from lifecycle.log.port import Appended, Cursor, Page
 from lifecycle.log.record import COLUMNS, INSERT, INSERT_PRIVATE, recorded, values
 from lifecycle.projections.maintain import failure_of, known, store
@@ -37,6 +50,8 @@ __all__ = ["SqliteLog"]
 
 _STREAM: Final = f"SELECT {COLUMNS} FROM events AS e LEFT JOIN private AS p USING (event_id) WHERE e.stream = ?"
 _WHOLE: Final = f"{_STREAM} ORDER BY e.version"
+_PART: Final = f"{_STREAM} AND e.version > ? AND e.version <= ? ORDER BY e.version"
+_MOST: Final = 2**63 - 1
 _LOG: Final = f"SELECT {COLUMNS} FROM events AS e LEFT JOIN private AS p USING (event_id)"
 _BY_ID: Final = f"{_LOG} WHERE e.event_id = ?"
 #: Positions looked at for one page when *types* filters; bounds how long a read lasts and what it holds.
@@ -99,15 +114,15 @@ class SqliteLog:
         if type(timeout_s) not in (int, float) or not 0 < timeout_s <= 86_400:
             raise InvalidConfig("timeout_s", timeout_s, "seconds, above 0 and at most 86400")
         self._clock = clock or (lambda: time.time_ns() // 1000)
-        self._file = LogFile(
-            path,
-            create=create,
+        options = Options(
+            place(path),
+            create=create and not read_only,
             read_only=read_only,
             synchronous=synchronous,
             journal=journal,
             timeout_s=timeout_s,
-            fill=_fill,
         )
+        self._file = LogFile(options, _fill)
         self._sessions = SqlSessions(self._file.ask_derived, self.read, self._rebuild)
 
     @property
@@ -158,7 +173,7 @@ class SqliteLog:
         head, prev = last or (0, None)
         check_expected(stream, expected, head)
         session, failure, readable = known(conn, stream, head, lambda: self._recorded(ask(_WHOLE, (stream,))))
-        after = project(stream, session, batch) if readable else None
+        after = project(stream, session, batch, head) if readable else None
         (position,) = conn.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()
         made = rows(
             stream,
@@ -169,10 +184,14 @@ class SqliteLog:
             clock=self._clock,
             salt=lambda: os.urandom(SALT_BYTES),
         )
-        for row in made:
-            conn.execute(INSERT, values(row))
-            if row.private is not None:
-                conn.execute(INSERT_PRIVATE, (row.event_id, row.private_salt, row.private))
+        try:
+            for row in made:
+                conn.execute(INSERT, values(row))
+                if row.private is not None:
+                    conn.execute(INSERT_PRIVATE, (row.event_id, row.private_salt, row.private))
+        except IntegrityError as error:
+            # Only on a stream that evolve can't judge: the guards know endings by themselves.
+            raise IllegalHistory(stream, head + 1, str(error).removeprefix("lifecycle: ")) from error
         if after is not None and after is not session:
             store(conn, after, failure_of(made) or failure, new=session is None)
         return Appended(made[-1].version, made[-1].position)
@@ -188,15 +207,15 @@ class SqliteLog:
     def read(self, stream: str, after: int = 0, until: int | None = None) -> tuple[Recorded, ...]:
         """As EventLog.read."""
         check_stream(stream)
-        last = 2**62 if until is None else until
-        found = self._file.ask(
-            f"{_STREAM} AND e.version > ? AND e.version <= ? ORDER BY e.version", (stream, after, last)
-        )
+        check_range(after, until)
+        last = _MOST if until is None else until
+        found = self._file.ask(_PART, (stream, after, last))
         return self._recorded(found)
 
     def read_all(self, after: Cursor | None = None, *, limit: int, types: Collection[str] | None = None) -> Page:
         """As EventLog.read_all; a page never holds more than 10,000 events."""
         start = check_page(after, limit)
+        check_types(types)
         limit = min(limit, _LONGEST_PAGE)
         ((newest,),) = self._file.ask("SELECT coalesce(max(position), 0) FROM events", ())
         if newest <= start:

@@ -11,35 +11,37 @@ import fcntl
 import os
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable
 
 __all__ = ["Turnstile", "TurnstileTimeout"]
 
 
 class TurnstileTimeout(Exception):
-    """The queue did not move for as long as the caller would wait; `waited_s` says how long that was."""
+    """The queue did not move for as long as the caller would wait; it says for how long, and for whom."""
 
     def __init__(self, waited_s: float, whom: str) -> None:
-        self.waited_s = waited_s
-        self.whom = whom
         super().__init__(f"waited {waited_s:.1f} s for {whom}")
 
 
 class Turnstile:
-    """A queue on the lock file *path*, for the threads of this process and for all processes."""
+    """A queue on the lock file *path*, for the threads of this process and for all processes.
 
-    def __init__(self, path: str) -> None:
+    *prepare* makes the directory of the file; it is called before the file is opened.
+    """
+
+    def __init__(self, path: str, prepare: Callable[[], None]) -> None:
         self._path = path
+        self._prepare = prepare
         self._threads = threading.Lock()
         self._fd: int | None = None
+        self._closed = False
 
-    @contextmanager
-    def turn(self, timeout_s: float) -> Generator[None]:
-        """Wait for this caller's turn and hold it.
+    def acquire(self, timeout_s: float) -> None:
+        """Wait for this caller's turn; release ends it.
 
         Raises:
             TurnstileTimeout: It did not come within *timeout_s*.
@@ -49,64 +51,89 @@ class Turnstile:
         if not self._threads.acquire(timeout=timeout_s):
             raise TurnstileTimeout(time.monotonic() - began, "other threads of this process")
         try:
-            fd = self._open()
+            self._acquire(began, timeout_s)
+        except BaseException:
+            self.release()
+            raise
+
+    def _acquire(self, began: float, timeout_s: float) -> None:
+        while True:
+            fd = self._fd if self._fd is not None else self._open()
             try:
-                try:
-                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    self._queue(fd, began + timeout_s - time.monotonic())
-                yield
-            finally:
-                if self._fd == fd:  # else it was given to the helper, or closed by a fork
-                    fcntl.flock(fd, fcntl.LOCK_UN)
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._queue(fd, began, timeout_s)
+            if self._in_place(fd):
+                return
+            self._drop()  # somebody removed the file: whoever comes next queues at another one
+
+    def release(self) -> None:
+        """Let the next one go."""
+        try:
+            if self._fd is not None:
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
+            if self._closed:
+                self._drop()
         finally:
             self._threads.release()
 
     def _open(self) -> int:
-        if self._fd is None:
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self._prepare()
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         return self._fd
 
-    def _queue(self, fd: int, timeout_s: float) -> None:
+    def _in_place(self, fd: int) -> bool:
+        try:
+            return os.path.samestat(os.stat(self._path), os.fstat(fd))
+        except FileNotFoundError:
+            return False
+
+    def _queue(self, fd: int, began: float, timeout_s: float) -> None:
         """Block in the kernel's queue, but not for ever.
 
         flock has no timeout, and a holder may be stopped (SIGSTOP) for good. A helper thread blocks instead; when this
-        caller gives up or is interrupted, the helper keeps the descriptor and closes it once its turn comes, which
-        frees the lock again.
+        caller gives up or is interrupted, the helper keeps the descriptor and lets go of the lock once it gets it.
         """
-        state = {"abandoned": False}
         guard = threading.Lock()
         arrived = threading.Event()
+        abandoned = False
 
         def wait() -> None:
             with suppress(OSError):
                 fcntl.flock(fd, fcntl.LOCK_EX)
             with guard:
-                if state["abandoned"]:
-                    os.close(fd)
-                else:
+                if not abandoned:
                     arrived.set()
+                    return
+            # Unlocked by name: a forked child may hold a copy of the descriptor, and closing ours would not free it.
+            with suppress(OSError):
+                fcntl.flock(fd, fcntl.LOCK_UN)
+            os.close(fd)
 
-        began = time.monotonic()
         threading.Thread(target=wait, name="lifecycle-writers-queue", daemon=True).start()
         try:
-            arrived.wait(timeout_s)
+            arrived.wait(max(began + timeout_s - time.monotonic(), 0))
         finally:
             with guard:
                 if not arrived.is_set():
-                    state["abandoned"] = True
+                    abandoned = True
                     self._fd = None
-        if state["abandoned"]:
+        if abandoned:
             raise TurnstileTimeout(time.monotonic() - began, "other processes that are writing")
+
+    def _drop(self) -> None:
+        if self._fd is not None:
+            fd, self._fd = self._fd, None
+            with suppress(OSError):
+                os.close(fd)
 
     def after_fork(self) -> None:
         """In a forked child: let go of the parent's lock. Closing our copy of the descriptor takes nothing from it."""
         self._threads = threading.Lock()
-        self.close()
+        self._drop()
 
     def close(self) -> None:
-        """Close the lock file; it is opened again when needed."""
-        if self._fd is not None:
-            with suppress(OSError):
-                os.close(self._fd)
-            self._fd = None
+        """Close the lock file, now or when the turn that is under way ends; idempotent."""
+        self._closed = True
+        if self._threads.acquire(blocking=False):
+            self.release()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.core.events import SessionFailed
 from lifecycle.core.evolve import Session, fold
-from lifecycle.errors import HistoryError
+from lifecycle.errors import HistoryError, LogTampered
 from lifecycle.log.codec import events as typed
 from lifecycle.projections.rows import COLUMNS, INSERT, SELECT, UPDATE, from_row, to_row, to_update
 
@@ -21,17 +22,24 @@ __all__ = ["Known", "failure_of", "forget", "known", "label", "mark", "replay", 
 _VERSION: Final = COLUMNS.index("version")
 _FAILURE: Final = COLUMNS.index("failure_id")
 
+_ONE: Final = f"SELECT {SELECT} FROM sessions AS s WHERE session_id = ?"
+#: whether a stream is a session's
+_OURS: Final = "SELECT 1 FROM events WHERE stream = ? AND version = 1 AND type LIKE 'session.%'"
+
 #: session, the id of its failed event, whether the stream can be read typed
 Known = tuple[Session | None, str | None, bool]
 
 
 def replay(rows: Iterable[Recorded]) -> Session | None:
-    """The session that one stream's *rows* amount to; None if they are not a session's.
+    """The session that one stream's *rows*, all of them, amount to; None if they are not a session's.
 
     Raises:
         HistoryError: They can't be read typed.
     """
-    return fold(typed(row for row in rows if row.type.startswith("session.")))
+    history = tuple(rows)
+    if not history or not history[0].type.startswith("session."):
+        return None
+    return fold(typed(history))
 
 
 def failure_of(rows: Iterable[Recorded]) -> str | None:
@@ -47,9 +55,12 @@ def known(conn: Connection, stream: str, head: int, read: Callable[[], Sequence[
     """
     if head == 0:
         return None, None, True
-    row = conn.execute(f"SELECT {SELECT} FROM sessions AS s WHERE session_id = ?", (stream,)).fetchone()
+    row = conn.execute(_ONE, (stream,)).fetchone()
     if row is not None and row[_VERSION] == head:
-        return from_row(row), row[_FAILURE], True
+        with suppress(LogTampered):  # a damaged row is replaced as well
+            return from_row(row), row[_FAILURE], True
+    if row is None and not conn.execute(_OURS, (stream,)).fetchone():
+        return None, None, True
     rows = read()
     try:
         session = replay(rows)

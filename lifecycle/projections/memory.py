@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lifecycle.core.evolve import Session, fold
+from lifecycle.core.evolve import Session
 from lifecycle.errors import HistoryError, InvalidConfig
-from lifecycle.log.codec import events as typed
 from lifecycle.projections import RebuildReport
+from lifecycle.projections.maintain import replay
 from lifecycle.projections.query import checked
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class MemorySessions:
             unreadable: dict[str, str] = {}
             for stream, rows in self._streams.items():
                 try:
-                    session = fold(event for event in typed(rows) if event.type.startswith("session."))
+                    session = replay(rows)
                 except HistoryError as error:
                     unreadable[stream] = str(error)
                 else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lifecycle.core.deadlines import deadline
 from lifecycle.core.states import LIVE, State
@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
     from lifecycle.core.evolve import Session
 
-__all__ = ["Query", "checked", "effective"]
+__all__ = ["Query", "checked", "effective", "is_text"]
+
+
+#: the largest integer that SQLite holds
+_MOST: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +61,20 @@ def checked(
     if limit is not None and (type(limit) is not int or limit < 1):
         raise InvalidConfig("limit", limit, "a whole number from 1, or None for all")
     for argument, value in (("now", now), ("since", since), ("until", until)):
-        if value is not None and type(value) is not int:
+        if value is not None and (type(value) is not int or not -_MOST <= value <= _MOST):
             raise InvalidConfig(argument, value, "µs since the epoch")
     wanted = dict(labels or {})
-    if not all(_is_text(text) for item in wanted.items() for text in item):
+    if not all(is_text(text) for item in wanted.items() for text in item):
         raise InvalidConfig("labels", labels, "a mapping of text to text")
     return Query(now, _statuses(status), wanted, since, until)
 
 
-def _is_text(value: object) -> bool:
+def is_text(value: object) -> bool:
+    """Whether it is text that can stand in a log at all; a lone surrogate is not."""
+    try:
+        str(value).encode()
+    except UnicodeEncodeError:
+        return False
     return isinstance(value, str)
 
 

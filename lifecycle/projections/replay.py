@@ -9,7 +9,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
-from lifecycle.errors import HistoryError
+from lifecycle.errors import HistoryError, LogTampered
 from lifecycle.projections import RebuildReport
 from lifecycle.projections.maintain import failure_of, label, replay
 from lifecycle.projections.rows import COLUMNS, INSERT, SELECT, from_row, to_row
@@ -77,7 +77,7 @@ def _equal(conn: Connection, session_id: str) -> bool:
         return False
     try:
         return from_row(pair[0]) == from_row(pair[1])
-    except ValueError:
+    except LogTampered:
         return False
 
 

@@ -7,13 +7,12 @@ from dataclasses import fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import ValidationError
-
 from lifecycle.core.deadlines import deadline
 from lifecycle.core.events import Cause, Config, Limits, ProcessIdentity
 from lifecycle.core.evolve import Session
 from lifecycle.core.frozen import FrozenDict
 from lifecycle.core.states import State
+from lifecycle.errors import LogTampered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,7 +129,7 @@ def from_row(row: Sequence[Any]) -> Session:
     """The Session of a row that SELECT gave.
 
     Raises:
-        ValueError: The row is not one that to_row wrote.
+        LogTampered: The row is not one that to_row wrote; a rebuild makes it again.
     """
     try:
         found = dict(zip(COLUMNS, row, strict=False))
@@ -160,8 +159,13 @@ def from_row(row: Sequence[Any]) -> Session:
             error_message=None if body is None else json.loads(body).get("error_message"),
             released=bool(found["released"]),
         )
-    except (TypeError, KeyError, AttributeError, ValidationError) as error:
-        raise ValueError(f"row of session {row[0]!r}: {error}") from None
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise LogTampered(
+            "sessions",
+            f"row of {row[0]!r}",
+            expected="what this library wrote; a rebuild makes it again",
+            found=str(error),
+        ) from None
 
 
 # A field added to Session must find its way into the row, or list would not give what fold gives.

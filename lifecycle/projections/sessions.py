@@ -12,7 +12,7 @@ from lifecycle.core.evolve import Session
 from lifecycle.core.states import LIVE, State
 from lifecycle.errors import InvalidConfig
 from lifecycle.projections.maintain import replay
-from lifecycle.projections.query import Query, checked
+from lifecycle.projections.query import Query, checked, is_text
 from lifecycle.projections.rows import SELECT, from_row
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ class SqlSessions:
         self._rebuild = rebuild
 
     def get(self, session_id: str) -> Session | None:
+        if not is_text(session_id):
+            return None
         for row in self._ask(_ONE, (session_id,)):
             return from_row(row)
         if self._ask("SELECT 1 FROM unreadable WHERE stream = ?", (session_id,)):
@@ -76,6 +78,8 @@ class SqlSessions:
             mark = (found[-1].created_at, found[-1].session_id)
 
     def _mark(self, after: str) -> tuple[int, str]:
+        if not is_text(after):
+            raise InvalidConfig("after", after, "the id of the last session of the page before")
         for (created_at,) in self._ask("SELECT created_at FROM sessions WHERE session_id = ?", (after,)):
             return created_at, after
         raise InvalidConfig("after", after, "the id of the last session of the page before")
