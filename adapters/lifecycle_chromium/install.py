@@ -100,15 +100,15 @@ def ensure_browser(surroundings: Surroundings, run: Run, say: Callable[[str], No
     system = _System(surroundings, run, say)
     if not _driver_works(surroundings, run, say, system):
         return None
+    named = bool(surroundings.environ.get(VARIABLE))
     try:
         if found := _working(surroundings, run, say):
             say(f"browser: {found.path} ({found.why})")
             return found
     except BrowserNotFound as error:
-        if surroundings.environ.get(VARIABLE):  # replacing what somebody named would hide the mistake
-            say(str(error))
-            return None
-        say("no browser is installed yet")
+        say(str(error) if named else "no browser is installed yet")
+    if named:  # what somebody named is used or refused: installing another would hide the mistake
+        return None
     for step in (partial(_playwright, run, say), system.install_browser):
         step()
         with suppress(BrowserNotFound):

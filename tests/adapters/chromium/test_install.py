@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -245,6 +246,17 @@ def test_a_named_browser_that_is_missing_is_reported_and_nothing_is_installed(co
     assert "$LIFECYCLE_BROWSER" in computer.said[-1]
 
 
+def test_a_named_browser_that_does_not_start_is_reported_and_nothing_is_installed(computer: Computer) -> None:
+    computer.put("/usr/bin/apt-get")
+    computer.put("/opt/broken/chrome")
+    computer.environ["LIFECYCLE_BROWSER"] = "/opt/broken/chrome"
+    computer.effects["--version"] = lambda: Outcome(1, "Exec format error")
+    computer.effects = {"driver/node": lambda: Outcome(0), **computer.effects}
+    assert computer.ensure() is None
+    assert computer.installs == []
+    assert "Exec format error" in computer.said[-1]
+
+
 def test_a_command_is_run_without_standard_input_and_with_its_output_kept() -> None:
     """A package manager that asks gets no answer, and does not eat what was typed ahead."""
     kept = os.dup(0)
@@ -281,3 +293,22 @@ def test_the_one_line_of_a_long_output_is_short_and_telling() -> None:
     assert Outcome(1, "first\nlast\n\n").one_line() == "last"
     assert Outcome(1, "").one_line() == "it said nothing"
     assert len(Outcome(1, "x" * 5000).one_line()) < 250
+
+
+def installing(browser: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "lifecycle_chromium.install"]
+    environ = {**os.environ, "LIFECYCLE_BROWSER": browser}
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_the_command_prints_the_path_alone_and_talks_on_stderr() -> None:
+    done = installing(sys.executable)  # it starts and answers --version: all that is asked here
+    assert (done.returncode, done.stdout) == (0, f"{sys.executable}\n")
+    assert done.stderr.startswith(f"browser: {sys.executable} (named by $LIFECYCLE_BROWSER")
+
+
+def test_the_command_without_a_browser_exits_1_with_the_sentence() -> None:
+    done = installing("/no/such/browser")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "/no/such/browser" in done.stderr
+    assert "Traceback" not in done.stderr
