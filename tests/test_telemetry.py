@@ -1,0 +1,52 @@
+"""The host application's logging is its own: three ways it may be set up, and what our lines do in each."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+_WARN = "from lifecycle.telemetry import logger; logger.warning('said', session_id='s1')"
+
+
+def _run(before: str, after: str = "") -> subprocess.CompletedProcess[str]:
+    code = "\n".join([before, _WARN, after])
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+
+def test_nothing_configured_is_silent_and_does_not_import_structlog() -> None:
+    ran = _run("import sys", "assert 'structlog' not in sys.modules")
+    assert (ran.stdout, ran.stderr) == ("", "")
+
+
+def test_standard_logging_gets_one_line_on_its_own_handler() -> None:
+    ran = _run("import logging; logging.basicConfig()")
+    assert ran.stdout == ""
+    assert ran.stderr == "WARNING:lifecycle:event='said' session_id='s1'\n"
+
+
+def test_a_level_above_ours_silences_it() -> None:
+    ran = _run("import logging; logging.basicConfig(level=logging.ERROR)")
+    assert (ran.stdout, ran.stderr) == ("", "")
+
+
+def test_a_configured_structlog_gets_the_event_as_data() -> None:
+    ran = _run(
+        "import structlog; structlog.configure(); "
+        "structlog.configure(processors=[structlog.processors.JSONRenderer(sort_keys=True)], "
+        "logger_factory=structlog.PrintLoggerFactory(__import__('sys').stderr))"
+    )
+    assert ran.stdout == ""
+    assert ran.stderr == '{"event": "said", "session_id": "s1"}\n'
+
+
+def test_configuring_after_the_import_still_counts() -> None:
+    ran = _run("from lifecycle.telemetry import logger\nimport logging; logging.basicConfig()")
+    assert "said" in ran.stderr
+
+
+def test_importing_the_library_configures_nothing() -> None:
+    ran = _run(
+        "import logging, lifecycle.client.sync_api; assert logging.getLogger().handlers == []",
+        "import structlog; assert not structlog.is_configured()",
+    )
+    assert (ran.stdout, ran.stderr) == ("", "")
