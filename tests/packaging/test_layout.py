@@ -29,7 +29,7 @@ def test_the_top_level_holds_what_was_fixed_and_nothing_else() -> None:
     ignored = [line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if line[:1] not in ("", "#")]
     there = {path.name for path in ROOT.iterdir() if not any(fnmatch.fnmatch(path.name, name) for name in ignored)}
     assert there - NEEDED_BY_A_REPOSITORY == FIXED
-    # A source distribution has no .git.
+    # Unpacked from a source distribution there is no .git.
     assert NEEDED_BY_A_REPOSITORY - {".git"} <= there
 
 
