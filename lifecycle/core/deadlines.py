@@ -12,7 +12,17 @@ from lifecycle.errors import InvalidConfig
 if TYPE_CHECKING:
     from lifecycle.core.evolve import Session
 
-__all__ = ["DEFAULT_IDLE", "DEFAULT_MAX", "MAX_MINUTES", "deadline", "limits", "microseconds", "minutes", "rule"]
+__all__ = [
+    "DEFAULT_IDLE",
+    "DEFAULT_MAX",
+    "MAX_MINUTES",
+    "Minutes",
+    "deadline",
+    "limits",
+    "microseconds",
+    "minutes",
+    "rule",
+]
 
 DEFAULT_IDLE: Final = 3
 DEFAULT_MAX: Final = 15

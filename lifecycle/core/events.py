@@ -25,7 +25,14 @@ if TYPE_CHECKING:
 __all__ = [
     "EVENTS",
     "EVENT_TYPES",
+    "MAX_DATA",
+    "MAX_DEPTH",
+    "MAX_EVIDENCE",
+    "MAX_LABEL",
+    "MAX_TEXT",
     "MAX_TIME",
+    "MAX_URL",
+    "MAX_WORD",
     "NOTES",
     "PRIVATE",
     "Cause",
@@ -39,6 +46,7 @@ __all__ = [
     "Evidence",
     "FailedCause",
     "Instant",
+    "Labels",
     "Limits",
     "Note",
     "PageCrashed",
@@ -49,6 +57,7 @@ __all__ = [
     "SessionCreated",
     "SessionExtended",
     "SessionFailed",
+    "SessionId",
     "SessionNavigated",
     "SessionOperation",
     "SessionReleased",
@@ -124,9 +133,9 @@ def _session_id(value: str) -> str:
 
 #: µs since the Unix epoch, UTC
 Instant = Annotated[int, Field(ge=0, le=MAX_TIME, strict=True)]
-Microseconds = Annotated[int, Field(ge=0, le=MAX_TIME, strict=True)]
-Count = Annotated[int, Field(ge=0, le=MAX_TIME, strict=True)]
-Flag = Annotated[bool, Field(strict=True)]
+_Microseconds = Annotated[int, Field(ge=0, le=MAX_TIME, strict=True)]
+_Count = Annotated[int, Field(ge=0, le=MAX_TIME, strict=True)]
+_Flag = Annotated[bool, Field(strict=True)]
 
 _Url = Annotated[str, Field(max_length=MAX_URL, strict=True), AfterValidator(_writable), PRIVATE]
 _Path = Annotated[str, Field(max_length=4096, strict=True), AfterValidator(_writable), PRIVATE]
@@ -143,7 +152,7 @@ _LabelKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,63}$"
 _LabelValue = Annotated[str, Field(max_length=MAX_LABEL, strict=True), AfterValidator(_writable)]
 Labels = Annotated[dict[_LabelKey, _LabelValue], Field(max_length=64), AfterValidator(FrozenDict)]
 
-_Proof = Annotated[str, Field(max_length=1024, strict=True), AfterValidator(_writable)] | _Integer | Flag | None
+_Proof = Annotated[str, Field(max_length=1024, strict=True), AfterValidator(_writable)] | _Integer | _Flag | None
 
 #: what was seen that proves a cause: flat, small, no secrets; times and durations are µs and say so in their name
 Evidence = Annotated[dict[_Word, _Proof], Field(max_length=32), AfterValidator(_evidence)]
@@ -189,14 +198,14 @@ class ProcessIdentity(_Frozen):
     host: _Word
     boot_id: _Word
     pid_namespace: _Word | None = None
-    pid: Count
-    started: Count  # clock ticks since boot on Linux, seconds since the epoch elsewhere
+    pid: _Count
+    started: _Count  # clock ticks since boot on Linux, seconds since the epoch elsewhere
 
 
 class Config(_Frozen):
     """What the browser is asked to be."""
 
-    headless: Flag = True
+    headless: _Flag = True
     viewport_width: Annotated[int, Field(ge=1, le=16_384, strict=True)] | None = None
     viewport_height: Annotated[int, Field(ge=1, le=16_384, strict=True)] | None = None
     browser: Literal["chromium", "chrome", "named"] | None = None  # named: browser_path in the event says which
@@ -227,7 +236,7 @@ class SessionCreated(Event):
     browser_args: Annotated[tuple[_Text, ...], Field(max_length=256)] | None = None
     limits: Limits
     labels: Labels = Field(default_factory=FrozenDict[str, str])
-    keep_alive: Flag = False
+    keep_alive: _Flag = False
     owner: ProcessIdentity
     keeper: ProcessIdentity | None = None
     keeper_id: _Word | None = None
@@ -271,8 +280,8 @@ class SessionOperation(Event):
     type = "session.operation"
 
     kind: _Word
-    ok: Flag
-    took_us: Microseconds
+    ok: _Flag
+    took_us: _Microseconds
     target: _Text | None = None
     error_type: _Word | None = None
     error_message: _Text | None = None
@@ -322,7 +331,7 @@ class SessionAnnotated(Event):
 class CookiesLoaded(Event):
     type = "session.cookies_loaded"
 
-    count: Count | None = None
+    count: _Count | None = None
     sha256: _Word | None = None
     why_not: _Word | None = None
     path: _Path | None = None
@@ -331,7 +340,7 @@ class CookiesLoaded(Event):
 class CookiesSaved(Event):
     type = "session.cookies_saved"
 
-    count: Count | None = None
+    count: _Count | None = None
     sha256: _Word | None = None
     why_not: _Word | None = None
     path: _Path | None = None
@@ -370,9 +379,9 @@ class SessionReleased(Event):
 
     how: Literal["graceful", "killed", "detached", "never_started", "left_running"]
     exit_code: _Integer | None = None
-    signal: Count | None = None
-    took_us: Microseconds = 0
-    profile_removed: Flag = False
+    signal: _Count | None = None
+    took_us: _Microseconds = 0
+    profile_removed: _Flag = False
     receipts: Evidence = Field(default_factory=FrozenDict[str, Any])
     clients: Annotated[tuple[_Word, ...], Field(max_length=1024)] = ()
     evidence: Evidence = Field(default_factory=FrozenDict[str, Any])

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FrozenDict", "FrozenList", "freeze"]
 
-K = TypeVar("K")
-V = TypeVar("V")
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 
 def _refuse(*_: object, **__: object) -> NoReturn:
@@ -25,7 +25,7 @@ def _refuse(*_: object, **__: object) -> NoReturn:
 _REFUSE: Final[Any] = _refuse
 
 
-class FrozenDict(dict[K, V]):
+class FrozenDict(dict[_K, _V]):
     """A dict that refuses every change. Hashable when its values are."""
 
     __slots__ = ()
@@ -39,7 +39,7 @@ class FrozenDict(dict[K, V]):
         return type(self), (dict(self),)  # the default fills a copy item by item, which is refused
 
 
-class FrozenList(list[V]):
+class FrozenList(list[_V]):
     """A list that refuses every change. Hashable when its items are."""
 
     __slots__ = ()

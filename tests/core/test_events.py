@@ -210,7 +210,7 @@ def test_data_is_bounded_in_all_and_in_depth() -> None:
     with pytest.raises(ValidationError, match=f"holds {MAX_DATA + 1} characters, at most {MAX_DATA} are allowed"):
         SessionAnnotated(name="n", data={"text": "x" * (MAX_DATA - len("text") - 1)})
     with pytest.raises(ValidationError, match="at most"):
-        SessionAnnotated(name="n", data={"list": [0] * MAX_DATA})
+        SessionAnnotated(name="n", data={"list": list[Any]([0] * MAX_DATA)})
     deep: Any = {}
     for _ in range(31):
         deep = {"a": deep}
