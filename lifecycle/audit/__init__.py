@@ -1,0 +1,1 @@
+"""Reading the record: what a log says of a session, step by step. Nothing in here writes."""

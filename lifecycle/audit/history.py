@@ -1,0 +1,100 @@
+"""The history of one session as its log holds it, event by event, typed or not.
+
+Raw on purpose: a stream with an event that this version does not know still has a history to show.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.errors import UnknownSession
+from lifecycle.log.canonical import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from lifecycle.log.port import EventLog, Recorded
+
+__all__ = ["Step", "history", "steps", "who_acted"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One event. Times are µs since the epoch; `offset_us` counts from the session's first event.
+
+    `data` holds the public fields and those private ones that were not forgotten; `forgotten`: there were more.
+    """
+
+    version: int
+    type: str
+    at: int
+    offset_us: int
+    recorded_at: int
+    actor: str
+    writer: str
+    data: Mapping[str, Any]
+    forgotten: bool
+    hash: str
+
+    @property
+    def name(self) -> str:
+        """The type without its family: `created`, `closed`."""
+        return self.type.removeprefix("session.")
+
+    @property
+    def late_us(self) -> int:
+        """How long after its moment the event was recorded; what an ending's promise is measured by."""
+        return self.recorded_at - self.at
+
+
+def history(log: EventLog, session_id: str) -> tuple[Step, ...]:
+    """The steps of a session, oldest first.
+
+    Raises:
+        UnknownSession: Its stream is empty.
+    """
+    rows = log.read(session_id)
+    if not rows:
+        raise UnknownSession(session_id, log.locator or "this log")
+    return steps(rows)
+
+
+def steps(rows: Iterable[Recorded]) -> tuple[Step, ...]:
+    """The steps that *rows*, the events of one session from its first, are."""
+    found = list(rows)
+    return tuple(_step(row, found[0].at) for row in found)
+
+
+def _step(row: Recorded, first_at: int) -> Step:
+    return Step(
+        version=row.version,
+        type=row.type,
+        at=row.at,
+        offset_us=row.at - first_at,
+        recorded_at=row.recorded_at,
+        actor=row.actor,
+        writer=row.writer,
+        data={**_fields(row.data), **_fields(row.private)},
+        forgotten=row.private_sha256 is not None and row.private is None,
+        hash=row.hash,
+    )
+
+
+def _fields(text: str | None) -> dict[str, Any]:
+    """The fields in a stored text; one that is no JSON object is shown as it is."""
+    if text is None:
+        return {}
+    try:
+        return parse(text)
+    except ValueError:
+        return {"unreadable": text}
+
+
+def who_acted(found: Iterable[Step]) -> dict[tuple[str, str], int]:
+    """(actor, writer) -> how many of the steps are theirs, in the order of their first act."""
+    counted: dict[tuple[str, str], int] = {}
+    for step in found:
+        who = (step.actor, step.writer)
+        counted[who] = counted.get(who, 0) + 1
+    return counted

@@ -1,0 +1,136 @@
+"""The command itself: its verbs, and what becomes of an error.
+
+Verbs are imported when they are used: `lifecycle --help` loads click and nothing of ours but this.
+
+| exit code | means                                                                     |
+|-----------|---------------------------------------------------------------------------|
+| 0         | done                                                                      |
+| 1         | failed: the sentence on stderr says what and whether trying again can help |
+| 2         | the command line was wrong                                                |
+| 3         | not found: no such log, no such session                                   |
+| 4         | verification failed: the record or the read model is not what it should be |
+| 130       | interrupted                                                               |
+| 141       | whoever read our output went away (what a shell shows for SIGPIPE)        |
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from importlib import import_module
+from typing import Any, Final
+
+import click
+
+from lifecycle.cli.exits import FAILED, INTERRUPTED, NOT_FOUND, PIPE_CLOSED, UNVERIFIED, USAGE
+from lifecycle.errors import HistoryError, InvalidConfig, LifecycleError, UnknownSession
+
+__all__ = ["VERBS", "App", "app"]
+
+#: verb -> (module that holds it as `command`, what `--help` says of it)
+VERBS: Final[dict[str, tuple[str, str]]] = {
+    "demo": ("demo.verb", "Run real sessions that end in every way, and prove what the log says of them."),
+    "list": ("listing", "List sessions, newest first."),
+    "show": ("show", "Show one session: what happened, when, who acted, why it ended."),
+    "stop": ("stop", "End a session, whichever process started it."),
+    "reconcile": ("reconcile", "Put right what dead processes left: sessions nobody keeps, browsers nobody owns."),
+    "rebuild": ("rebuild", "Replay every event and prove the list of sessions equal to the log."),
+    "doctor": ("doctor", "Show what was found on this machine and why it was chosen."),
+}
+
+EXAMPLES: Final = """\
+\b
+Examples:
+  lifecycle demo                        see it work, on real browsers
+  lifecycle list --status active        what runs now
+  lifecycle show ID                     why did it end?
+  lifecycle stop ID                     end it, from any process
+  lifecycle list --since "2h ago" --json
+
+The log is one SQLite file: --log PATH, else $LIFECYCLE_LOG, else a file in your user data directory.
+"""
+
+
+class App(click.Group):
+    """The group of verbs; turns every error of ours into one sentence and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which people need them."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb, imported now."""
+        if cmd_name not in VERBS:
+            return None
+        module = import_module(f"lifecycle.cli.{VERBS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """From the table, so that `--help` imports no verb."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(verb, help) for verb, (_, help) in VERBS.items()])
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run, and exit with a code of the table above."""
+        kwargs["standalone_mode"] = False
+        try:
+            code = super().main(*args, **kwargs)
+        except click.Abort:
+            print("interrupted", file=sys.stderr)
+            code = INTERRUPTED
+        except click.ClickException as error:
+            error.show()
+            code = error.exit_code
+        sys.exit(code or 0)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; its value is the exit code."""
+        try:
+            code = super().invoke(ctx)
+            sys.stdout.flush()
+        except LifecycleError as error:
+            _say(error, as_json=bool(ctx.meta.get("lifecycle.json")))
+            return code_for(error)
+        except BrokenPipeError:
+            _let_go_of_stdout()
+            return PIPE_CLOSED
+        return code
+
+
+def code_for(error: LifecycleError) -> int:
+    """The exit code for an error of ours."""
+    match error:
+        case UnknownSession():
+            return NOT_FOUND
+        case InvalidConfig():
+            return USAGE
+        case HistoryError():
+            return UNVERIFIED
+        case _:
+            return FAILED
+
+
+def _say(error: LifecycleError, *, as_json: bool) -> None:
+    from lifecycle.cli.text import printable
+
+    if as_json:
+        found = {"error": type(error).__name__, "message": str(error), "retryable": error.retryable}
+        print(json.dumps(found), file=sys.stderr)
+    else:
+        print(f"Error: {printable(str(error))}", file=sys.stderr)
+
+
+def _let_go_of_stdout() -> None:
+    """Nobody reads any more; what is still buffered must not raise again when the interpreter flushes it."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        return
+
+
+@click.command(cls=App, help=f"Browser sessions whose lifecycle can be trusted.\n\n{EXAMPLES}")
+@click.version_option(package_name="session-lifecycle", prog_name="lifecycle")
+def app() -> None:
+    """Only a group."""

@@ -1,0 +1,88 @@
+"""`lifecycle rebuild`: replay every event, and prove the list of sessions equal to what the events say."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from lifecycle.cli.exits import OK, UNVERIFIED
+from lifecycle.cli.logs import options, writing
+from lifecycle.cli.tables import console, print_json, print_line, say
+from lifecycle.projections import rebuild
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from lifecycle.projections import Progress
+
+__all__ = ["command"]
+
+
+@click.command(
+    "rebuild",
+    short_help="Replay every event and prove the list of sessions equal to the log.",
+    help="""\
+Replay every event and compare: the list of sessions is only a copy of what the events say. Where it differs, or where a
+history can't be read, the command says so and exits with 4; afterwards the list is what the events say.
+
+\b
+Examples:
+  lifecycle rebuild
+  lifecycle rebuild --json
+""",
+)
+@options
+def command(log: str | None, as_json: bool) -> int:
+    """Replay every event."""
+    began = time.monotonic()
+    with writing(log) as opened, _progress() as progress:
+        report = rebuild(opened, progress)
+    took = time.monotonic() - began
+    if as_json:
+        print_json(
+            {
+                "equal": report.equal,
+                "sessions": report.sessions,
+                "events": report.events,
+                "differing": list(report.differing),
+                "unreadable": dict(report.unreadable),
+                "took_s": round(took, 3),
+            },
+            indent=2,
+        )
+    else:
+        print_line(f"{report.events} events of {report.sessions} sessions replayed in {took:.2f} s")
+        for session_id in report.differing:
+            print_line(f"differed: {session_id}")
+        for stream, why in report.unreadable.items():
+            print_line(f"unreadable: {stream}: {why}")
+        if report.equal:
+            print_line("equal: every session in the list is what its events say")
+        else:
+            print_line(f"NOT equal: {len(report.differing)} sessions differed; now they are what their events say")
+    return OK if report.equal and not report.unreadable else UNVERIFIED
+
+
+@contextmanager
+def _progress() -> Generator[Progress]:
+    """A bar on a terminal; elsewhere a line now and then, for replays that take long."""
+    if sys.stderr.isatty():
+        from rich.progress import Progress as Bar
+
+        with Bar(console=console(stderr=True), transient=True) as bar:
+            task = bar.add_task("replaying", total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+        return
+    last = time.monotonic()
+
+    def line(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= 2:
+            last = time.monotonic()
+            say(f"replayed {done} of {total} events")
+
+    yield line

@@ -1,0 +1,143 @@
+"""`lifecycle show ID`: one session, who acted, and its history step by step."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from lifecycle.audit.history import history, who_acted
+from lifecycle.cli.detail import by, detail, evidence_text
+from lifecycle.cli.exits import OK, UNVERIFIED
+from lifecycle.cli.logs import options, reading, recorder_for
+from lifecycle.cli.tables import on_terminal, print_json, print_line, print_pairs, print_table, say
+from lifecycle.cli.text import ago, duration, iso, offset
+from lifecycle.cli.views import labels_text, limits_text, view_json
+from lifecycle.client.sessions import Sessions
+from lifecycle.core import EVENT_TYPES, LIVE, moment
+from lifecycle.errors import HistoryError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lifecycle.audit.history import Step
+    from lifecycle.core import SessionView
+
+__all__ = ["command", "print_session", "session_json"]
+
+_ENDINGS: Final = ("session.closed", "session.failed", "session.timed_out")
+
+
+@click.command(
+    "show",
+    short_help="Show one session: what happened, when, who acted, why it ended.",
+    help="""\
+Show one session: what happened, when, who acted, and why it ended. Reading changes nothing.
+
+\b
+Examples:
+  lifecycle show ID
+  lifecycle show ID --json
+
+Offsets count from the session's creation. URLs, messages and paths are shown as they are stored: redacted when they
+were recorded, missing when they have been forgotten since.
+""",
+)
+@click.argument("session_id", metavar="ID")
+@options
+def command(session_id: str, log: str | None, as_json: bool) -> int:
+    """Show one session."""
+    with reading(log) as opened:
+        sessions = Sessions(recorder_for(opened))
+        found = history(opened, sessions.resolve(session_id))
+        view: SessionView | None = None
+        problem: HistoryError | None = None
+        try:
+            view = sessions.get(session_id)
+        except HistoryError as error:
+            problem = error
+    if as_json:
+        print_json(session_json(session_id, view, found), indent=2)
+    else:
+        print_session(session_id, view, found)
+    if problem is None:
+        return OK
+    say(f"Error: the history can't be read as a session, only event by event: {problem}")
+    return UNVERIFIED
+
+
+def print_session(session_id: str, view: SessionView | None, found: Sequence[Step]) -> None:
+    """The session's head, who acted, and its steps."""
+    print_pairs(_head(session_id, view, found))
+    print_line()
+    actors = [(actor, writer, str(count)) for (actor, writer), count in who_acted(found).items()]
+    print_table(("who acted", "as", "events"), actors, wrap="as")
+    print_line()
+    rows = [(offset(step.offset_us), step.name, by(step), detail(step)) for step in found]
+    print_table(("offset", "event", "by", "detail"), rows, wrap="detail")
+
+
+def _head(session_id: str, view: SessionView | None, found: Sequence[Step]) -> list[tuple[str, str]]:
+    if view is None:
+        return [("session", session_id), ("status", "unreadable")]
+    ending = next((step for step in found if step.type in _ENDINGS), None)
+    return [
+        ("session", view.session_id),
+        ("status", view.status.value),
+        ("cause", view.cause.value if view.cause else ""),
+        ("error", view.error or ""),
+        ("evidence", evidence_text(ending.data.get("evidence") or {}) if ending else ""),
+        ("created", _moment(view.created_at)),
+        ("started", _moment(view.started_at)),
+        ("last access", _moment(view.last_accessed_at)),
+        ("ended", _moment(view.closed_at)),
+        ("recorded", f"{ending.late_us / 1000:.1f} ms after it" if ending else ""),
+        ("duration", duration(view.duration)),
+        ("deadline", _moment(view.deadline) if view.status in LIVE else ""),
+        ("limits", limits_text(view)),
+        ("browser", _browser(view)),
+        ("labels", labels_text(view)),
+    ]
+
+
+def _moment(at: datetime | None) -> str:
+    if at is None:
+        return ""
+    return f"{iso(at)} ({ago(at, datetime.now(UTC))})" if on_terminal() else iso(at)
+
+
+def _browser(view: SessionView) -> str:
+    size = f", {view.viewport_width}x{view.viewport_height}" if view.viewport_width else ""
+    kept = ", kept alive" if view.keep_alive else ""
+    return (
+        f"{view.browser_version or view.browser or 'browser'}, {'headless' if view.headless else 'headed'}{size}{kept}"
+    )
+
+
+def session_json(session_id: str, view: SessionView | None, found: Sequence[Step]) -> dict[str, Any]:
+    """What `--json` prints: the view (null when the history can't be read typed), who acted, and every event."""
+    return {
+        "session_id": session_id,
+        "session": None if view is None else view_json(view),
+        "actors": [
+            {"actor": actor, "writer": writer, "events": count} for (actor, writer), count in who_acted(found).items()
+        ],
+        "events": [_step_json(step) for step in found],
+    }
+
+
+def _step_json(step: Step) -> dict[str, Any]:
+    return {
+        "version": step.version,
+        "type": step.type,
+        "known": step.type in EVENT_TYPES,
+        "at": iso(moment(step.at)),
+        "recorded_at": iso(moment(step.recorded_at)),
+        "offset_s": step.offset_us / 1e6,
+        "actor": step.actor,
+        "writer": step.writer,
+        "data": dict(step.data),
+        "forgotten": step.forgotten,
+        "hash": step.hash,
+    }
