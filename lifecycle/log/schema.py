@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sqlite_utils import Database, Migrations
-
 from lifecycle.errors import LogTampered, NewerLog, NotALog
 from lifecycle.projections import table
 
 if TYPE_CHECKING:
+    from sqlite_utils import Database, Migrations
+
     from lifecycle.log.driver import Connection
 
 __all__ = ["APPLICATION_ID", "RECORD", "VERSION", "broken", "check", "derive", "is_blank", "migrate", "stale"]
@@ -95,10 +95,16 @@ END""",
 #: tables on which nothing of anybody else's may hang
 _GUARDED: Final = ("events", "private")
 
-migrations: Final = Migrations("lifecycle.log")
+
+def migrations() -> Migrations:
+    """What brings a file from any older version, or none, to VERSION; each step only adds."""
+    from sqlite_utils import Migrations  # 150 ms, and only who makes a log needs it
+
+    steps = Migrations("lifecycle.log")
+    steps(name="1 the record")(_the_record)
+    return steps
 
 
-@migrations(name="1 the record")
 def _the_record(db: Database) -> None:
     for sql in RECORD.values():
         db.conn.execute(sql)
@@ -166,7 +172,9 @@ def _check_end(conn: Connection, locator: str) -> None:
 
 def migrate(conn: Connection) -> None:
     """Give a blank file the record and the derived part; the caller holds an IMMEDIATE transaction."""
-    migrations.apply(Database(conn, execute_plugins=False))
+    from sqlite_utils import Database
+
+    migrations().apply(Database(conn, execute_plugins=False))
     derive(conn)
     conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     conn.execute(f"PRAGMA user_version = {VERSION}")

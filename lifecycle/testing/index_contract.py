@@ -1,0 +1,178 @@
+"""IndexContract: what the session index of every log must do. Part of LogContract."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.core import State, deadline, fold
+from lifecycle.errors import InvalidConfig
+from lifecycle.log.codec import events
+from lifecycle.log.port import ANY
+from lifecycle.testing.log_samples import (
+    IDLE,
+    SECOND,
+    T0,
+    accessed,
+    begin,
+    closed,
+    created,
+    failed,
+    new,
+    released,
+    timed_out,
+)
+
+if TYPE_CHECKING:
+    from lifecycle.core import Session
+    from lifecycle.log.port import EventLog
+
+__all__ = ["IndexContract"]
+
+#: a moment at which a session of `begin` lives
+_NOW = T0 + 2 * SECOND
+
+
+def _ids(sessions: list[Session]) -> list[str]:
+    return [session.session_id for session in sessions]
+
+
+class IndexContract(ABC):
+    """The session index of a log under test."""
+
+    @abstractmethod
+    def log(self) -> EventLog:
+        """A new, empty log."""
+
+    def _zoo(self) -> EventLog:
+        """One session of each status, created a second after one another, oldest first."""
+        log = self.log()
+        log.append("created", [new(created("created", T0, {"kind": "zoo", "age": "1"}))], expected=0)
+        for number, name in enumerate(("active", "closed", "error", "timed_out"), start=1):
+            begin(log, name, T0 + number * SECOND, {"kind": "zoo", "age": str(number)})
+        late = T0 + 10 * SECOND
+        log.append("closed", [new(closed(late)), new(released(late))], expected=2)
+        log.append("error", [new(failed(late))], expected=2)
+        log.append("timed_out", [new(timed_out(T0 + 4 * SECOND))], expected=2)
+        return log
+
+    def check_every_session_equals_the_fold_of_its_history(self) -> None:
+        with closing(self._zoo()) as log:
+            for name in ("created", "active", "closed", "error", "timed_out"):
+                assert log.sessions.get(name) == fold(events(log.read(name))), name
+            error = log.sessions.get("error")
+            assert error is not None
+            assert error.error_message == "it broke"
+            for nobody in ("nobody", "", "'; --", "a\0b", "\ud800", "x" * 1000):
+                assert log.sessions.get(nobody) is None
+
+    def check_the_index_follows_every_append(self) -> None:
+        with closing(self.log()) as log:
+            begin(log, "s-1")
+            for at in (T0 + 60 * SECOND, T0 + 120 * SECOND):
+                log.append("s-1", [new(accessed(at))], expected=ANY)
+                session = log.sessions.get("s-1")
+                assert session is not None
+                assert (session.last_accessed_at, deadline(session)) == (at, at + IDLE)
+
+    def check_lists_are_newest_first_and_filtered_by_status(self) -> None:
+        with closing(self._zoo()) as log:
+            now = T0 + 20 * SECOND
+            assert _ids(log.sessions.list(now=now)) == ["timed_out", "error", "closed", "active", "created"]
+            for status in State:
+                assert _ids(log.sessions.list(now=now, status=status)) == [status.value]
+                assert log.sessions.count(now=now, status=status) == 1
+            assert _ids(log.sessions.list(now=now, status=["active", "error"])) == ["error", "active"]
+            assert log.sessions.list(now=now, status=[]) == []
+            assert log.sessions.count(now=now, status=[]) == 0
+            assert log.sessions.count(now=now) == 5
+            raises_invalid(lambda: log.sessions.list(now=now, status="running"))
+            raises_invalid(lambda: log.sessions.list(now=now, status=["closed", "x"]))
+
+    def check_a_session_at_its_deadline_counts_as_timed_out(self) -> None:
+        with closing(self.log()) as log:
+            begin(log, "s-1")
+            log.append("s-2", [new(created("s-2", T0))], expected=0)
+            ends = T0 + SECOND + IDLE
+            for now, live, over in ((ends - 1, ["s-1"], ["s-2"]), (ends, [], ["s-2", "s-1"])):
+                assert _ids(log.sessions.list(now=now, status=["active", "created"])) == live
+                assert _ids(log.sessions.list(now=now, status="timed_out")) == over
+                assert log.sessions.count(now=now, status="timed_out") == len(over)
+            assert log.head("s-1") == 2, "reading must not write"
+
+    def check_lists_filter_by_labels_and_time(self) -> None:
+        with closing(self._zoo()) as log:
+            now = T0 + 20 * SECOND
+            cases: list[tuple[dict[str, Any], list[str]]] = [
+                ({"labels": {"kind": "zoo"}}, ["timed_out", "error", "closed", "active", "created"]),
+                ({"labels": {"kind": "zoo", "age": "1"}}, ["active", "created"]),
+                ({"labels": {"kind": "other"}}, []),
+                ({"labels": {"nothing": "zoo"}}, []),
+                ({"labels": {}}, ["timed_out", "error", "closed", "active", "created"]),
+                ({"labels": {"age": "1"}, "status": "active"}, ["active"]),
+                ({"since": T0 + 2 * SECOND}, ["timed_out", "error", "closed"]),
+                ({"until": T0 + 2 * SECOND}, ["active", "created"]),
+                ({"since": T0 + SECOND, "until": T0 + 3 * SECOND}, ["closed", "active"]),
+                ({"since": T0 + SECOND, "labels": {"age": "1"}}, ["active"]),
+            ]
+            for question, expected in cases:
+                assert _ids(log.sessions.list(now=now, **question)) == expected, question
+                assert log.sessions.count(now=now, **question) == len(expected), question
+            nonsense: list[dict[str, Any]] = [
+                {"labels": {"a": 1}},
+                {"labels": {"\ud800": "x"}},
+                {"since": 1.5},
+                {"until": 2**70},
+            ]
+            for wrong in nonsense:
+                raises_invalid(lambda: log.sessions.list(now=now, **wrong))  # noqa: B023
+
+    def check_lists_page_without_gaps_or_repeats(self) -> None:
+        with closing(self.log()) as log:
+            # Five share one creation time, so the id has to break the tie.
+            for number in range(7):
+                begin(log, f"s-{number}", T0 + max(number - 4, 0) * SECOND, {"n": str(number % 2)})
+            whole = _ids(log.sessions.list(now=_NOW))
+            assert whole == ["s-6", "s-5", "s-4", "s-3", "s-2", "s-1", "s-0"]
+            questions: list[dict[str, Any]] = [{}, {"status": ["active", "timed_out"]}, {"labels": {"n": "1"}}]
+            for question in questions:
+                expected = _ids(log.sessions.list(now=_NOW, **question))
+                for limit in (1, 2, 3, 7, 8):
+                    found: list[str] = []
+                    page = log.sessions.list(now=_NOW, limit=limit, **question)
+                    while page:
+                        assert len(page) <= limit
+                        found += _ids(page)
+                        page = log.sessions.list(now=_NOW, limit=limit, after=found[-1], **question)
+                    assert found == expected, f"pages of {limit} of {question} give {found}"
+            bad: Any
+            for bad in (0, -1, True, 2.0):
+                raises_invalid(lambda: log.sessions.list(now=_NOW, limit=bad))  # noqa: B023
+            raises_invalid(lambda: log.sessions.list(now=_NOW, after="nobody"))
+            raises_invalid(lambda: log.sessions.list(now=_NOW, after="\ud800"))
+
+    def check_live_is_whose_browser_is_not_confirmed_gone(self) -> None:
+        with closing(self._zoo()) as log:
+            assert _ids(log.sessions.live()) == ["created", "active", "error", "timed_out"]
+
+    def check_a_rebuild_finds_the_index_equal(self) -> None:
+        with closing(self._zoo()) as log:
+            before = log.sessions.list(now=_NOW)
+            told: list[tuple[int, int]] = []
+            report = log.sessions.rebuild(lambda done, total: told.append((done, total)))
+            assert (report.sessions, report.events, report.differing) == (5, 13, ())
+            assert report.equal
+            assert told[-1] == (13, 13)
+            assert log.sessions.list(now=_NOW) == before
+            log.append("active", [new(closed(T0 + 11 * SECOND))], expected=2)
+            assert log.sessions.rebuild().equal
+
+
+def raises_invalid(call: Any) -> None:
+    """Assert that *call* raises InvalidConfig."""
+    try:
+        result = call()
+    except InvalidConfig:
+        return
+    raise AssertionError(f"expected InvalidConfig, the call gave {result!r}")
