@@ -157,8 +157,11 @@ class BrowserHost(Protocol):
         """End, from outside its keeper, what is provably this session's browser, and remove its profile."""
         ...
 
-    def drop_keeper(self, session: Session, log: EventLog) -> None:
-        """End a keeper of this very process that let its bound pass; others are left alone."""
+    def drop_keeper(self, session: Session, log: EventLog) -> bool:
+        """End the session's keeper if it is this very process's and does not answer; whether it was ended.
+
+        A stopped keeper may hold the log's write lock, and one that is stuck will not end its browsers.
+        """
         ...
 
     def identity(self) -> ProcessIdentity:

@@ -48,6 +48,8 @@ _START_WAIT_S: Final = 30.0
 _EXIT_WAIT_S: Final = 6.0
 _ATTACH_WAIT_S: Final = 5.0
 _POKE_S: Final = 0.5
+#: A keeper answers within milliseconds; one that takes this long is stopped, not busy.
+_PING_S: Final = 1.0
 
 
 class _Line:
@@ -59,6 +61,7 @@ class _Line:
         self.talks: dict[str, _Talk] = {}
         self.lost = threading.Event()  # the line is closed
         self.gone = threading.Event()  # the process is reaped, its sessions are put right
+        self._answers = threading.Event()
         self._sending = threading.Lock()
         lock = paths.keeper_lock(runtime, self.keeper_id)
         # Locked before the keeper exists and inherited by it: a keeper in the log is never seen without its lock.
@@ -128,8 +131,15 @@ class _Line:
         self._socket.close()
         self.gone.set()
 
+    def answers(self) -> bool:
+        """Whether the keeper answers at all; one that is stopped or stuck does not."""
+        self._answers.clear()
+        return self.send(op="ping", session="") and self._answers.wait(_PING_S)
+
     def _take(self, message: dict[str, Any]) -> None:
-        if (talk := self.talks.get(message["session"])) is not None:
+        if message["event"] == "pong":
+            self._answers.set()
+        elif (talk := self.talks.get(message["session"])) is not None:
             talk.take(message)
             if message["event"] == "released":
                 del self.talks[message["session"]]
@@ -328,16 +338,20 @@ class ChromiumHost:
         evidence: Evidence = {"by": "identity", "processes_found": len(found), "processes_left": len(left)}
         return Remains(how="never_started" if never else "killed", profile_removed=removed, evidence=evidence)
 
-    def drop_keeper(self, session: Session, log: EventLog) -> None:
-        """Kill this process's keeper if it is the session's: it let its bound pass."""
+    def drop_keeper(self, session: Session, log: EventLog) -> bool:
+        """Kill this process's keeper if it is the session's and does not answer."""
         with self._lock:
-            lines = list(self._lines.items())
-        for key, line in lines:
-            if line.keeper_id == session.keeper_id:
-                logger.warning("keeper_dropped", keeper_id=line.keeper_id, session_id=session.session_id)
-                line.kill()
-                with self._lock:
-                    self._lines.pop(key, None)
+            found = [(key, line) for key, line in self._lines.items() if line.keeper_id == session.keeper_id]
+        for key, line in found:
+            if line.answers():
+                return False
+            logger.warning("keeper_dropped", keeper_id=line.keeper_id, session_id=session.session_id)
+            line.kill()
+            with self._lock:
+                self._lines.pop(key, None)
+            line.gone.wait(_EXIT_WAIT_S)
+            return True
+        return False
 
     def identity(self) -> ProcessIdentity:
         """This process."""

@@ -7,8 +7,8 @@ Order on start (the owner's half stands in lifecycle/client/handle.py):
 3. it opens the gate, records `started`, and tells the owner.
 From then on lifecycle.client.keeping decides; this file is processes, sockets and messages.
 
-Wire: one JSON object a line over the inherited socket. Owner to keeper: open, look, end. Keeper to owner: started,
-failed, ended, released. When the owner's end closes, or the owner's process dies, its sessions end (the leash).
+Wire: one JSON object a line over the inherited socket. Owner to keeper: open, look, end, ping. Keeper to owner:
+started, failed, released, pong. When the owner's end closes, or the owner's process dies, its sessions end (the leash).
 
 Only the standard library and this package's lean modules are imported before the first browser is on its way.
 """
@@ -99,6 +99,8 @@ class Keeper:
             case "look":
                 if (kept := self._kept.get(session_id)) is not None:
                     kept.look()
+            case "ping":
+                self.say(session=session_id, event="pong")
             case "end":
                 if (kept := self._kept.get(session_id)) is not None:
                     kept.end(self._ready().ending(message))

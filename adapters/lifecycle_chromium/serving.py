@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.client import redact
 from lifecycle.client.keeping import Kept
@@ -23,7 +24,7 @@ from lifecycle.core.events import (
     TabOpened,
 )
 from lifecycle.core.states import LIVE
-from lifecycle.errors import IllegalCommand, LifecycleError
+from lifecycle.errors import IllegalCommand, LifecycleError, LogUnavailable
 from lifecycle.log.locate import open_log
 from lifecycle.ports import Exit
 from lifecycle_chromium import paths, watch
@@ -32,6 +33,7 @@ from lifecycle_chromium.gate import Gate
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lifecycle.core import Session
     from lifecycle.core.events import Evidence
     from lifecycle_chromium.keeper import Keeper
     from lifecycle_chromium.launch import BrowserProcess, LaunchError
@@ -42,7 +44,10 @@ if TYPE_CHECKING:
 __all__ = ["ChromiumKept", "Serving", "core_identity"]
 
 #: What the history names as the actor of everything a keeper does by itself.
-ACTOR = "keeper"
+ACTOR: Final = "keeper"
+_LOG_WAIT_S: Final = 2.0
+#: How long a log may refuse `started` before the launch counts as failed.
+_STARTED_WAIT_S: Final = 15.0
 
 
 def core_identity(identity: Identity) -> ProcessIdentity:
@@ -98,7 +103,8 @@ class Serving:
     """The keeper's log and gate."""
 
     def __init__(self, locator: str, keeper_id: str) -> None:
-        self._log = open_log(locator)
+        # A log that stays locked must not hold a keeper up: it retries by itself, and its browsers have deadlines.
+        self._log = open_log(locator, timeout_s=_LOG_WAIT_S)
         self._recorder = Recorder(
             self._log, SystemClock(), Uuid7(), actor=ACTOR, writer=f"{writer_name('keeper')}:{keeper_id}"
         )
@@ -128,7 +134,7 @@ class Serving:
             session_id,
             pipe,
             on_access=lambda client, method: kept.accessed(),
-            on_connected=lambda client: kept.note(ClientConnected(client=_label(client))),
+            on_connected=lambda client: _connected(kept, client),
             on_disconnected=lambda client: kept.note(ClientDisconnected(client=_label(client))),
             on_poke=kept.look,
         )
@@ -140,7 +146,7 @@ class Serving:
             profile=str(process.profile),
         )
         try:
-            kept.adopt(self._recorder.execute(session_id, Start(event=started)).session)
+            kept.adopt(self._started(session_id, Start(event=started)))
         except IllegalCommand:
             kept.look()
         except LifecycleError as error:
@@ -148,6 +154,15 @@ class Serving:
             kept.end(Fail(cause=Cause.LAUNCH_FAILED, error_type="LogUnavailable", error_message=redact.message(reason)))
             return kept, {"event": "failed", "reason": reason, "last_words": None}
         return kept, {"event": "started", "url": url}
+
+    def _started(self, session_id: str, command: Start) -> Session:
+        until = time.monotonic() + _STARTED_WAIT_S
+        while True:
+            try:
+                return self._recorder.execute(session_id, command).session
+            except LogUnavailable:
+                if time.monotonic() >= until:
+                    raise
 
     def ending(self, message: dict[str, Any]) -> Close | Fail:
         """The owner's `end` message as a command."""
@@ -193,6 +208,12 @@ class Serving:
 def _label(client: Client) -> str:
     """What the history calls a client: its own name, if it gave one, and its number at this gate."""
     return f"{client.label or 'client'}#{client.number}"
+
+
+def _connected(kept: Kept, client: Client) -> None:
+    # No page can make a client connect, and what a script does in the 50 ms after it does not count by itself.
+    kept.accessed()
+    kept.note(ClientConnected(client=_label(client)))
 
 
 def _note(kept: Kept, fact: object) -> None:

@@ -78,8 +78,9 @@ class Guard:
                 del self._watched[session.session_id]
                 return
             self._watched[session.session_id] = session
-        if self._due(session, now) and reconcile([session], self._recorder, self._host, patient=False):
+        if self._due(session, now):
             self._host.drop_keeper(session, self._recorder.log)
+            reconcile([session], self._recorder, self._host, patient=False)
 
     def _due(self, session: Session, now: int) -> bool:
         """Whether the keeper's time is up: D + 2 s while it lives, the release bound once it has ended."""

@@ -241,15 +241,24 @@ class Handle:
             LogUnavailable: The log refuses the ending. The keeper ends the browser and goes on offering it.
         """
         try:
-            self.recorder.execute(self.session_id, command)
-        except IllegalCommand:
-            pass  # ended already, by somebody else: that ending counts
+            self._execute_ending(command)
         except LogUnavailable:
             if self._talk is not None:
                 self._talk.end(command)
             raise
         self.settle()
         return self.view()
+
+    def _execute_ending(self, command: Close | Fail) -> None:
+        try:
+            self.recorder.execute(self.session_id, command)
+        except IllegalCommand:
+            return  # ended already, by somebody else: that ending counts
+        except LogUnavailable:
+            # Our own keeper may hold the write lock, stopped in the middle of an append.
+            if self.last is None or self.attached or not self.host.drop_keeper(self.last, self.recorder.log):
+                raise
+            self._execute_ending(command)
 
     def settle(self) -> None:
         """Wait until the ended session's browser is gone; past the bound, end it from here."""
@@ -267,9 +276,9 @@ class Handle:
             elif not talk.wait_released(0.25) and self.host.keeper_alive(session, self.recorder.log) is False:
                 break
         if not session.released and session.status in ENDED:
-            finish(session, self.recorder, self.host)
             if not self.attached:
                 self.host.drop_keeper(session, self.recorder.log)
+            finish(session, self.recorder, self.host)
 
     def stop(self) -> SessionView | None:
         """End with closed/stopped; None before start. Idempotent in every state."""

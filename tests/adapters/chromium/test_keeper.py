@@ -1,0 +1,259 @@
+"""The keeper process under attack: killed, stopped, orphaned, forked around, and with a log that refuses.
+
+Each owner is a process of its own, so that it can be killed; the test reads the log and looks for what is left.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lifecycle import Client, SqliteLog, core
+from lifecycle.core import Cause, State
+from lifecycle_chromium import paths, process
+
+pytestmark = pytest.mark.browser
+
+_OWNER = """
+import json, os, sys, time
+from lifecycle import Client
+client = Client(sys.argv[1], actor="owner")
+session = client.Session(page=False, **json.loads(sys.argv[2]))
+session.start()
+keeper = client.log.sessions.get(session.session_id).keeper
+print(json.dumps({"session": session.session_id, "keeper": keeper.pid}), flush=True)
+"""
+
+
+class Owner:
+    """A script that starts one session and then does what *after* says."""
+
+    def __init__(self, log: Path, after: str, config: dict[str, object]) -> None:
+        self.log = log
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _OWNER + after, str(log), json.dumps(config)], stdout=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout is not None
+        said = json.loads(self.process.stdout.readline())
+        self.session_id: str = said["session"]
+        self.keeper: int = said["keeper"]
+        self.reader = SqliteLog(log, create=False)
+
+    def session(self) -> core.Session:
+        found = self.reader.sessions.get(self.session_id)
+        assert found is not None
+        return found
+
+    def browser(self) -> int:
+        found = self.session().browser
+        assert found is not None
+        return found.pid
+
+    def remains(self) -> list[str]:
+        runtime = self.reader.runtime_dir
+        left = [str(pid) for pid in process.find_by_profile(self.session_id)]
+        files = [paths.profile(runtime, self.session_id), paths.endpoint(runtime, self.session_id)]
+        return left + [str(path) for path in files if path.exists()]
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self.reader.close()
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Callable[..., Owner]]:
+    owners: list[Owner] = []
+
+    def start(after: str = "time.sleep(60)", **config: object) -> Owner:
+        owners.append(Owner(tmp_path / "log.db", after, config))
+        return owners[-1]
+
+    yield start
+    for owner in owners:
+        owner.close()
+
+
+def _until(condition: Callable[[], bool], within_s: float = 10.0) -> float:
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < within_s, "it did not happen"
+        time.sleep(0.005)
+    return time.monotonic() - began
+
+
+def _gone(pid: int) -> bool:
+    return process.identify(pid) is None
+
+
+def test_a_killed_owner_ends_its_sessions(own: Callable[..., Owner]) -> None:
+    owner = own()
+    owner.process.kill()
+    _until(lambda: owner.session().released)
+    assert (owner.session().status, owner.session().cause) == (State.CLOSED, Cause.OWNER_EXITED)
+    assert owner.remains() == []
+    _until(lambda: _gone(owner.keeper))
+
+
+def test_an_owner_that_exits_without_stop_ends_its_sessions_before_it_is_gone(own: Callable[..., Owner]) -> None:
+    owner = own("sys.exit(0)")
+    owner.process.wait(10)
+    assert owner.session().released
+    assert owner.session().cause is Cause.OWNER_EXITED
+    assert owner.remains() == []
+    assert _gone(owner.keeper)
+
+
+def test_os_exit_ends_its_sessions(own: Callable[..., Owner]) -> None:
+    owner = own("os._exit(3)")
+    owner.process.wait(10)
+    _until(lambda: owner.session().released)
+    assert owner.session().cause is Cause.OWNER_EXITED
+    assert owner.remains() == []
+
+
+def test_a_session_kept_alive_outlives_its_owner_and_can_be_stopped_by_somebody_else(
+    own: Callable[..., Owner], tmp_path: Path
+) -> None:
+    owner = own("os._exit(0)", keep_alive=True)
+    owner.process.wait(10)
+    client = Client(tmp_path / "log.db", actor="successor")
+    with client.Session(owner.session_id) as session:
+        assert session.status().status == "active"
+    _ = client.Session(owner.session_id).start().stop()
+    assert (owner.session().cause, owner.session().released) == (Cause.STOPPED, True)
+    assert owner.remains() == []
+    _until(lambda: _gone(owner.keeper))
+    client.close()
+
+
+def test_an_owner_that_exits_leaves_a_kept_session_without_waiting_for_it(own: Callable[..., Owner]) -> None:
+    owner = own("sys.exit(0)", keep_alive=True)
+    owner.process.wait(10)
+    assert owner.session().status is State.ACTIVE
+    assert not _gone(owner.keeper)
+    os.kill(owner.keeper, signal.SIGKILL)
+    _until(lambda: process.find_by_profile(owner.session_id) == [])
+
+
+def test_a_killed_keeper_is_told_by_its_owner(own: Callable[..., Owner]) -> None:
+    owner = own()
+    os.kill(owner.keeper, signal.SIGKILL)
+    _until(lambda: owner.session().released)
+    assert (owner.session().status, owner.session().cause) == (State.ERROR, Cause.KEEPER_LOST)
+    assert owner.remains() == []
+
+
+def test_owner_and_keeper_killed_together_are_told_by_the_next_reconcile(
+    own: Callable[..., Owner], tmp_path: Path
+) -> None:
+    owner = own()
+    os.kill(owner.process.pid, signal.SIGSTOP)  # or it would tell of its keeper's death first
+    os.kill(owner.keeper, signal.SIGKILL)
+    owner.process.kill()
+    owner.process.wait()
+    _until(lambda: _gone(owner.keeper))
+    client = Client(tmp_path / "log.db")
+    done = client.reconcile()
+    client.close()
+    assert [(one.session_id, one.cause) for one in done] == [(owner.session_id, "keeper_lost")]
+    assert owner.session().released
+    assert owner.remains() == []
+
+
+def test_a_stopped_keeper_keeps_no_browser_alive_past_the_deadline(own: Callable[..., Owner]) -> None:
+    owner = own(idle_timeout_minutes=1 / 30)
+    os.kill(owner.keeper, signal.SIGSTOP)
+    _until(lambda: owner.session().released)
+    session = owner.session()
+    assert (session.status, session.cause) == (State.TIMED_OUT, Cause.IDLE)
+    assert owner.remains() == []
+    _until(lambda: _gone(owner.keeper))
+
+
+def test_stop_does_not_wait_for_a_stopped_keeper(own: Callable[..., Owner]) -> None:
+    owner = own("os.kill(keeper.pid, 19); session.stop(); time.sleep(60)")
+    took = _until(lambda: owner.session().released, 15)
+    assert owner.session().cause is Cause.STOPPED
+    assert owner.remains() == []
+    assert took < 12
+    _until(lambda: _gone(owner.keeper))
+
+
+def test_a_forked_child_that_outlives_the_owner_does_not_hold_the_leash(own: Callable[..., Owner]) -> None:
+    owner = own("pid = os.fork()\nif pid == 0: time.sleep(8); os._exit(0)\nos.kill(os.getpid(), 9)")
+    owner.process.wait(10)
+    _until(lambda: owner.session().released, 5)
+    assert owner.session().cause is Cause.OWNER_EXITED
+
+
+def test_a_forked_child_that_leaves_the_block_ends_nothing(own: Callable[..., Owner]) -> None:
+    after = """
+pid = os.fork()
+if pid == 0:
+    session.__exit__(None, None, None)
+    try:
+        session.status()
+    except Exception as error:
+        os._exit(7 if type(error).__name__ == "ForkedSession" else 8)
+    os._exit(9)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), session.status().status, flush=True)
+time.sleep(60)
+"""
+    owner = own(after)
+    assert owner.process.stdout is not None
+    assert owner.process.stdout.readline() == "7 active\n"
+
+
+def test_a_log_that_refuses_the_ending_keeps_no_browser_alive(own: Callable[..., Owner], tmp_path: Path) -> None:
+    """A foreign program holds the database locked across the deadline and well past it."""
+    owner = own(idle_timeout_minutes=1 / 30)
+    browser = owner.browser()
+    holder = sqlite3.connect(tmp_path / "log.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    _until(lambda: _gone(browser), 15)
+    assert owner.session().status is State.ACTIVE  # not written yet, and timed out for every reader all the same
+    holder.execute("ROLLBACK")
+    holder.close()
+    _until(lambda: owner.session().released, 15)
+    assert (owner.session().status, owner.session().cause) == (State.TIMED_OUT, Cause.IDLE)
+    assert owner.remains() == []
+
+
+def test_children_stopped_behind_the_browsers_back_do_not_survive_it(own: Callable[..., Owner]) -> None:
+    owner = own()
+    browser = owner.session().browser
+    assert browser is not None
+    members = process.group_members(process.Identity(**browser.model_dump()))
+    for pid in members:
+        if pid != browser.pid:
+            os.kill(pid, signal.SIGSTOP)
+    os.kill(browser.pid, signal.SIGKILL)
+    _until(lambda: owner.session().released)
+    assert owner.session().cause is Cause.BROWSER_CRASHED
+    _until(lambda: all(_gone(pid) for pid in members), 5)
+
+
+def test_nothing_secret_is_in_an_argument_or_the_log(own: Callable[..., Owner], tmp_path: Path) -> None:
+    owner = own()
+    url = paths.read_endpoint(owner.reader.runtime_dir, owner.session_id)
+    assert url is not None
+    token = url.split("/")[3]
+    for pid in (owner.keeper, owner.browser()):
+        assert token not in Path(f"/proc/{pid}/cmdline").read_text()
+        assert token not in Path(f"/proc/{pid}/environ").read_text()
+    assert all(token not in row.data + (row.private or "") for row in owner.reader.read(owner.session_id))
+    endpoint = paths.endpoint(owner.reader.runtime_dir, owner.session_id)
+    assert endpoint.stat().st_mode & 0o077 == 0
+    assert owner.reader.runtime_dir.stat().st_mode & 0o077 == 0
