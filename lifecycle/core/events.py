@@ -228,6 +228,8 @@ class Event(_Frozen):
 
 
 class SessionCreated(Event):
+    """A session was ordered: its configuration, its limits and who owns it. Its browser does not run yet."""
+
     type = "session.created"
 
     session_id: SessionId
@@ -243,6 +245,8 @@ class SessionCreated(Event):
 
 
 class SessionStarted(Event):
+    """The browser runs: launched by us, attached (launched by somebody else), or external (reached by its CDP URL)."""
+
     type = "session.started"
 
     ownership: Literal["launched", "attached", "external"]
@@ -263,6 +267,8 @@ class SessionAccessed(Event):
 
 
 class ClientConnected(Event):
+    """A client came to the browser through the gate. `client` is the label it gave."""
+
     type = "session.client_connected"
 
     client: _Word
@@ -270,6 +276,8 @@ class ClientConnected(Event):
 
 
 class ClientDisconnected(Event):
+    """A client left."""
+
     type = "session.client_disconnected"
 
     client: _Word
@@ -277,6 +285,8 @@ class ClientDisconnected(Event):
 
 
 class SessionOperation(Event):
+    """An execute, observe or scrape was carried out; it counts as access. `target` is redacted."""
+
     type = "session.operation"
 
     kind: _Word
@@ -288,12 +298,16 @@ class SessionOperation(Event):
 
 
 class SessionExtended(Event):
+    """The session was promised life until `until`, whatever its limits say; it counts as access."""
+
     type = "session.extended"
 
     until: Instant
 
 
 class SessionNavigated(Event):
+    """A tab went to another document, whoever made it. `url` is redacted."""
+
     type = "session.navigated"
 
     tab: _Word
@@ -301,6 +315,8 @@ class SessionNavigated(Event):
 
 
 class TabOpened(Event):
+    """A tab was opened."""
+
     type = "session.tab_opened"
 
     tab: _Word
@@ -308,12 +324,16 @@ class TabOpened(Event):
 
 
 class TabClosed(Event):
+    """A tab was closed."""
+
     type = "session.tab_closed"
 
     tab: _Word
 
 
 class PageCrashed(Event):
+    """A tab's renderer crashed; the browser lives."""
+
     type = "session.page_crashed"
 
     tab: _Word
@@ -329,6 +349,8 @@ class SessionAnnotated(Event):
 
 
 class CookiesLoaded(Event):
+    """Cookies were read from a file into the browser: how many, the sha256 of the file, or why not."""
+
     type = "session.cookies_loaded"
 
     count: _Count | None = None
@@ -338,6 +360,8 @@ class CookiesLoaded(Event):
 
 
 class CookiesSaved(Event):
+    """Cookies were written to a file while the session lived; what is saved at the end is a receipt of `released`."""
+
     type = "session.cookies_saved"
 
     count: _Count | None = None
@@ -347,6 +371,8 @@ class CookiesSaved(Event):
 
 
 class SessionClosed(Event):
+    """The session ended normally."""
+
     type = "session.closed"
 
     cause: ClosedCause
@@ -354,6 +380,8 @@ class SessionClosed(Event):
 
 
 class SessionFailed(Event):
+    """The session ended with an error."""
+
     type = "session.failed"
 
     cause: FailedCause

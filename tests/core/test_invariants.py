@@ -1,6 +1,6 @@
 """The laws of a session's life, over runs of any commands under any clock.
 
-The number in a test's name is the invariant's: research/statemachine.md, 4.4, those of the pure layer.
+The number in a test's name is the invariant's, in docs/reference/state-machine.md.
 """
 
 from __future__ import annotations

@@ -28,7 +28,8 @@ TYPES_ONLY: Final = {"collections.abc"}
 ATTRIBUTES: Final = {
     "now", "utcnow", "today", "fromtimestamp", "utcfromtimestamp", "time", "time_ns", "monotonic", "monotonic_ns",
     "perf_counter", "perf_counter_ns", "process_time", "sleep", "localtime", "gmtime", "astimezone", "random",
-    "randint", "randbytes", "getrandbits", "choice", "shuffle", "urandom", "token_hex", "token_bytes", "uuid1", "uuid3", "uuid4",
+    "randint", "randbytes", "getrandbits", "choice", "shuffle", "urandom", "token_hex", "token_bytes",
+    "uuid1", "uuid3", "uuid4",
     "uuid5", "uuid6", "uuid7", "getpid", "getppid", "gethostname", "environ", "getenv", "getcwd", "read_text",
     "write_text", "read_bytes", "write_bytes", "import_module",
 }  # fmt: skip
