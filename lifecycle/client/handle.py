@@ -7,6 +7,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
+from pydantic import ValidationError
+
 from lifecycle.client import redact
 from lifecycle.client.reconcile import RELEASE_WAIT_S, finish, reconcile
 from lifecycle.core import Close, Create, Extend, Fail, Record, Session, SessionView, view
@@ -17,9 +19,11 @@ from lifecycle.errors import (
     BrowserLost,
     ForkedSession,
     IllegalCommand,
+    InvalidConfig,
     KeeperUnavailable,
     LifecycleError,
     LogUnavailable,
+    MalformedEvent,
     NotStarted,
     SessionEnded,
     SessionStopped,
@@ -28,8 +32,11 @@ from lifecycle.errors import (
 from lifecycle.ports import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
+    from pydantic import JsonValue
+
+    from lifecycle.client.guard import Guard
     from lifecycle.client.recorder import Recorder
     from lifecycle.client.request import Request
     from lifecycle.core import Command
@@ -80,12 +87,16 @@ def _qualified(error: BaseException) -> str:
 class Handle:
     """What one client holds of one session. Thread-safe; belongs to the process that made it."""
 
-    def __init__(self, recorder: Recorder, host: BrowserHost, session_id: str, request: Request | None) -> None:
+    def __init__(
+        self, recorder: Recorder, host: BrowserHost, session_id: str, request: Request | None, *, page: bool
+    ) -> None:
         self.recorder = recorder
         self.host = host
         self.session_id = session_id
         self.request = request
+        self.page = page
         self.last: Session | None = None
+        self.last_view: SessionView | None = None
         self._talk: Talk | None = None
         self._begun = False
         self._pid = os.getpid()
@@ -120,9 +131,23 @@ class Handle:
 
     def view(self) -> SessionView:
         """The session as a reader sees it now."""
-        return view(self.load(), self.recorder.clock.now())
+        self.last_view = view(self.load(), self.recorder.clock.now())
+        return self.last_view
 
-    def begin(self, on_keeper_lost: Callable[[], None]) -> Starting:
+    def status(self) -> SessionView:
+        """The same for a user, who may have forgotten to start, or have forked."""
+        self.check_fork()
+        if self.last is None and not self.attached:
+            raise NotStarted(self.session_id, "status()")
+        return self.view()
+
+    def cdp_url(self) -> str:
+        """Where CDP clients connect, while the session lives."""
+        talk = self.check("cdp_url()")
+        self._live_or_raise()
+        return talk.cdp_url
+
+    def begin(self, guard: Guard) -> Starting:
         """Find a browser, record `created`, hand the session to the keeper. Finish with `begun`.
 
         Raises:
@@ -156,7 +181,12 @@ class Handle:
             browser_args=request.browser_args,
             keep_alive=request.keep_alive,
         )
-        return self.host.start(plan, self.recorder.log, on_keeper_lost)
+        try:
+            guard.watch(self.last)
+            return self.host.start(plan, self.recorder.log, guard.keeper_lost)
+        except BaseException as error:
+            self.give_up(error)
+            raise
 
     def begun(self, starting: Starting) -> None:
         """Wait until the session is active.
@@ -171,8 +201,7 @@ class Handle:
         except KeeperUnavailable:
             reconcile([self.load()], self.recorder, self.host)
             raise
-        if self.load().status in ENDED:
-            raise ended_error(self.view())
+        self._live_or_raise()
 
     def attach(self) -> None:
         """Reach a session that lives already; counts as access.
@@ -193,11 +222,10 @@ class Handle:
         self._talk = self.host.attach(session, self.recorder.log)
         self._note(Record(event=SessionAccessed(last_at=self.recorder.clock.now(), by="attach")))
 
-    def _live_or_raise(self) -> SessionView:
+    def _live_or_raise(self) -> None:
         now = self.view()
         if now.status not in LIVE:
             raise ended_error(now)
-        return now
 
     def touch(self) -> None:
         """Count as access now."""
@@ -209,10 +237,13 @@ class Handle:
         self.check("extend()")
         self._note(Extend(by_us=by_us))
 
-    def annotate(self, event: SessionAnnotated) -> None:
+    def annotate(self, name: str, data: Mapping[str, JsonValue] | None) -> None:
         """Record an embedder's own fact."""
         self.check("annotate()")
-        self._note(Record(event=event))
+        try:
+            self._note(Record(event=SessionAnnotated(name=name, data=dict(data or {}))))
+        except (ValidationError, MalformedEvent) as error:
+            raise InvalidConfig("annotate", name, f"a name of 1 to 256 characters, and JSON data: {error}") from None
 
     def _note(self, command: Command) -> None:
         try:
@@ -248,6 +279,36 @@ class Handle:
             raise
         self.settle()
         return self.view()
+
+    def leave(self, error: BaseException | None, *, driver: bool, connected: bool) -> BaseException | None:
+        """End or detach as the block is left with *error*; the error that should take its place, if any.
+
+        Args:
+            driver: *error* came from the driver of the page.
+            connected: The driver still thinks that it is connected to the browser.
+        """
+        replaced: BaseException | None = None
+        if error is not None and driver:
+            # The browser may be gone under the script, and its keeper is writing down why at this moment.
+            now = self.view() if connected else self.verdict()
+            replaced = ended_error(now) if now.status not in LIVE else None
+        if not (self.attached or (self.request is not None and self.request.keep_alive)):
+            try:
+                self.end(ending_for(error))
+            except Exception as ending:
+                if error is None:
+                    raise
+                error.add_note(f"while ending session {self.session_id}: {ending}")
+        return replaced
+
+    def give_up(self, error: BaseException) -> None:
+        """start() failed or was interrupted: whatever was begun ends now."""
+        if self.last is None or self.attached:
+            return
+        if self.view().status in LIVE:
+            self.end(ending_for(error))
+        else:
+            self.settle()
 
     def _execute_ending(self, command: Close | Fail) -> None:
         try:
@@ -291,3 +352,7 @@ class Handle:
             if self.last is None:
                 return None  # start() failed before anything was recorded
             raise
+
+    def __repr__(self) -> str:
+        state = self.last_view.status if self.last_view else "not started"
+        return f"<Session {self.session_id} {state}>"

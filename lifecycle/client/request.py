@@ -6,7 +6,7 @@ import difflib
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
 
 from lifecycle.core import Config, Limits, limits
 from lifecycle.errors import InvalidConfig
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from lifecycle.core.deadlines import Minutes
 
-__all__ = ["Request", "labels_of", "refuse_unknown", "request"]
+__all__ = ["Request", "SessionConfig", "attaching", "labels_of", "request"]
 
 #: An argument for the browser that would take it out of its keeper's hands, or open it to others.
 _RESERVED: Final = (
@@ -31,19 +31,37 @@ _RESERVED: Final = (
 _LABEL_KEY: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,63}")
 _LABELS: Final = 64
 _LABEL_VALUE: Final = 1024
-_ARGUMENTS: Final = (
-    "browser",
-    "browser_args",
-    "headless",
-    "idle_timeout_minutes",
-    "keep_alive",
-    "labels",
-    "max_duration_minutes",
-    "page",
-    "timeout_minutes",
-    "viewport_height",
-    "viewport_width",
-)
+
+
+class SessionConfig(TypedDict, total=False):
+    """The keyword arguments of `Client.Session` and `AsyncClient.Session`; what each means stands there."""
+
+    headless: bool
+    timeout_minutes: Minutes | None
+    idle_timeout_minutes: Minutes | None
+    max_duration_minutes: Minutes | None
+    viewport_width: int | None
+    viewport_height: int | None
+    browser: str | PathLike[str] | None
+    browser_args: Iterable[str]
+    labels: Mapping[str, str] | None
+    keep_alive: bool
+    page: bool
+
+
+_DEFAULTS: Final[SessionConfig] = {
+    "headless": True,
+    "timeout_minutes": None,
+    "idle_timeout_minutes": None,
+    "max_duration_minutes": None,
+    "viewport_width": None,
+    "viewport_height": None,
+    "browser": None,
+    "browser_args": (),
+    "labels": None,
+    "keep_alive": False,
+    "page": True,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,51 +77,53 @@ class Request:
     page: bool
 
 
-def refuse_unknown(unknown: Mapping[str, object]) -> None:
-    """Raise InvalidConfig for the first argument nobody knows, naming its likely meaning."""
-    for name, value in unknown.items():
-        close = difflib.get_close_matches(name, _ARGUMENTS, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(_ARGUMENTS)}"
-        raise InvalidConfig(name, value, f"unknown argument; {hint}")
-
-
-def request(
-    *,
-    headless: bool,
-    timeout_minutes: Minutes | None,
-    idle_timeout_minutes: Minutes | None,
-    max_duration_minutes: Minutes | None,
-    viewport_width: int | None,
-    viewport_height: int | None,
-    browser: str | PathLike[str] | None,
-    browser_args: Iterable[str],
-    labels: Mapping[str, str] | None,
-    keep_alive: bool,
-    page: bool,
-) -> Request:
-    """The validated form of client.Session's arguments.
+def request(given: SessionConfig) -> Request:
+    """The validated form of a new session's arguments.
 
     Raises:
-        InvalidConfig: Names the first argument that is wrong and what is allowed.
+        InvalidConfig: Names the first argument that is unknown or wrong, and what is allowed.
     """
-    kind, path = _browser(browser)
+    _refuse_unknown(given)
+    full: dict[str, Any] = {**_DEFAULTS, **given}
+    kind, path = _browser(full["browser"])
     return Request(
         config=Config(
-            headless=_flag("headless", headless),
-            **_viewport(viewport_width, viewport_height),
+            headless=_flag("headless", full["headless"]),
+            **_viewport(full["viewport_width"], full["viewport_height"]),
             browser=kind,
         ),
         limits=limits(
-            timeout_minutes=timeout_minutes,
-            idle_timeout_minutes=idle_timeout_minutes,
-            max_duration_minutes=max_duration_minutes,
+            timeout_minutes=full["timeout_minutes"],
+            idle_timeout_minutes=full["idle_timeout_minutes"],
+            max_duration_minutes=full["max_duration_minutes"],
         ),
         browser_path=path,
-        browser_args=_args(browser_args),
-        labels=labels_of(labels),
-        keep_alive=_flag("keep_alive", keep_alive),
-        page=_flag("page", page),
+        browser_args=_args(full["browser_args"]),
+        labels=labels_of(full["labels"]),
+        keep_alive=_flag("keep_alive", full["keep_alive"]),
+        page=_flag("page", full["page"]),
     )
+
+
+def attaching(given: SessionConfig) -> bool:
+    """Check the arguments that stand beside a session id: whether pages are wanted.
+
+    Raises:
+        InvalidConfig: Any configuration: the session has its own.
+    """
+    _refuse_unknown(given)
+    for name, value in given.items():
+        if name != "page":
+            raise InvalidConfig(name, value, "a session that is attached to by id has its configuration already")
+    return _flag("page", given.get("page", True))
+
+
+def _refuse_unknown(given: SessionConfig) -> None:
+    for name, value in given.items():
+        if name not in _DEFAULTS:
+            close = difflib.get_close_matches(name, _DEFAULTS, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(_DEFAULTS))}"
+            raise InvalidConfig(name, value, f"unknown argument; {hint}")
 
 
 def _flag(name: str, value: object) -> bool:

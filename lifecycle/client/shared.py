@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from lifecycle.client import adapters
 from lifecycle.client.guard import Guard
+from lifecycle.client.handle import Handle
 from lifecycle.client.reconcile import Reconciled, reconcile
 from lifecycle.client.recorder import Recorder
+from lifecycle.client.request import attaching, request
 from lifecycle.client.sessions import Sessions
 from lifecycle.client.system import SystemClock, Uuid7, default_actor, default_log, writer_name
 from lifecycle.errors import ForkedSession, InvalidConfig
@@ -18,8 +20,9 @@ from lifecycle.log.locate import open_log
 if TYPE_CHECKING:
     from os import PathLike
 
+    from lifecycle.client.request import SessionConfig
     from lifecycle.log.port import EventLog
-    from lifecycle.ports import BrowserHost, Clock, Ids
+    from lifecycle.ports import BrowserHost, Clock, Ids, Starting
 
 __all__ = ["Shared"]
 
@@ -56,8 +59,25 @@ class Shared:
         if os.getpid() != self._pid:
             raise ForkedSession("this Client", self._pid)
 
-    def before_first_start(self) -> None:
-        """Reconcile, once."""
+    def handle(self, session_id: str | None, config: SessionConfig) -> Handle:
+        """A new session's handle, or one for the session of that id.
+
+        Raises:
+            InvalidConfig, UnknownSession: As Client.Session.
+        """
+        self.check_fork()
+        if session_id is None:
+            given = request(config)
+            return Handle(self.recorder, self.host, self.recorder.ids.new(), given, page=given.page)
+        page = attaching(config)
+        return Handle(self.recorder, self.host, self.sessions.resolve(session_id), None, page=page)
+
+    def begin(self, handle: Handle) -> Starting:
+        """Begin *handle*'s session, and watch over it from here."""
+        self._before_first_start()
+        return handle.begin(self.guard)
+
+    def _before_first_start(self) -> None:
         with self._lock:
             due, self._reconciled = not self._reconciled, True
         if due:

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Never, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from lifecycle.client import adapters
-from lifecycle.client.handle import Handle, ended_error, ending_for
-from lifecycle.client.request import refuse_unknown, request
+from lifecycle.client.handle import ended_error
 from lifecycle.client.shared import Shared
 from lifecycle.core import LIVE, SessionView
 from lifecycle.core.deadlines import microseconds
-from lifecycle.core.events import SessionAnnotated
-from lifecycle.errors import InvalidConfig, MalformedEvent, NotStarted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
     from os import PathLike
     from types import TracebackType
 
     from pydantic import JsonValue
 
+    from lifecycle.client.handle import Handle
     from lifecycle.client.reconcile import Reconciled
-    from lifecycle.client.request import Request
+    from lifecycle.client.request import SessionConfig
     from lifecycle.client.sessions import Sessions
     from lifecycle.core.deadlines import Minutes
     from lifecycle.log.port import EventLog
@@ -71,28 +69,12 @@ class Client:
         """The sessions of the log: list, count, get."""
         return self._shared.sessions
 
-    def Session(  # the reference page's spelling: it reads as the class it returns
-        self,
-        session_id: str | None = None,
-        *,
-        headless: bool = True,
-        timeout_minutes: Minutes | None = None,
-        idle_timeout_minutes: Minutes | None = None,
-        max_duration_minutes: Minutes | None = None,
-        viewport_width: int | None = None,
-        viewport_height: int | None = None,
-        browser: str | PathLike[str] | None = None,
-        browser_args: Iterable[str] = (),
-        labels: Mapping[str, str] | None = None,
-        keep_alive: bool = False,
-        page: bool = True,
-        **unknown: Never,
-    ) -> Session:
+    def Session(self, session_id: str | None = None, **config: Unpack[SessionConfig]) -> Session:
         """A new session, not started yet; or with *session_id* alone, the way to one that lives already.
 
         Args:
             session_id: Attach to this session; leaving the block detaches and leaves it running.
-            headless: False opens a window, which needs a display.
+            headless: False opens a window, which needs a display. Default True.
             timeout_minutes: Another name for idle_timeout_minutes.
             idle_timeout_minutes: Minutes (fractions too) or timedelta without access; default 3.
             max_duration_minutes: Minutes or timedelta for the whole life; default 15.
@@ -107,41 +89,7 @@ class Client:
             InvalidConfig: Names the argument, its value and what is allowed. Nothing was started.
             UnknownSession: No session of that id in this log.
         """
-        self._shared.check_fork()
-        refuse_unknown(unknown)
-        given = request(
-            headless=headless,
-            timeout_minutes=timeout_minutes,
-            idle_timeout_minutes=idle_timeout_minutes,
-            max_duration_minutes=max_duration_minutes,
-            viewport_width=viewport_width,
-            viewport_height=viewport_height,
-            browser=browser,
-            browser_args=browser_args,
-            labels=labels,
-            keep_alive=keep_alive,
-            page=page,
-        )
-        if session_id is None:
-            return _made(self._shared, self._drivers, self._shared.recorder.ids.new(), given)
-        changed = [
-            name
-            for name, (value, default) in {
-                "headless": (headless, True),
-                "timeout_minutes": (timeout_minutes, None),
-                "idle_timeout_minutes": (idle_timeout_minutes, None),
-                "max_duration_minutes": (max_duration_minutes, None),
-                "viewport_width": (viewport_width, None),
-                "browser": (browser, None),
-                "browser_args": (tuple(browser_args), ()),
-                "labels": (labels, None),
-                "keep_alive": (keep_alive, False),
-            }.items()
-            if value != default
-        ]
-        if changed:
-            raise InvalidConfig(changed[0], "…", "a session that is attached to by id has its configuration already")
-        return _made(self._shared, self._drivers, self.sessions.resolve(session_id), None)
+        return Session(self._shared, self._drivers, self._shared.handle(session_id, config))
 
     def reconcile(self) -> list[Reconciled]:
         """Record the true ending of every session whose keeper is gone, and end what is left of its browser.
@@ -190,7 +138,6 @@ class Session:
         self._shared = shared
         self._drivers = drivers
         self._handle = handle
-        self._response: SessionView | None = None
         self._connections: dict[int, PageConnection] = {}
         self._give_back: dict[int, Callable[[], None]] = {}
         self._lock = threading.Lock()
@@ -203,7 +150,7 @@ class Session:
     @property
     def response(self) -> SessionView | None:
         """None before start, then the last view that was taken."""
-        return self._response
+        return self._handle.last_view
 
     def start(self) -> Self:
         """Start the browser, or attach; returns when the session is active.
@@ -218,34 +165,17 @@ class Session:
         handle = self._handle
         if handle.attached:
             handle.attach()
-            self._response = handle.view()
             return self
-        self._shared.before_first_start()
-        starting = handle.begin(self._shared.guard.keeper_lost)
+        starting = self._shared.begin(handle)
         try:
-            assert handle.last is not None
-            assert handle.request is not None
-            self._shared.guard.watch(handle.last)
-            if handle.request.page:
+            if handle.page:
                 self._warm()  # overlaps with the keeper's work
             handle.begun(starting)
         except BaseException as error:
-            self._give_up(error)
+            self._close_pages()
+            handle.give_up(error)
             raise
-        self._response = handle.view()
         return self
-
-    def _warm(self) -> None:
-        me = threading.get_ident()
-        self._give_back[me] = self._drivers.get().warm()
-
-    def _give_up(self, error: BaseException) -> None:
-        """start() failed or was interrupted: whatever was begun ends now."""
-        self._close_pages()
-        if self._handle.view().status in LIVE:
-            self._handle.end(ending_for(error))
-        else:
-            self._handle.settle()
 
     def stop(self) -> SessionView | None:
         """End the session; returns the ending that happened, None before start().
@@ -257,11 +187,9 @@ class Session:
             LogUnavailable: The log refuses the ending; the browser is ended all the same.
         """
         try:
-            ending = self._handle.stop()
+            return self._handle.stop()
         finally:
             self._close_pages()
-        self._response = ending or self._response
-        return ending
 
     @property
     def page(self) -> Any:
@@ -272,36 +200,33 @@ class Session:
             SessionEnded: The session is over.
             WrongThread: Playwright's sync API can't run in this thread.
         """
-        talk = self._handle.check("page")
+        self._handle.check("page")
         me = threading.get_ident()
         connection = self._connections.get(me)
         if connection is None or not connection.connected():
-            now = self._handle.view()
-            if now.status not in LIVE:
-                raise ended_error(now)
             if connection is not None:
                 connection.close()
-            connection = self._connect(talk.cdp_url)
+            connection = self._connect()
             with self._lock:
                 self._connections[me] = connection
         return connection.page
 
-    def _connect(self, cdp_url: str) -> PageConnection:
+    def _connect(self) -> PageConnection:
         driver = self._drivers.get()
         try:
-            return driver.connect(cdp_url)
+            return driver.connect(self._handle.cdp_url())
         except Exception as error:
             if driver.is_driver_error(error) and (now := self._handle.verdict()).status not in LIVE:
                 raise ended_error(now) from error
             raise
 
     def status(self) -> SessionView:
-        """The session now, replayed from its events. Not an access."""
-        self._handle.check_fork()
-        if not self._handle.attached and self._handle.last is None:
-            raise NotStarted(self.session_id, "status()")
-        self._response = self._handle.view()
-        return self._response
+        """The session now, replayed from its events. Not an access.
+
+        Raises:
+            NotStarted: Before start().
+        """
+        return self._handle.status()
 
     def cdp_url(self) -> str:
         """Where any CDP client connects to this browser. A credential: it is never logged. Not an access.
@@ -310,14 +235,14 @@ class Session:
             NotStarted: Before start().
             SessionEnded: The session is over.
         """
-        talk = self._handle.check("cdp_url()")
-        now = self.status()
-        if now.status not in LIVE:
-            raise ended_error(now)
-        return talk.cdp_url
+        return self._handle.cdp_url()
 
     def touch(self) -> None:
-        """Count as access now: the idle timeout begins anew."""
+        """Count as access now: the idle timeout begins anew.
+
+        Raises:
+            SessionEnded: The session is over.
+        """
         self._handle.touch()
 
     def extend(self, *, minutes: Minutes) -> SessionView:
@@ -328,7 +253,7 @@ class Session:
             InvalidConfig: Not a duration from one second to 100 years.
         """
         self._handle.extend(microseconds("minutes", minutes))
-        return self.status()
+        return self._handle.status()
 
     def annotate(self, name: str, data: Mapping[str, JsonValue] | None = None) -> None:
         """Record a fact of your own in the history: never secrets.
@@ -337,14 +262,7 @@ class Session:
             InvalidConfig: The name or data can't be recorded.
             SessionEnded: The session is over.
         """
-        try:
-            event = SessionAnnotated(name=name, data=dict(data or {}))
-        except ValueError as error:
-            raise InvalidConfig("annotate", name, f"a name of at most 256 characters and JSON data: {error}") from None
-        try:
-            self._handle.annotate(event)
-        except MalformedEvent as error:
-            raise InvalidConfig("annotate", name, error.reason) from None
+        self._handle.annotate(name, data)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -352,30 +270,20 @@ class Session:
     def __exit__(
         self, cls: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        handle = self._handle
-        if handle.forked:
+        if self._handle.forked:
             return
-        replaced: BaseException | None = None
         try:
-            if error is not None and self._drivers.raised(error):
-                # The browser may be gone under the script, and its keeper is writing down why at this moment.
-                alive = self._here_connected()
-                now = handle.view() if alive else handle.verdict()
-                replaced = ended_error(now) if now.status not in LIVE else None
-            if handle.attached or (handle.request and handle.request.keep_alive):
-                self._close_pages()
-            else:
-                self._response = handle.end(ending_for(error))
-        except Exception as cleaning:
-            if error is None:
-                raise
-            error.add_note(f"while ending session {handle.session_id}: {cleaning}")
+            driver = error is not None and self._drivers.raised(error)
+            replaced = self._handle.leave(error, driver=driver, connected=self._connected())
         finally:
             self._close_pages()
         if replaced is not None:
             raise replaced from error
 
-    def _here_connected(self) -> bool:
+    def _warm(self) -> None:
+        self._give_back[threading.get_ident()] = self._drivers.get().warm()
+
+    def _connected(self) -> bool:
         connection = self._connections.get(threading.get_ident())
         return connection is not None and connection.connected()
 
@@ -393,9 +301,4 @@ class Session:
             give_back()
 
     def __repr__(self) -> str:
-        state = self._response.status if self._response else "not started"
-        return f"<Session {self.session_id} {state}>"
-
-
-def _made(shared: Shared, drivers: Drivers, session_id: str, given: Request | None) -> Session:
-    return Session(shared, drivers, Handle(shared.recorder, shared.host, session_id, given))
+        return repr(self._handle)
