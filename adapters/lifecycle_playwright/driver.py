@@ -1,0 +1,303 @@
+"""Playwright drivers, one a thread: started with the first use, stopped with the last, never touched from elsewhere.
+
+A driver is at home in the thread, and the process, that started it. Elsewhere nothing of it may be called: its
+greenlets can't switch threads, and a forked child shares its pipe with the parent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import inspect
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from lifecycle.errors import InvalidConfig, WrongThread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import Playwright
+
+__all__ = ["Driver", "GivenDriver", "own_driver", "swallowed"]
+
+_IN_A_LOOP: Final = (
+    "Playwright's synchronous API can't be used inside a running asyncio loop; "
+    "use lifecycle.AsyncClient here, or a thread of its own"
+)
+_TAKEN: Final = (
+    "this thread runs Playwright's synchronous API already, started by other code, and Playwright allows one a thread; "
+    "share it, Client(pages=lifecycle_playwright.Pages(playwright)), or use a thread of its own"
+)
+_IN_A_GREENLET: Final = (
+    "Playwright's synchronous API can't be started inside a greenlet (gevent, eventlet, or an event handler of "
+    "another Playwright); start the session outside of it, or in a thread of its own"
+)
+
+
+class Driver(Protocol):
+    """A Playwright that serves one thread."""
+
+    @property
+    def playwright(self) -> Playwright:
+        """The driver's own object; only for callers that are at home."""
+        ...
+
+    def at_home(self) -> bool:
+        """Whether the caller is in the driver's thread and process."""
+        ...
+
+    def take(self) -> Callable[[], None]:
+        """Use it; the result, idempotent and harmless anywhere, gives it back."""
+        ...
+
+    def last_use(self) -> bool:
+        """Whether giving back the one use there is would stop it now."""
+        ...
+
+    def alive(self) -> bool:
+        """Whether its process lives; what it has sent so far is taken in on the way. About a millisecond."""
+        ...
+
+    def discard(self) -> None:
+        """Have it replaced at the next use, because its process died."""
+        ...
+
+
+class GivenDriver:
+    """Somebody else's Playwright: serves the thread in which this object is made, and is never stopped."""
+
+    def __init__(self, playwright: Playwright) -> None:
+        kind = getattr(sys.modules.get("playwright.sync_api"), "Playwright", None)
+        if kind is None or not isinstance(playwright, kind):
+            raise InvalidConfig("playwright", playwright, "must be what sync_playwright().start() returned")
+        self.playwright: Playwright = playwright
+        self._pid = os.getpid()
+        self._home = threading.local()
+        self._home.here = True
+
+    def at_home(self) -> bool:
+        return getattr(self._home, "here", False) and os.getpid() == self._pid
+
+    def take(self) -> Callable[[], None]:
+        return _nothing
+
+    def last_use(self) -> bool:
+        return False
+
+    def alive(self) -> bool:
+        return _answers(self.playwright)
+
+    def discard(self) -> None:
+        """Nothing: whoever started it sees to it."""
+
+
+def own_driver() -> Driver:
+    """The driver that this thread's sessions share; started now if there is none.
+
+    Raises:
+        WrongThread: Playwright can't be started here.
+    """
+    driver = _here.driver
+    if driver is not None and driver.at_home():
+        return driver
+    if driver is not None:
+        _inherited.append(driver)
+    driver = _OwnDriver()
+    _here.hold(driver)
+    return driver
+
+
+class _OwnDriver:
+    def __init__(self) -> None:
+        _refuse_greenlet()
+        _refuse_loop()
+        self.playwright, self._loop = _start()
+        self._pid = os.getpid()
+        self._thread = threading.get_ident()
+        self._greenlet = _greenlet()
+        self._uses = 0
+        self._lock = threading.Lock()
+
+    def at_home(self) -> bool:
+        return _here.driver is self and os.getpid() == self._pid
+
+    def take(self) -> Callable[[], None]:
+        with self._lock:
+            self._uses += 1
+        return _GiveBack(self)
+
+    def given_back(self) -> None:
+        with self._lock:
+            self._uses -= 1
+            last = self._uses == 0
+        if last and self.at_home() and self._may_stop():
+            self.discard()
+
+    def last_use(self) -> bool:
+        with self._lock:
+            return self._uses == 1 and self._may_stop()
+
+    def _may_stop(self) -> bool:
+        # Stopped from an event handler's greenlet, Playwright would return to the greenlet that started it, and the
+        # handler would never go on.
+        return _greenlet() is self._greenlet
+
+    def alive(self) -> bool:
+        return _answers(self.playwright)
+
+    def discard(self) -> None:
+        if self.at_home():
+            _here.let_go()
+            self._stop()
+
+    def thread_ends(self) -> None:
+        """Stop in the last moment of the driver's thread; elsewhere, and at the interpreter's end, do nothing."""
+        if threading.get_ident() != self._thread or os.getpid() != self._pid or sys.is_finalizing():
+            return
+        # By now Python 3.11 has lost the thread's note that a loop runs here, on which Playwright's coroutines rely.
+        asyncio._set_running_loop(self._loop)
+        self._stop()
+        asyncio._set_running_loop(None)
+
+    def _stop(self) -> None:
+        # A process that was killed from outside leaves errors that asyncio would print.
+        self._loop.set_exception_handler(_unprinted)
+        try:
+            self.playwright.stop()
+        except Exception as error:
+            swallowed("driver_not_stopped", error)
+
+
+class _GiveBack:
+    """Gives one use back, once."""
+
+    def __init__(self, driver: _OwnDriver) -> None:
+        self._driver: _OwnDriver | None = driver
+
+    def __call__(self) -> None:
+        driver, self._driver = self._driver, None
+        if driver is not None:
+            driver.given_back()
+
+
+class _Here(threading.local):
+    """This thread's driver."""
+
+    driver: _OwnDriver | None = None
+    _end: _ThreadEnd | None = None
+
+    def hold(self, driver: _OwnDriver) -> None:
+        self.driver = driver
+        self._end = _ThreadEnd(driver)
+        _stop_at_exit()
+
+    def let_go(self) -> None:
+        self.driver = None
+        if self._end is not None:
+            self._end.driver = None
+        self._end = None
+
+
+class _ThreadEnd:
+    """Only the thread's own data refer to it, so that it goes when the thread does, still in that thread."""
+
+    def __init__(self, driver: _OwnDriver) -> None:
+        self.driver: _OwnDriver | None = driver
+
+    def __del__(self) -> None:
+        if self.driver is not None:
+            self.driver.thread_ends()
+
+
+_here = _Here()
+#: A parent's drivers, in a forked child: collecting them here would close what the parent goes on using.
+_inherited: Final[list[_OwnDriver]] = []
+_at_exit = False
+
+
+def _stop_at_exit() -> None:
+    global _at_exit
+    if not _at_exit:
+        _at_exit = True
+        atexit.register(_exit)
+
+
+def _exit() -> None:
+    """Stop the main thread's driver. Other threads have ended, or are daemons, whose drivers end with the process."""
+    if _here.driver is not None:
+        _here.driver.discard()
+
+
+def _start() -> tuple[Playwright, asyncio.AbstractEventLoop]:
+    from playwright.sync_api import sync_playwright
+
+    manager = sync_playwright()
+    try:
+        playwright = manager.start()
+    except BaseException:
+        # Ctrl-C meanwhile: without this the process stays, and this thread can't start another. Its loop has no
+        # public name yet, and only serves to keep asyncio from printing what the interruption left behind.
+        loop: Any = getattr(manager, "_loop", None)
+        if loop is not None and not loop.is_closed():
+            loop.set_exception_handler(_unprinted)
+        try:
+            manager.__exit__(None, None, None)
+        except Exception as error:
+            swallowed("driver_not_stopped", error)
+        raise
+    # Between calls Playwright leaves its loop marked as the running one.
+    return playwright, asyncio.get_running_loop()
+
+
+def _answers(playwright: Playwright) -> bool:
+    try:
+        playwright.request.new_context().dispose()  # the cheapest exchange that no browser takes part in
+    except Exception:
+        return False
+    return True
+
+
+def _greenlet() -> Any:
+    import greenlet  # type: ignore[import-untyped] # its stubs are a package of their own
+
+    return greenlet.getcurrent()
+
+
+def _refuse_greenlet() -> None:
+    if _greenlet().parent is not None:
+        raise WrongThread(_IN_A_GREENLET)
+
+
+def _refuse_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise WrongThread(_IN_A_LOOP if asyncio.current_task() is not None or _inside_asyncio() else _TAKEN)
+
+
+def _inside_asyncio() -> bool:
+    """Whether this call was made by a loop. Playwright's loop runs in a greenlet of its own, not below the caller."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").partition(".")[0] in ("asyncio", "uvloop"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _unprinted(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An exception handler for a loop that has done its work. May be called while the interpreter ends."""
+
+
+def swallowed(what: str, error: BaseException) -> None:
+    """Tell whoever debugs the library about an error that is nobody else's business. Its text may hold URLs."""
+    telemetry = sys.modules.get("lifecycle.telemetry")  # imported by whoever uses sessions; nothing to tell others
+    if telemetry is not None:
+        telemetry.logger.debug(what, error=type(error).__name__)
+
+
+def _nothing() -> None: ...

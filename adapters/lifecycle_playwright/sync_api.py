@@ -1,0 +1,204 @@
+"""Playwright's synchronous pages, for the thread that asks.
+
+Playwright binds everything to the thread that started its driver (a Node process), and allows one driver a thread. So
+each thread has a driver of its own here (driver.py), shared by all its sessions and counted by its uses:
+
+1. warm() and connect() take a use; the first one in a thread starts the driver;
+2. a connection's close() and warm()'s result give it back; the last one stops the driver, which disconnects what is
+   still connected. That takes milliseconds even when a browser hangs, where closing the connection takes 30 seconds;
+3. what a thread leaves behind is stopped when the thread ends, and at the interpreter's exit;
+4. another thread never touches any of it, and a forked child starts its own.
+
+Playwright is imported with the first use, so that importing this module costs nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.errors import WrongThread
+from lifecycle_playwright.driver import GivenDriver, own_driver, swallowed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import TypeAlias
+
+    from playwright.sync_api import Browser, Error, Page, Playwright
+
+    from lifecycle_playwright.driver import Driver
+
+    Tabs: TypeAlias = Callable[[], Sequence[str]]
+
+__all__ = ["Connection", "Pages"]
+
+#: How long connect() waits for the tab of a browser that has none yet, before it opens one.
+_TAB_WAIT_MS: Final = 500.0
+_URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://\S*")
+_HIDDEN: Final = "(hidden)"
+
+
+class Pages:
+    """Pages on sessions, for the thread that asks. Safe to share between threads.
+
+    Args:
+        playwright: What your own `sync_playwright().start()` returned. It serves the thread in which this object is
+            made and is never stopped from here. Other threads, and every thread without it, get a driver of their own.
+
+    Raises:
+        InvalidConfig: *playwright* is something else.
+    """
+
+    def __init__(self, playwright: Playwright | None = None) -> None:
+        self._given = None if playwright is None else GivenDriver(playwright)
+
+    def warm(self) -> Callable[[], None]:
+        """Start this thread's driver, if it has none; the result gives it back.
+
+        The result may be called twice, in another thread, and in a forked child. Where it can't stop the driver, the
+        driver stays for its thread's next session and ends with the thread.
+
+        Raises:
+            WrongThread: In a running asyncio loop, in a greenlet, or where other code has started Playwright.
+        """
+        return self._driver().take()
+
+    def connect(self, cdp_url: str, tabs: Tabs = tuple) -> Connection:
+        """Connect this thread to the browser behind *cdp_url*. Gives up after 30 seconds.
+
+        *tabs* tells the ids (CDP's targetId) of the session's tabs, oldest first. It is asked where there are several:
+        the browser lists them in no order, so that the first one can't be told from the others without it.
+
+        Raises:
+            WrongThread: As warm().
+            playwright.sync_api.Error: The browser can't be reached; the text holds nothing of *cdp_url*.
+        """
+        driver = self._driver()
+        try:
+            return _connect(driver, cdp_url, tabs)
+        except Exception as error:
+            if not self.is_driver_error(error) or driver.alive():
+                raise
+        driver.discard()  # killed from outside since its last use
+        return _connect(self._driver(), cdp_url, tabs)
+
+    def is_driver_error(self, error: BaseException) -> bool:
+        """Whether *error* is Playwright's own, of its synchronous or its asynchronous API."""
+        for name in ("playwright.sync_api", "playwright.async_api"):
+            base = getattr(sys.modules.get(name), "Error", None)  # None also while another thread imports it
+            if base is not None and isinstance(error, base):
+                return True
+        return False
+
+    def _driver(self) -> Driver:
+        given = self._given
+        return given if given is not None and given.at_home() else own_driver()
+
+    def __repr__(self) -> str:
+        return f"<Pages on {'drivers of their own' if self._given is None else 'a given Playwright'}>"
+
+
+class Connection:
+    """This thread's connection to one session's browser."""
+
+    def __init__(self, driver: Driver, give_back: Callable[[], None], browser: Browser, tabs: Tabs) -> None:
+        self._driver = driver
+        self._give_back = give_back
+        self._browser = browser
+        self._tabs = tabs
+        self._closed = False
+        self._page = _first_tab(browser, tabs)
+
+    @property
+    def page(self) -> Page:
+        """The session's first tab; once that has been closed, the first of the others, or a new one.
+
+        Raises:
+            WrongThread: In another thread than the one that connected.
+        """
+        if not self._driver.at_home():
+            raise WrongThread("this page belongs to the thread that connected it; ask the session for one here")
+        if not self._closed and self._page.is_closed():
+            self._page = _first_tab(self._browser, self._tabs)
+        return self._page
+
+    def connected(self) -> bool:
+        """Whether the browser answers, as of now: False with a dead browser or driver, after close(), and elsewhere."""
+        return not self._closed and self._driver.at_home() and self._driver.alive() and self._browser.is_connected()
+
+    def close(self) -> None:
+        """Disconnect and leave the browser running. Idempotent; never raises.
+
+        In another thread, and in a forked child, it does nothing: the connection ends with its browser or its thread.
+        """
+        if self._closed or not self._driver.at_home():
+            return
+        self._closed = True
+        _disconnect(self._driver, self._give_back, self._browser)
+
+    def __repr__(self) -> str:
+        return f"<Connection {'closed' if self._closed else 'open'}>"
+
+
+def _connect(driver: Driver, cdp_url: str, tabs: Tabs) -> Connection:
+    from playwright.sync_api import Error
+
+    give_back = driver.take()
+    browser: Browser | None = None
+    try:
+        browser = driver.playwright.chromium.connect_over_cdp(cdp_url)
+        return Connection(driver, give_back, browser, tabs)
+    except BaseException as error:
+        _disconnect(driver, give_back, browser)
+        if not isinstance(error, Error):
+            raise
+        clean = _without(cdp_url, error)
+    raise clean  # out here, where the error that holds the URL is not even its context
+
+
+def _disconnect(driver: Driver, give_back: Callable[[], None], browser: Browser | None) -> None:
+    try:
+        if browser is not None and not driver.last_use():
+            browser.close()
+    except Exception as error:
+        swallowed("page_not_disconnected", error)
+    finally:
+        give_back()
+
+
+def _first_tab(browser: Browser, tabs: Tabs) -> Page:
+    from playwright.sync_api import Error
+
+    context = browser.contexts[0]
+    if not context.pages:
+        try:
+            context.wait_for_event("page", timeout=_TAB_WAIT_MS)
+        except Error:
+            return context.new_page()
+    first, *others = context.pages
+    if not others:
+        return first
+    age = {tab: n for n, tab in enumerate(tabs())}
+    return min([first, *others], key=lambda page: age.get(_id(page), len(age)))
+
+
+def _id(page: Page) -> str:
+    """CDP's targetId of *page*. The browser itself answers, also while the page hangs."""
+    from playwright.sync_api import Error
+
+    try:
+        # Ends with the connection; detach() would wait for a hung page.
+        session: Any = page.context.new_cdp_session(page)
+        return str(session.send("Target.getTargetInfo")["targetInfo"]["targetId"])
+    except Error:  # closed in this moment
+        return ""
+
+
+def _without(cdp_url: str, error: Error) -> Error:
+    """The same kind of error, but nothing in it tells *cdp_url*: not its text, nor Playwright's call log and stack."""
+    text = _URL.sub(_HIDDEN, error.message.partition("\n")[0].replace(cdp_url, _HIDDEN))
+    for part in re.split(r"[/?&=]", cdp_url.partition("://")[2].partition("/")[2]):
+        if len(part) >= 8:
+            text = text.replace(part, _HIDDEN)
+    return type(error)(text)
