@@ -48,7 +48,8 @@ FIRST: Final = "0" * 64
 LIMIT_BYTES: Final = 64 * 1024
 SALT_BYTES: Final = 16
 
-_DECODED: Final = {"at"}
+_BESIDE: Final = {"at"}
+_RECORDABLE: Final = frozenset(EVENT_TYPES.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +67,10 @@ def encode(event: Event) -> Encoded:
         InvalidConfig: It can't be recorded: not one of the event types, more than 64 KiB, NaN, infinity, a lone
             surrogate, an integer beyond ±(2^53 - 1), more than 64 levels.
     """
-    if EVENT_TYPES.get(event.type) is not type(event):
+    if type(event) not in _RECORDABLE:
         raise InvalidConfig("event", type(event).__name__, "only the event types of lifecycle.core can be recorded")
     try:
-        fields = event.model_dump(mode="json", exclude=_DECODED)
+        fields = event.model_dump(mode="json", exclude=_BESIDE)
         hidden = private_fields(event.type)
         public = {name: value for name, value in fields.items() if value is not None and name not in hidden}
         secret = {name: value for name, value in fields.items() if value is not None and name in hidden}

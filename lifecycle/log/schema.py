@@ -92,7 +92,7 @@ END""",
 END""",
 }
 
-#: tables on which nothing of anybody else's may hang
+#: tables on which nothing of anybody else's may hang; on the derived ones no trigger may, which runs in our appends
 _GUARDED: Final = ("events", "private")
 
 
@@ -159,7 +159,7 @@ def _added(found: dict[str, tuple[str, str, str]]) -> list[str]:
     return [
         f"{kind} {name} was added to {on}"
         for name, (kind, on, _) in found.items()
-        if on.lower() in _GUARDED and name not in RECORD
+        if name not in RECORD and (on.lower() in _GUARDED or (kind == "trigger" and on.lower() in table.TABLES))
     ]
 
 

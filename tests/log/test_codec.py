@@ -1,0 +1,214 @@
+"""Events to text and back: nothing is lost, private fields stand apart, and the same history has the same hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from itertools import count
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+
+from lifecycle.core import EVENT_TYPES, Event, private_fields
+from lifecycle.core.events import SessionAnnotated, SessionFailed
+from lifecycle.errors import FutureSchema, InvalidConfig, LogTampered, MalformedEvent, UnknownEventType
+from lifecycle.log.batch import prepare, rows
+from lifecycle.log.codec import FIRST, LIMIT_BYTES, check_hash, check_private, decode, encode
+from lifecycle.log.port import Cursor, NewEvent, Recorded
+from lifecycle.testing.log_samples import T0, created, failed, new, released, started
+from tests.core.worlds import any_event
+
+
+def recorded(event: Any) -> Recorded:
+    """*event* as the first of a stream, whatever the rules say."""
+    (row,) = rows(
+        "s", prepare("s", [new(event, "e-1")]), head=0, prev=None, position=0, clock=lambda: T0, salt=lambda: b"s" * 16
+    )
+    return row
+
+
+@given(any_event)
+def test_every_event_comes_back_equal(event: Event) -> None:
+    assert decode(recorded(event)) == event
+
+
+@given(any_event)
+def test_private_fields_stand_in_the_private_text_only(event: Event) -> None:
+    encoded = encode(event)
+    public: dict[str, Any] = json.loads(encoded.data)
+    private: dict[str, Any] = json.loads(encoded.private) if encoded.private is not None else {}
+    assert not public.keys() & private_fields(event.type)
+    assert private.keys() <= private_fields(event.type)
+    assert "at" not in public, "`at` has a column of its own"
+    written = {name for name in type(event).model_fields if name != "at" and getattr(event, name) is not None}
+    assert public.keys() | private.keys() == written, "exactly what is not None is written"
+
+
+@given(any_event)
+def test_what_is_forgotten_reads_as_none(event: Event) -> None:
+    row = replace(recorded(event), private=None, private_salt=None)
+    forgotten = decode(row)
+    for name in type(event).model_fields:
+        expected = None if name in private_fields(event.type) else getattr(event, name)
+        assert getattr(forgotten, name) == expected
+
+
+def test_a_field_left_out_for_being_none_has_none_as_its_default() -> None:
+    for cls in EVENT_TYPES.values():
+        for name, field in cls.model_fields.items():
+            if type(None) in get_args(field.annotation):
+                assert field.get_default(call_default_factory=True) is None, f"{cls.__name__}.{name}"
+
+
+def test_a_default_is_written_because_it_may_change_later() -> None:
+    assert json.loads(encode(created("s")).data)["keep_alive"] is False
+
+
+@pytest.mark.parametrize("size", [LIMIT_BYTES, LIMIT_BYTES + 1])
+def test_an_event_takes_64_kib_at_most(size: int) -> None:
+    empty = len(encode(SessionAnnotated.model_construct(name="n", data={"a": ""})).data)
+    event = SessionAnnotated.model_construct(name="n", data={"a": "x" * (size - empty)})
+    if size <= LIMIT_BYTES:
+        assert len(encode(event).data) == size
+        return
+    with pytest.raises(InvalidConfig, match=f"takes {size} bytes, allowed are {LIMIT_BYTES}"):
+        encode(event)
+
+
+def test_both_texts_count_and_in_bytes() -> None:
+    event = SessionFailed.model_construct(cause="exception", error_message="ü" * (LIMIT_BYTES // 2), evidence={})
+    with pytest.raises(InvalidConfig, match="in one event"):
+        encode(event)
+
+
+class _Own(SessionAnnotated):
+    type = "session.annotated"
+
+
+@pytest.mark.parametrize("event", [_Own(name="x"), Event(), None, 7])
+def test_only_the_core_s_own_events_are_recorded(event: Any) -> None:
+    with pytest.raises(InvalidConfig, match=r"only the event types of lifecycle\.core"):
+        encode(event)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        (UnknownEventType, {"type": "session.what"}),
+        (FutureSchema, {"schema_version": 2}),
+        (MalformedEvent, {"schema_version": 0}),
+        (MalformedEvent, {"data": '{"name":7}'}),
+        (MalformedEvent, {"data": '{"name":"a","extra":1}'}),
+        (MalformedEvent, {"data": '{"name":"a","name":"b"}'}),
+        (MalformedEvent, {"data": '{"name":"a","at":5}'}),
+        (MalformedEvent, {"data": '{"name":"a","data":{"n":' + "1" * 5000 + "}}"}),
+        (MalformedEvent, {"data": "[]"}),
+        (MalformedEvent, {"data": '{"name":NaN}'}),
+        (MalformedEvent, {"data": b"{}"}),
+        (MalformedEvent, {"data": None}),
+        (MalformedEvent, {"private": "{"}),
+        (MalformedEvent, {"private": b"{}"}),
+        (MalformedEvent, {"at": "noon"}),
+        (MalformedEvent, {"at": -1}),
+    ],
+    ids=str,
+)
+def test_what_is_stored_wrong_is_named(kind: type[Exception], change: dict[str, Any]) -> None:
+    row = replace(recorded(SessionAnnotated(at=T0, name="a")), **change)
+    with pytest.raises(kind, match=r"session\."):
+        decode(row)
+
+
+def history() -> tuple[Recorded, ...]:
+    """A stream that never changes: ids, times and salts are fixed."""
+    salts = count(1)
+    events = [created("s-1", labels={"job": "nächtlich"}), started(), failed(message="geheim"), released()]
+    batch = prepare("s-1", [NewEvent(event_id=f"e-{n}", event=e, actor="a", writer="w") for n, e in enumerate(events)])
+    return tuple(
+        rows(
+            "s-1",
+            batch,
+            head=0,
+            prev=None,
+            position=0,
+            clock=lambda: T0 + 7,
+            salt=lambda: next(salts).to_bytes(16, "big"),
+        )
+    )
+
+
+GOLDEN = [
+    ("created", "007a98ee7971ea9e6ca154fa786f00f169852acc1e8631decbee152056a2b719"),
+    ("started", "3077bc2050797fbbb0fd7e315620118bb708e06caacb2f05fdc1d9aa97b35ae9"),
+    ("failed", "158df393edc5943de22d33db5fe1694c329e731b40f52daee641a8aef1f67375"),
+    ("released", "4acb3f01a3861c12f8693be9f2a6125461860585479a70775687039c2dc0829e"),
+]
+
+
+def test_the_chain_of_a_fixed_history_is_stable() -> None:
+    """These are in every log that has been written: a change here makes all of them look tampered with."""
+    assert [(row.type.removeprefix("session."), row.hash) for row in history()] == GOLDEN
+
+
+def test_the_hash_is_what_the_docstring_says() -> None:
+    """Computed by hand, with nothing of the codec but its words."""
+    prev = "0" * 64
+    for row in history():
+        envelope = {
+            name: getattr(row, name)
+            for name in Recorded.__dataclass_fields__
+            if name not in ("position", "hash", "private", "private_salt")
+        }
+        text = json.dumps({**envelope, "prev": prev}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        assert hashlib.sha256(text.encode()).hexdigest() == row.hash
+        if row.private is not None and row.private_salt is not None:
+            assert hashlib.sha256(row.private_salt + row.private.encode()).hexdigest() == row.private_sha256
+        prev = row.hash
+
+
+CHANGES: list[dict[str, Any]] = [
+    {"stream": "s-2"},
+    {"version": 9},
+    {"event_id": "e-9"},
+    {"type": "session.closed"},
+    {"schema_version": 2},
+    {"at": T0 + 1},
+    {"recorded_at": T0 + 1},
+    {"actor": "b"},
+    {"writer": "b"},
+    {"correlation_id": "c"},
+    {"causation_id": "c"},
+    {"data": "{}"},
+    {"private_sha256": None},
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=str)
+def test_a_change_to_any_column_shows(change: dict[str, Any]) -> None:
+    first = history()[0]
+    check_hash(first, FIRST)
+    with pytest.raises(LogTampered):
+        check_hash(replace(first, **change), FIRST)
+
+
+def test_every_column_but_position_and_hash_is_in_that_list() -> None:
+    columns = set(Recorded.__dataclass_fields__) - {"position", "hash", "private", "private_salt"}
+    assert {name for change in CHANGES for name in change} == columns
+
+
+def test_an_event_in_another_place_of_the_chain_shows() -> None:
+    first, second, *_ = history()
+    check_hash(second, first.hash)
+    check_hash(replace(second, position=Cursor(99)), first.hash)
+    with pytest.raises(LogTampered):
+        check_hash(second, FIRST)
+
+
+def test_a_changed_private_text_shows_and_a_forgotten_one_does_not() -> None:
+    row = history()[2]
+    check_private(row)
+    check_private(replace(row, private=None, private_salt=None))
+    with pytest.raises(LogTampered):
+        check_private(replace(row, private='{"error_message":"harmless"}'))
