@@ -91,8 +91,13 @@ class App(click.Group):
             code = super().invoke(ctx)
             sys.stdout.flush()
         except LifecycleError as error:
-            _say(error, as_json=bool(ctx.meta.get("lifecycle.json")))
+            _say(error, str(error), ctx, retryable=error.retryable)
             return code_for(error)
+        except click.UsageError:
+            raise  # click shows it with the usage line
+        except click.ClickException as error:
+            _say(error, error.format_message(), ctx, retryable=False)
+            return error.exit_code
         except BrokenPipeError:
             _let_go_of_stdout()
             return PIPE_CLOSED
@@ -112,14 +117,13 @@ def code_for(error: LifecycleError) -> int:
             return FAILED
 
 
-def _say(error: LifecycleError, *, as_json: bool) -> None:
+def _say(error: Exception, message: str, ctx: click.Context, *, retryable: bool) -> None:
     from lifecycle.cli.text import printable
 
-    if as_json:
-        found = {"error": type(error).__name__, "message": str(error), "retryable": error.retryable}
-        print(json.dumps(found), file=sys.stderr)
+    if ctx.meta.get("lifecycle.json"):
+        print(json.dumps({"error": type(error).__name__, "message": message, "retryable": retryable}), file=sys.stderr)
     else:
-        print(f"Error: {printable(str(error))}", file=sys.stderr)
+        print(f"Error: {printable(message)}", file=sys.stderr)
 
 
 def _let_go_of_stdout() -> None:

@@ -116,9 +116,10 @@ def broken_promises(played: Played) -> list[str]:
     if ending is None or not played.released or live is None:
         last = played.steps[-1].type if played.steps else "nothing"
         return [_with_words(f"its history stops at {last}", played)]
-    broken: list[str] = []
     if (live.status, live.cause) != (part.status, part.cause):
-        broken.append(f"it is {live.status}/{live.cause}, promised was {part.status}/{part.cause}")
+        error = f" ({live.error})" if live.error else ""
+        return [f"it is {live.status}/{live.cause}{error}, promised was {part.status}/{part.cause}"]
+    broken: list[str] = []
     if played.exit_code != part.exit_code:
         broken.append(_with_words(f"its script ended with {played.exit_code}, expected {part.exit_code}", played))
     if part.raised is not None and (played.saw or {}).get("raised") != part.raised:
@@ -157,4 +158,5 @@ def _not_shared(played: Played) -> list[str]:
 
 
 def _with_words(sentence: str, played: Played) -> str:
-    return f"{sentence}; it printed: {played.words[-600:]}" if played.words else sentence
+    """With the last line that the script printed on stderr: the sentence of the error that ended it."""
+    return f"{sentence}: {played.words.splitlines()[-1][:400]}" if played.words else sentence

@@ -57,8 +57,10 @@ class Director:
         with self._all_scripts():
             for name in self.played:
                 self._scripts[name] = self._start(name)
-            while not self._over() and time.monotonic() - self._began < LIMIT_S:
+            over = False
+            while not over and time.monotonic() - self._began < LIMIT_S:
                 self._log.wait(cursor, 0.1)
+                over = self._over()  # asked before the log is read: a script that has ended writes nothing more
                 page = self._log.read_all(cursor, limit=500)
                 cursor = page.cursor
                 for row in page.events:
@@ -76,9 +78,8 @@ class Director:
 
     def _over(self) -> bool:
         running = [script for script in (*self._scripts.values(), self._visitor) if script is not None]
-        return all(played.released for played in self.played.values()) and all(
-            script.poll() is not None for script in running
-        )
+        ended = all(script.poll() is not None for script in running)
+        return ended and all(played.released or played.session_id is None for played in self.played.values())
 
     # --- the log ----------------------------------------------------------------------------------------------------
 

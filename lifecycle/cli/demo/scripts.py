@@ -7,12 +7,14 @@ session, the error that reached it, and what it noticed.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle import BrowserLost, Client, SessionTimedOut
+from lifecycle.errors import NotStarted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -102,7 +104,7 @@ def orphan(client: Client, url: str, labels: Mapping[str, str]) -> None:
 
 
 #: How long the session of `idle` may be idle.
-IDLE_S: Final = 5
+IDLE_S: Final = 8
 
 SCRIPTS: Final[dict[str, Callable[[Client, str, Mapping[str, str]], None]]] = {
     script.__name__: script for script in (normal, raises, killed, idle, shared, orphan)
@@ -115,7 +117,8 @@ def _ready(session: Session) -> None:
 
 
 def _saw(session: Session, **noticed: Any) -> None:
-    print(json.dumps({"view": session.status().model_dump(mode="json"), **noticed}), flush=True)
+    with contextlib.suppress(NotStarted):  # no browser was found, say; the error tells
+        print(json.dumps({"view": session.status().model_dump(mode="json"), **noticed}), flush=True)
 
 
 def main() -> None:

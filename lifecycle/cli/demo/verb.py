@@ -68,6 +68,8 @@ def command(log: str | None, as_json: bool) -> int:
             say("six sessions, each script a process of its own; every step below is an event in the log")
             with serve() as url, showing() as tell:
                 played = Director(opened, sessions, url, scratch, tell).run()
+            if not any(one.session_id for one in played):
+                raise click.ClickException(f"no session could be started: {broken_promises(played[0])[0]}")
             proofs = prove(opened, path, played, scratch)
         finally:
             opened.close()
