@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Playwright
 
-__all__ = ["Driver", "GivenDriver", "own_driver", "swallowed"]
+__all__ = ["Driver", "GivenDriver", "check", "own_driver", "swallowed"]
 
 _IN_A_LOOP: Final = (
     "Playwright's synchronous API can't be used inside a running asyncio loop; "
@@ -94,12 +94,25 @@ class GivenDriver:
         """Nothing: whoever started it sees to it."""
 
 
+def check() -> None:
+    """Refuse a thread where own_driver() would; starts and imports nothing.
+
+    Raises:
+        WrongThread: Playwright can't be started here.
+    """
+    driver = _here.driver
+    if driver is None or not driver.at_home():
+        _refuse_greenlet()
+        _refuse_loop()
+
+
 def own_driver() -> Driver:
     """The driver that this thread's sessions share; started now if there is none.
 
     Raises:
         WrongThread: Playwright can't be started here.
     """
+    check()
     driver = _here.driver
     if driver is not None and driver.at_home():
         return driver
@@ -112,8 +125,6 @@ def own_driver() -> Driver:
 
 class _OwnDriver:
     def __init__(self) -> None:
-        _refuse_greenlet()
-        _refuse_loop()
         self.playwright, self._loop = _start()
         self._pid = os.getpid()
         self._thread = threading.get_ident()
@@ -267,7 +278,7 @@ def _greenlet() -> Any:
 
 
 def _refuse_greenlet() -> None:
-    if _greenlet().parent is not None:
+    if "greenlet" in sys.modules and _greenlet().parent is not None:
         raise WrongThread(_IN_A_GREENLET)
 
 

@@ -19,7 +19,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.errors import WrongThread
-from lifecycle_playwright.driver import GivenDriver, own_driver, swallowed
+from lifecycle_playwright.driver import GivenDriver, check, own_driver, swallowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,6 +53,15 @@ class Pages:
     def __init__(self, playwright: Playwright | None = None) -> None:
         self._given = None if playwright is None else GivenDriver(playwright)
 
+    def check(self) -> None:
+        """Refuse a thread that can't have a driver; starts nothing.
+
+        Raises:
+            WrongThread: In a running asyncio loop, in a greenlet, or where other code has started Playwright.
+        """
+        if self._given is None or not self._given.at_home():
+            check()
+
     def warm(self) -> Callable[[], None]:
         """Start this thread's driver, if it has none; the result gives it back.
 
@@ -60,7 +69,7 @@ class Pages:
         driver stays for its thread's next session and ends with the thread.
 
         Raises:
-            WrongThread: In a running asyncio loop, in a greenlet, or where other code has started Playwright.
+            WrongThread: As check().
         """
         return self._driver().take()
 
@@ -71,7 +80,7 @@ class Pages:
         the browser lists them in no order, so that the first one can't be told from the others without it.
 
         Raises:
-            WrongThread: As warm().
+            WrongThread: As check().
             playwright.sync_api.Error: The browser can't be reached; the text holds nothing of *cdp_url*.
         """
         driver = self._driver()

@@ -120,6 +120,7 @@ def test_importing_and_asking_loads_no_playwright() -> None:
         "import lifecycle_playwright\n"
         "pages = lifecycle_playwright.Pages()\n"
         "assert not pages.is_driver_error(TimeoutError())\n"
+        "pages.check()\n"
         "print(*(name for name in ('playwright', 'greenlet', 'structlog', 'pydantic') if name in sys.modules))\n"
     )
     assert loaded.split() == []

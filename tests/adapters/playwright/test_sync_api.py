@@ -104,7 +104,10 @@ def test_page_is_another_tab_once_the_first_is_closed_and_a_new_one_without_any(
 
 
 def test_a_threads_sessions_share_one_driver_and_the_last_use_stops_it(pages: Pages, chromium: Chromium) -> None:
+    pages.check()
+    assert drivers() == []
     give_back = pages.warm()
+    pages.check()
     [pid] = drivers()
     first = pages.connect(chromium.cdp_url)
     second = Pages().connect(chromium.cdp_url)
@@ -201,6 +204,8 @@ def test_no_signal_handler_is_installed(pages: Pages, chromium: Chromium) -> Non
 def test_inside_a_running_loop_the_error_names_the_async_client(pages: Pages) -> None:
     async def coroutine() -> None:
         with pytest.raises(WrongThread, match=r"lifecycle\.AsyncClient"):
+            pages.check()
+        with pytest.raises(WrongThread, match=r"lifecycle\.AsyncClient"):
             pages.warm()
         with pytest.raises(WrongThread, match=r"lifecycle\.AsyncClient"):
             pages.connect("ws://127.0.0.1:1/")
@@ -236,8 +241,11 @@ def test_somebody_elses_playwright_in_this_thread_is_refused_and_can_be_given(ch
     theirs = sync_playwright().start()
     try:
         with pytest.raises(WrongThread, match=r"Pages\(playwright\)"):
+            Pages().check()
+        with pytest.raises(WrongThread, match=r"Pages\(playwright\)"):
             Pages().warm()
         pages = Pages(theirs)
+        pages.check()
         pages.warm()()
         connection = pages.connect(chromium.cdp_url)
         assert len(drivers()) == 1
@@ -260,6 +268,8 @@ def test_a_driver_is_not_started_inside_a_greenlet(pages: Pages) -> None:
     import greenlet  # type: ignore[import-untyped] # its stubs are a package of their own
 
     def run() -> str:
+        with pytest.raises(WrongThread, match="greenlet"):
+            pages.check()
         with pytest.raises(WrongThread, match="greenlet") as caught:
             pages.warm()
         return str(caught.value)

@@ -1,0 +1,189 @@
+"""Playwright's asynchronous pages, for the event loop that asks.
+
+One driver (a Node process) a loop, counted by its connections: the first use starts it, closing the last connection
+stops it. warm() starts it ahead of the first connection and holds it until then. Playwright is imported with the first
+use. What is said in sync_api.py about URLs in errors holds here too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import weakref
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle_playwright.common import TAB_WAIT_MS, first_by_age, is_driver_error, without
+from lifecycle_playwright.driver import swallowed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import TypeAlias
+
+    from playwright.async_api import Browser, Page, Playwright
+
+    Tabs: TypeAlias = Callable[[], Sequence[str]]
+
+__all__ = ["AsyncConnection", "AsyncPages"]
+
+
+class _Driver:
+    """One loop's Playwright."""
+
+    def __init__(self) -> None:
+        self._starting: asyncio.Task[Playwright] | None = None
+        self._uses = 0
+        self._pid = os.getpid()
+
+    async def get(self) -> Playwright:
+        """The running Playwright, started by whoever asks first; a caller that is cancelled does not stop the start."""
+        starting = self._starting
+        if starting is None or (starting.done() and starting.exception() is not None):
+            starting = self._starting = asyncio.ensure_future(_start())
+        return await asyncio.shield(starting)
+
+    def take(self) -> None:
+        """Use it."""
+        self._uses += 1
+
+    async def give_back(self) -> None:
+        """One use less; without any it stops."""
+        self._uses -= 1
+        if self._uses > 0 or self._starting is None or os.getpid() != self._pid:
+            return
+        starting, self._starting = self._starting, None
+        try:
+            playwright = await starting
+            await playwright.stop()
+        except Exception as error:
+            swallowed("driver_not_stopped", error)
+
+
+async def _start() -> Playwright:
+    from playwright.async_api import async_playwright
+
+    return await async_playwright().start()
+
+
+_drivers: Final[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Driver]] = weakref.WeakKeyDictionary()
+
+
+def _driver() -> _Driver:
+    loop = asyncio.get_running_loop()
+    found = _drivers.get(loop)
+    if found is None:
+        found = _drivers[loop] = _Driver()
+    return found
+
+
+class AsyncPages:
+    """Pages on sessions, for the running loop."""
+
+    async def warm(self) -> Callable[[], Any]:
+        """Start this loop's driver; awaiting what the result returns gives it back."""
+        driver = _driver()
+        driver.take()
+        try:
+            await driver.get()
+        except BaseException:
+            await driver.give_back()
+            raise
+        return _Once(driver)
+
+    async def connect(self, cdp_url: str, tabs: Tabs = tuple) -> AsyncConnection:
+        """Connect to the browser behind *cdp_url*. Gives up after 30 seconds.
+
+        *tabs* tells the ids (CDP's targetId) of the session's tabs, oldest first.
+
+        Raises:
+            playwright.async_api.Error: The browser can't be reached; the text holds nothing of *cdp_url*.
+        """
+        from playwright.async_api import Error
+
+        driver = _driver()
+        driver.take()
+        browser: Browser | None = None
+        try:
+            playwright = await driver.get()
+            browser = await playwright.chromium.connect_over_cdp(cdp_url)
+            return AsyncConnection(driver, browser, await _first_tab(browser, tabs))
+        except BaseException as error:
+            await _disconnect(driver, browser)
+            if not isinstance(error, Error):
+                raise
+            clean = type(error)(without(cdp_url, error.message))
+        raise clean  # out here, where the error that holds the URL is not even its context
+
+    def is_driver_error(self, error: BaseException) -> bool:
+        """Whether *error* is Playwright's own."""
+        return is_driver_error(error)
+
+
+class _Once:
+    """Gives one use back, once."""
+
+    def __init__(self, driver: _Driver) -> None:
+        self._driver: _Driver | None = driver
+
+    async def __call__(self) -> None:
+        driver, self._driver = self._driver, None
+        if driver is not None:
+            await driver.give_back()
+
+
+class AsyncConnection:
+    """One loop's connection to one session's browser."""
+
+    def __init__(self, driver: _Driver, browser: Browser, page: Page) -> None:
+        self._driver = driver
+        self._browser = browser
+        self._page = page
+        self._closed = False
+
+    @property
+    def page(self) -> Page:
+        """The session's first tab; once that has been closed, the first of the others."""
+        if self._page.is_closed() and (others := self._browser.contexts[0].pages):
+            self._page = others[0]
+        return self._page
+
+    def connected(self) -> bool:
+        """Whether the browser answers, as far as Playwright knows."""
+        return not self._closed and self._browser.is_connected()
+
+    async def close(self) -> None:
+        """Disconnect and leave the browser running. Idempotent; never raises."""
+        if not self._closed:
+            self._closed = True
+            await _disconnect(self._driver, self._browser)
+
+
+async def _disconnect(driver: _Driver, browser: Browser | None) -> None:
+    try:
+        if browser is not None:
+            await browser.close()
+    except Exception as error:
+        swallowed("page_not_disconnected", error)
+    finally:
+        await driver.give_back()
+
+
+async def _first_tab(browser: Browser, tabs: Tabs) -> Page:
+    from playwright.async_api import Error
+
+    context = browser.contexts[0]
+    if not context.pages:
+        try:
+            await context.wait_for_event("page", timeout=TAB_WAIT_MS)
+        except Error:
+            return await context.new_page()
+    first, *others = context.pages
+    if not others:
+        return first
+    ids: list[str] = []
+    for page in context.pages:
+        try:
+            session: Any = await context.new_cdp_session(page)
+            ids.append(str((await session.send("Target.getTargetInfo"))["targetInfo"]["targetId"]))
+        except Error:  # closed in this moment
+            ids.append("")
+    return context.pages[first_by_age(ids, tabs())]
