@@ -49,6 +49,18 @@ thread = threading.Thread(target=work)
 thread.start()
 thread.join()
 """,
+    "a thread that ran asyncio before, and gave nothing back": """
+import asyncio
+async def nothing():
+    pass
+def work():
+    global connection
+    asyncio.run(nothing())
+    connection = pages.connect(url)
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+""",
     "a thread that outlives the main one": """
 def work():
     connection = pages.connect(url)
