@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lifecycle.client.async_api import AsyncClient, AsyncSession
     from lifecycle.client.sync_api import Client, Session
     from lifecycle.core import Cause, SessionView, State
     from lifecycle.errors import (
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from lifecycle.log.sqlite import SqliteLog
 
 __all__ = [
+    "AsyncClient",
+    "AsyncSession",
     "BrowserLost",
     "Cause",
     "Client",
@@ -51,6 +54,8 @@ __all__ = [
 ]
 
 _HOME = {
+    "AsyncClient": "client.async_api",
+    "AsyncSession": "client.async_api",
     "Cause": "core",
     "Client": "client.sync_api",
     "MemoryLog": "log.memory",

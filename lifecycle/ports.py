@@ -6,7 +6,7 @@ The log is a port too: lifecycle/log/port.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from lifecycle.log.port import EventLog
 
 __all__ = [
+    "AsyncPageConnection",
+    "AsyncPages",
     "BrowserHost",
     "Clock",
     "Examinable",
@@ -212,24 +214,65 @@ class PageConnection(Protocol):
 class Pages(Protocol):
     """Pages on a session, for the thread that asks: one driver a thread, stopped with the thread's last connection."""
 
-    def warm(self) -> Callable[[], None]:
-        """Start this thread's driver so that it is there when connect() comes; the result gives it back.
+    def check(self) -> None:
+        """Refuse a thread that can't have a driver, before anything is started.
 
         Raises:
             WrongThread: The driver can't be used from this thread.
         """
         ...
 
-    def connect(self, cdp_url: str) -> PageConnection:
-        """Connect this thread to the browser behind *cdp_url*.
+    def warm(self) -> Callable[[], None]:
+        """Start this thread's driver so that it is there when connect() comes; the result gives it back.
 
         Raises:
-            WrongThread: The driver can't be used from this thread.
+            WrongThread: As check().
+        """
+        ...
+
+    def connect(self, cdp_url: str, tabs: Callable[[], Sequence[str]]) -> PageConnection:
+        """Connect this thread to the browser behind *cdp_url*; *tabs* gives the ids of its tabs, oldest first.
+
+        Raises:
+            WrongThread: As check().
         """
         ...
 
     def is_driver_error(self, error: BaseException) -> bool:
         """Whether *error* came from the driver."""
+        ...
+
+
+class AsyncPageConnection(Protocol):
+    """PageConnection for asyncio, bound to the loop that made it."""
+
+    @property
+    def page(self) -> Any:
+        """As PageConnection.page."""
+        ...
+
+    def connected(self) -> bool:
+        """As PageConnection.connected."""
+        ...
+
+    async def close(self) -> None:
+        """As PageConnection.close."""
+        ...
+
+
+class AsyncPages(Protocol):
+    """Pages for asyncio: one driver a loop, stopped with the loop's last connection."""
+
+    async def warm(self) -> Callable[[], Awaitable[None]]:
+        """Start this loop's driver so that it is there when connect() comes; awaiting the result's call gives it back."""
+        ...
+
+    async def connect(self, cdp_url: str, tabs: Callable[[], Sequence[str]]) -> AsyncPageConnection:
+        """As Pages.connect."""
+        ...
+
+    def is_driver_error(self, error: BaseException) -> bool:
+        """As Pages.is_driver_error."""
         ...
 
 

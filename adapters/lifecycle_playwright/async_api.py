@@ -8,6 +8,7 @@ use. What is said in sync_api.py about URLs in errors holds here too.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import weakref
 from typing import TYPE_CHECKING, Any, Final
@@ -59,6 +60,8 @@ class _Driver:
 
 
 async def _start() -> Playwright:
+    # The import takes a good part of a second, which the loop's other tasks must not feel.
+    await asyncio.to_thread(importlib.import_module, "playwright.async_api")
     from playwright.async_api import async_playwright
 
     return await async_playwright().start()

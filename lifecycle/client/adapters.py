@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 from lifecycle.errors import InvalidConfig
 
 if TYPE_CHECKING:
-    from lifecycle.ports import BrowserHost, Pages
+    from lifecycle.ports import AsyncPages, BrowserHost, Pages
 
-__all__ = ["GROUP", "default_host", "default_pages", "found", "load"]
+__all__ = ["GROUP", "default_async_pages", "default_host", "default_pages", "found", "load"]
 
 GROUP: Final = "lifecycle.adapters"
 
@@ -48,4 +48,10 @@ def default_host() -> BrowserHost:
 def default_pages() -> Pages:
     """Playwright's synchronous pages."""
     pages: Pages = load("playwright")
+    return pages
+
+
+def default_async_pages() -> AsyncPages:
+    """Playwright's asynchronous pages."""
+    pages: AsyncPages = load("playwright-async")
     return pages

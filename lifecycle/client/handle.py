@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 from lifecycle.client import redact
 from lifecycle.client.reconcile import RELEASE_WAIT_S, finish, reconcile
 from lifecycle.core import Close, Create, Extend, Fail, Record, Session, SessionView, view
-from lifecycle.core.events import Cause, SessionAccessed, SessionAnnotated, SessionCreated
+from lifecycle.core.events import Cause, SessionAccessed, SessionAnnotated, SessionCreated, TabClosed, TabOpened
 from lifecycle.core.states import ENDED, LIVE, State
 from lifecycle.errors import (
     AlreadyStarted,
@@ -146,6 +147,16 @@ class Handle:
         talk = self.check("cdp_url()")
         self._live_or_raise()
         return talk.cdp_url
+
+    def tabs(self) -> list[str]:
+        """Ids of the tabs that are open, oldest first, as the keeper has recorded them."""
+        tabs: dict[str, None] = {}
+        for row in self.recorder.log.read(self.session_id):
+            if row.type == TabOpened.type:
+                tabs[json.loads(row.data)["tab"]] = None
+            elif row.type == TabClosed.type:
+                tabs.pop(json.loads(row.data)["tab"], None)
+        return list(tabs)
 
     def begin(self, guard: Guard) -> Starting:
         """Find a browser, record `created`, hand the session to the keeper. Finish with `begun`.

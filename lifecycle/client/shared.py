@@ -59,8 +59,8 @@ class Shared:
         if os.getpid() != self._pid:
             raise ForkedSession("this Client", self._pid)
 
-    def handle(self, session_id: str | None, config: SessionConfig) -> Handle:
-        """A new session's handle, or one for the session of that id.
+    def handle(self, session_id: str | None, config: SessionConfig, new_id: str | None = None) -> Handle:
+        """A new session's handle (with *new_id*, if it has one already), or one for the session of that id.
 
         Raises:
             InvalidConfig, UnknownSession: As Client.Session.
@@ -68,7 +68,7 @@ class Shared:
         self.check_fork()
         if session_id is None:
             given = request(config)
-            return Handle(self.recorder, self.host, self.recorder.ids.new(), given, page=given.page)
+            return Handle(self.recorder, self.host, new_id or self.recorder.ids.new(), given, page=given.page)
         page = attaching(config)
         return Handle(self.recorder, self.host, self.sessions.resolve(session_id), None, page=page)
 

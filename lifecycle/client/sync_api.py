@@ -166,6 +166,8 @@ class Session:
         if handle.attached:
             handle.attach()
             return self
+        if handle.page:
+            self._drivers.get().check()  # before anything is recorded
         starting = self._shared.begin(handle)
         try:
             if handle.page:
@@ -214,7 +216,7 @@ class Session:
     def _connect(self) -> PageConnection:
         driver = self._drivers.get()
         try:
-            return driver.connect(self._handle.cdp_url())
+            return driver.connect(self._handle.cdp_url(), self._handle.tabs)
         except Exception as error:
             if driver.is_driver_error(error) and (now := self._handle.verdict()).status not in LIVE:
                 raise ended_error(now) from error

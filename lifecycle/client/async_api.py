@@ -1,0 +1,357 @@
+"""AsyncClient and AsyncSession: the twins of sync_api, under asyncio.
+
+Everything that may block (the log, the keeper, waiting for a browser) runs in threads of the client's own; nothing but
+Playwright's coroutines runs on the event loop. A thread can't be interrupted: when a call is cancelled, its outcome is
+awaited first, undone where it began something, and then the cancellation goes on. So a cancelled start leaves no
+browser, and a cancelled end has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, cast
+
+from lifecycle.client import adapters
+from lifecycle.client.handle import ended_error
+from lifecycle.client.request import attaching, request
+from lifecycle.client.shared import Shared
+from lifecycle.client.system import Uuid7
+from lifecycle.core import LIVE, SessionView
+from lifecycle.core.deadlines import microseconds
+from lifecycle.errors import AlreadyStarted, NotStarted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from datetime import datetime
+    from os import PathLike
+    from types import TracebackType
+
+    from pydantic import JsonValue
+
+    from lifecycle.client.handle import Handle
+    from lifecycle.client.reconcile import Reconciled
+    from lifecycle.client.request import SessionConfig
+    from lifecycle.core.deadlines import Minutes
+    from lifecycle.log.port import EventLog
+    from lifecycle.ports import AsyncPageConnection, AsyncPages, BrowserHost, Clock, Ids
+
+__all__ = ["AsyncClient", "AsyncSession", "AsyncSessions"]
+
+#: Calls that block at the same time: each starting or ending session holds one for its duration.
+_THREADS: Final = 64
+
+_T = TypeVar("_T")
+
+
+class _Worker:
+    """Runs blocking calls for one client, and opens its log with the first of them."""
+
+    def __init__(self, make: Callable[[], Shared]) -> None:
+        self._make = make
+        self._made: Shared | None = None
+        self._lock = threading.Lock()
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="lifecycle")
+
+    def shared(self) -> Shared:
+        """The client's working parts; blocks."""
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
+
+    async def run(self, call: Callable[[Shared], _T]) -> _T:
+        """The result of *call* in a thread. Cancelled meanwhile, it waits for the end of the call, then raises."""
+        future = asyncio.get_running_loop().run_in_executor(self._threads, lambda: call(self.shared()))
+        cancelled: asyncio.CancelledError | None = None
+        while not future.done():
+            try:
+                await asyncio.wait({future})
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            future.exception()  # seen, so that asyncio does not report it as lost
+            raise cancelled
+        return future.result()
+
+    def close(self) -> None:
+        """Let go of log and threads."""
+        with self._lock:
+            made, self._made = self._made, None
+        if made is not None:
+            made.close()
+        self._threads.shutdown(wait=False)
+
+
+class AsyncClient:
+    """Sessions on one log, for asyncio; arguments as Client. The log is opened by the first call that is awaited."""
+
+    def __init__(
+        self,
+        log: str | PathLike[str] | EventLog | None = None,
+        *,
+        browser: BrowserHost | None = None,
+        pages: AsyncPages | None = None,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+        actor: str | None = None,
+    ) -> None:
+        self._ids = ids or Uuid7()
+        self._worker = _Worker(lambda: Shared(log, browser, clock, self._ids, actor))
+        self._pages = _Drivers(pages)
+        self.sessions = AsyncSessions(self._worker)
+
+    def Session(self, session_id: str | None = None, **config: Unpack[SessionConfig]) -> AsyncSession:
+        """A new session, or the way to one that lives; arguments and errors as Client.Session.
+
+        An id that no session has is told by start() (or entering the block), since looking it up takes I/O.
+        """
+        page = attaching(config) if session_id is not None else request(config).page
+        return AsyncSession(self._worker, self._pages, session_id, self._ids.new(), config, page)
+
+    async def reconcile(self) -> list[Reconciled]:
+        """As Client.reconcile."""
+        return await self._worker.run(lambda shared: shared.reconcile())
+
+    def close(self) -> None:
+        """As Client.close."""
+        self._worker.close()
+
+    async def __aenter__(self) -> Self:
+        await self._worker.run(lambda shared: None)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+
+class AsyncSessions:
+    """client.sessions for asyncio; arguments and errors as Sessions."""
+
+    def __init__(self, worker: _Worker) -> None:
+        self._worker = worker
+
+    async def list(
+        self,
+        *,
+        status: str | Collection[str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> list[SessionView]:
+        """As Sessions.list."""
+        return await self._worker.run(
+            lambda shared: shared.sessions.list(
+                status=status, labels=labels, since=since, until=until, limit=limit, after=after
+            )
+        )
+
+    async def count(
+        self,
+        *,
+        status: str | Collection[str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> int:
+        """As Sessions.count."""
+        return await self._worker.run(
+            lambda shared: shared.sessions.count(status=status, labels=labels, since=since, until=until)
+        )
+
+    async def get(self, session_id: str) -> SessionView:
+        """As Sessions.get."""
+        return await self._worker.run(lambda shared: shared.sessions.get(session_id))
+
+
+class _Drivers:
+    """The adapter that makes pages, found when it is first needed."""
+
+    def __init__(self, pages: AsyncPages | None) -> None:
+        self._pages = pages
+
+    def get(self) -> AsyncPages:
+        """The adapter."""
+        if self._pages is None:
+            self._pages = adapters.default_async_pages()
+        return self._pages
+
+    def raised(self, error: BaseException) -> bool:
+        """Whether *error* is the driver's; not if no driver was ever used."""
+        return self._pages is not None and self._pages.is_driver_error(error)
+
+
+class AsyncSession:
+    """One browser from creation to end, for asyncio: `async with`, or start() and stop(). Endings as Session."""
+
+    def __init__(
+        self,
+        worker: _Worker,
+        drivers: _Drivers,
+        session_id: str | None,
+        new_id: str,
+        config: SessionConfig,
+        page: bool,
+    ) -> None:
+        self._worker = worker
+        self._drivers = drivers
+        self._given_id = session_id
+        self._new_id = new_id
+        self._config = config
+        self._with_page = page
+        self._handle: Handle | None = None
+        self._connection: AsyncPageConnection | None = None
+
+    @property
+    def session_id(self) -> str:
+        """The session's id, UUIDv7 text; there before start()."""
+        return self._new_id if self._given_id is None else self._given_id
+
+    @property
+    def response(self) -> SessionView | None:
+        """None before start, then the last view that was taken."""
+        return self._handle.last_view if self._handle is not None else None
+
+    async def start(self) -> Self:
+        """Start the browser, or attach, and connect the page; errors as Session.start, and UnknownSession."""
+        if self._handle is not None:
+            raise AlreadyStarted(self.session_id)
+        drivers = self._drivers.get() if self._with_page else None
+        try:
+            if drivers is None:
+                await self._worker.run(self._begin)
+            else:
+                # The driver comes up while the keeper works.
+                async with asyncio.TaskGroup() as both:
+                    both.create_task(self._worker.run(self._begin))
+                    warm = both.create_task(drivers.warm())
+                try:
+                    self._connection = await self._connect(drivers)
+                finally:
+                    await warm.result()()
+        except BaseException as error:
+            cause = _first(error)
+            await self._close_page()
+            await self._worker.run(lambda shared: self._handle.give_up(cause) if self._handle is not None else None)
+            if cause is error:
+                raise
+            raise cause from cause.__cause__
+        return self
+
+    def _begin(self, shared: Shared) -> None:
+        handle = self._handle
+        if handle is None:
+            handle = self._handle = shared.handle(self._given_id, self._config, self._new_id)
+        if handle.attached:
+            handle.attach()
+        else:
+            handle.begun(shared.begin(handle))
+
+    async def _connect(self, drivers: AsyncPages) -> AsyncPageConnection:
+        handle = self._started("page")
+        url = await self._worker.run(lambda _: handle.cdp_url())
+        tabs = await self._worker.run(lambda _: handle.tabs())
+        try:
+            return await drivers.connect(url, lambda: tabs)
+        except Exception as error:
+            if drivers.is_driver_error(error):
+                now = await self._worker.run(lambda _: handle.verdict())
+                if now.status not in LIVE:
+                    raise ended_error(now) from error
+            raise
+
+    def _started(self, what: str) -> Handle:
+        if self._handle is None:
+            raise NotStarted(self.session_id, what)
+        return self._handle
+
+    async def stop(self) -> SessionView | None:
+        """End the session; as Session.stop."""
+        handle = self._handle
+        if handle is None:
+            return None
+        try:
+            return await self._worker.run(lambda _: handle.stop())
+        finally:
+            await self._close_page()
+
+    @property
+    def page(self) -> Any:
+        """The session's first existing tab as a Playwright Page of the asynchronous API.
+
+        Raises:
+            NotStarted: Before start(), and after page=False.
+        """
+        handle = self._started("page")
+        handle.check("page")
+        if self._connection is None:
+            raise NotStarted(self.session_id, "page, which page=False opted out of,")
+        return self._connection.page
+
+    async def status(self) -> SessionView:
+        """As Session.status."""
+        handle = self._started("status()")
+        return await self._worker.run(lambda _: handle.status())
+
+    async def cdp_url(self) -> str:
+        """As Session.cdp_url."""
+        handle = self._started("cdp_url()")
+        return await self._worker.run(lambda _: handle.cdp_url())
+
+    async def touch(self) -> None:
+        """As Session.touch."""
+        handle = self._started("touch()")
+        await self._worker.run(lambda _: handle.touch())
+
+    async def extend(self, *, minutes: Minutes) -> SessionView:
+        """As Session.extend."""
+        handle = self._started("extend()")
+        by_us = microseconds("minutes", minutes)
+
+        def extended(_: Shared) -> SessionView:
+            handle.extend(by_us)
+            return handle.status()
+
+        return await self._worker.run(extended)
+
+    async def annotate(self, name: str, data: Mapping[str, JsonValue] | None = None) -> None:
+        """As Session.annotate."""
+        handle = self._started("annotate()")
+        await self._worker.run(lambda _: handle.annotate(name, data))
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(
+        self, cls: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        handle = self._started("leaving the block")
+        if handle.forked:
+            return
+        driver = error is not None and self._drivers.raised(error)
+        connected = self._connection is not None and self._connection.connected()
+        try:
+            replaced = await self._worker.run(lambda _: handle.leave(error, driver=driver, connected=connected))
+        finally:
+            await self._close_page()
+        if replaced is not None:
+            raise replaced from error
+
+    async def _close_page(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    def __repr__(self) -> str:
+        return repr(self._handle) if self._handle is not None else f"<Session {self.session_id} not started>"
+
+
+def _first(error: BaseException) -> BaseException:
+    """The one error that a task group wrapped, or the error itself."""
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return _first(group.exceptions[0])
+    return error
