@@ -6,6 +6,7 @@ browser to be gone; a keeper that does not get there within its bound is done wi
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from lifecycle.cli.show import session_json
 from lifecycle.cli.tables import print_json, print_pairs, say
 from lifecycle.cli.text import duration
 from lifecycle.client import adapters
-from lifecycle.client.handle import Handle
+from lifecycle.client.reconcile import RELEASE_WAIT_S, finish
 from lifecycle.client.sessions import Sessions
 from lifecycle.core import LIVE, Close, State
 from lifecycle.core.events import Cause
@@ -80,12 +81,18 @@ def command(session_id: str, log: str | None, as_json: bool) -> int:
 
 
 def _wait_released(recorder: Recorder, session: Session) -> bool:
-    """Wait for the browser's end and see to it; False when that can't be done from here."""
+    """Wait for the browser's end, and see to it past the bound; False when that can't be done from here."""
     host = adapters.default_host()
     if host.keeper_alive(session, recorder.log) is None:
         return False
     if session.status is State.ACTIVE:
         with suppress(KeeperUnavailable):  # then its keeper finds the ending in the log by itself, within a second
             host.attach(session, recorder.log).look()
-    Handle(recorder, host, session.session_id, None).settle()
+    until = time.monotonic() + RELEASE_WAIT_S
+    while time.monotonic() < until and host.keeper_alive(session, recorder.log):
+        if recorder.load(session.session_id).released:
+            return True
+        time.sleep(0.02)
+    if not (ended := recorder.load(session.session_id)).released:
+        finish(ended, recorder, host)
     return True

@@ -131,6 +131,8 @@ class Run:
                 timeout=100,
                 check=False,
             )
+            if "Traceback (most recent call last)" in done.stdout:
+                raise RuntimeError(f"{command}\n{done.stdout}")
             printed = self.anonymous(done.stdout).rstrip("\n").splitlines()
             self.learn(block.lines[index + 1 : following], printed)
             shown += block.lines[index:following]
