@@ -14,29 +14,24 @@ Playwright is imported with the first use, so that importing this module costs n
 
 from __future__ import annotations
 
-import re
-import sys
-from typing import TYPE_CHECKING, Any, Final
+import contextlib
+from typing import TYPE_CHECKING, Any
 
 from lifecycle.errors import WrongThread
+from lifecycle_playwright.common import TAB_WAIT_MS, first_by_age, is_driver_error, without
 from lifecycle_playwright.driver import GivenDriver, check, own_driver, swallowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TypeAlias
 
-    from playwright.sync_api import Browser, Error, Page, Playwright
+    from playwright.sync_api import Browser, Page, Playwright
 
     from lifecycle_playwright.driver import Driver
 
     Tabs: TypeAlias = Callable[[], Sequence[str]]
 
 __all__ = ["Connection", "Pages"]
-
-#: How long connect() waits for the tab of a browser that has none yet, before it opens one.
-_TAB_WAIT_MS: Final = 500.0
-_URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://\S*")
-_HIDDEN: Final = "(hidden)"
 
 
 class Pages:
@@ -94,11 +89,7 @@ class Pages:
 
     def is_driver_error(self, error: BaseException) -> bool:
         """Whether *error* is Playwright's own, of its synchronous or its asynchronous API."""
-        for name in ("playwright.sync_api", "playwright.async_api"):
-            base = getattr(sys.modules.get(name), "Error", None)  # None also while another thread imports it
-            if base is not None and isinstance(error, base):
-                return True
-        return False
+        return is_driver_error(error)
 
     def _driver(self) -> Driver:
         given = self._given
@@ -162,7 +153,7 @@ def _connect(driver: Driver, cdp_url: str, tabs: Tabs) -> Connection:
         _disconnect(driver, give_back, browser)
         if not isinstance(error, Error):
             raise
-        clean = _without(cdp_url, error)
+        clean = type(error)(without(cdp_url, error.message))
     raise clean  # out here, where the error that holds the URL is not even its context
 
 
@@ -181,15 +172,10 @@ def _first_tab(browser: Browser, tabs: Tabs) -> Page:
 
     context = browser.contexts[0]
     if not context.pages:
-        try:
-            context.wait_for_event("page", timeout=_TAB_WAIT_MS)
-        except Error:
-            return context.new_page()
-    first, *others = context.pages
-    if not others:
-        return first
-    age = {tab: n for n, tab in enumerate(tabs())}
-    return min([first, *others], key=lambda page: age.get(_id(page), len(age)))
+        with contextlib.suppress(Error):
+            context.wait_for_event("page", timeout=TAB_WAIT_MS)
+    pages = context.pages or [context.new_page()]
+    return pages[0] if len(pages) == 1 else pages[first_by_age([_id(page) for page in pages], tabs())]
 
 
 def _id(page: Page) -> str:
@@ -202,12 +188,3 @@ def _id(page: Page) -> str:
         return str(session.send("Target.getTargetInfo")["targetInfo"]["targetId"])
     except Error:  # closed in this moment
         return ""
-
-
-def _without(cdp_url: str, error: Error) -> Error:
-    """The same kind of error, but nothing in it tells *cdp_url*: not its text, nor Playwright's call log and stack."""
-    text = _URL.sub(_HIDDEN, error.message.partition("\n")[0].replace(cdp_url, _HIDDEN))
-    for part in re.split(r"[/?&=]", cdp_url.partition("://")[2].partition("/")[2]):
-        if len(part) >= 8:
-            text = text.replace(part, _HIDDEN)
-    return type(error)(text)
