@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import configparser
 import email
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from email.message import Message
 from pathlib import Path
@@ -77,13 +79,17 @@ def test_the_metadata_says_what_a_user_of_the_index_needs(metadata: Message) -> 
         assert any(line.startswith(package) and "extra ==" not in line for line in needed), package
 
 
-def test_the_wheel_brings_the_command_and_the_adapters(wheel: dict[str, bytes]) -> None:
+def test_the_wheel_brings_the_command_and_every_adapter(wheel: dict[str, bytes]) -> None:
     [content] = [content for name, content in wheel.items() if name.endswith(".dist-info/entry_points.txt")]
-    assert content.decode().split() == [
-        *("[console_scripts]", "lifecycle", "=", "lifecycle.cli:main"),
-        *("[lifecycle.adapters]", "chromium", "=", "lifecycle_chromium:ChromiumHost"),
-        *("playwright", "=", "lifecycle_playwright:Pages"),
-    ]
+    points = configparser.ConfigParser()
+    points.read_string(content.decode())
+    adapters = dict(points["lifecycle.adapters"])
+    assert dict(points["console_scripts"]) == {"lifecycle": "lifecycle.cli:main"}
+    assert (
+        adapters
+        == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["lifecycle.adapters"]
+    )
+    assert {value.partition(":")[0] for value in adapters.values()} == set(PACKAGES) - {"lifecycle"}
 
 
 def test_the_source_distribution_holds_the_sources_and_no_leftovers(built: Path) -> None:

@@ -70,7 +70,7 @@ def test_an_adapter_is_whole(adapter: str, pyproject: dict[str, Any]) -> None:
 
 def test_every_entry_point_can_be_loaded() -> None:
     points = entry_points(group="lifecycle.adapters")
-    assert sorted(point.value.partition(":")[0] for point in points) == ADAPTERS
+    assert sorted({point.value.partition(":")[0] for point in points}) == ADAPTERS
     for point in points:
         assert callable(point.load())
 

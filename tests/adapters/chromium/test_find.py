@@ -32,7 +32,7 @@ class Computer:
             home=root / "home/me",
             uid=1000,
             root=root,
-            cwd=root / "work",
+            cwd=root / "srv/project",
         )
 
     def put(self, place: str, content: bytes = ELF, mode: int = 0o755) -> Path:
@@ -184,7 +184,7 @@ def test_a_name_is_looked_up_on_path_and_a_home_path_below_home(linux: Computer)
     assert linux.find(wanted="brave").path == brave
     own = linux.put("/home/me/bin/chrome")
     assert linux.find(wanted="~/bin/chrome").path == own
-    relative = linux.put("/work/build/chrome")
+    relative = linux.put("/srv/project/build/chrome")
     assert linux.find(wanted="build/chrome").path == relative
 
 
@@ -339,7 +339,7 @@ def test_what_was_looked_at_names_every_place_also_those_after_the_chosen_one(li
 
 
 def test_a_relative_path_entry_is_not_searched(linux: Computer) -> None:
-    linux.put("/work/chromium")
+    linux.put("/srv/project/chromium")
     linux.put("/chromium")
     linux.environ["PATH"] = ".:"
     linux.refusal()
