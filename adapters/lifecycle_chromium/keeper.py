@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle_chromium import paths
-from lifecycle_chromium.launch import BrowserProcess, LaunchError, launch
+from lifecycle_chromium.launch import BrowserProcess, LaunchError, launch, reserve
 from lifecycle_chromium.pipe import CdpClosed, CdpError, CdpPipe
 from lifecycle_chromium.process import identify, watch_exit
 
@@ -219,6 +219,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--log", required=True, help="the log's locator")
     parser.add_argument("--runtime", type=Path, required=True)
     given = parser.parse_args(argv)
+    reserve()
     os.set_inheritable(given.lock, False)  # a browser that held the lock would make a dead keeper look alive
     os.set_inheritable(given.control, False)
     control = socket.socket(fileno=given.control)

@@ -34,7 +34,7 @@ from typing import Any, Final
 from lifecycle_chromium.process import Identity, end_group, identify, watch_exit
 from lifecycle_chromium.switches import arguments
 
-__all__ = ["LAST_WORDS_BYTES", "BrowserProcess", "Exit", "LaunchError", "launch"]
+__all__ = ["LAST_WORDS_BYTES", "BrowserProcess", "Exit", "LaunchError", "launch", "reserve"]
 
 #: How much of the end of a browser's stderr and stdout is kept.
 LAST_WORDS_BYTES: Final = 8192
@@ -223,6 +223,22 @@ def _spawn(command: list[str], profile: Path, env: Mapping[str, str] | None) -> 
     os.close(theirs_in)
     os.close(theirs_out)
     return BrowserProcess(process, profile, ours_in, ours_out)
+
+
+def reserve() -> None:
+    """Keep the numbers 3 and 4 taken in this process; before it has a second thread.
+
+    `launch` passes them to the browser, and Popen insists that what it passes is open at the fork. Left free, they are
+    whatever file another thread happens to read at that moment, and has closed a moment later.
+    """
+    for number in (3, 4):
+        try:
+            os.fstat(number)
+        except OSError:
+            null = os.open(os.devnull, os.O_RDONLY)
+            if null != number:
+                os.dup2(null, number, inheritable=False)
+                os.close(null)
 
 
 def _pipe(fds: list[int]) -> tuple[int, int]:

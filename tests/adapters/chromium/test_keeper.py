@@ -257,3 +257,35 @@ def test_nothing_secret_is_in_an_argument_or_the_log(own: Callable[..., Owner], 
     endpoint = paths.endpoint(owner.reader.runtime_dir, owner.session_id)
     assert endpoint.stat().st_mode & 0o077 == 0
     assert owner.reader.runtime_dir.stat().st_mode & 0o077 == 0
+
+
+_ELSEWHERE = """
+import os, subprocess, sys, tempfile
+from pathlib import Path
+os.closerange(3, 16)
+from lifecycle_chromium.launch import LaunchError, launch, reserve
+if sys.argv[1] == "reserved":
+    reserve()
+others = [os.open(os.devnull, os.O_RDONLY) for _ in range(2)]  # files that another thread reads
+real = subprocess._fork_exec
+
+def late(*args):
+    for fd in others:  # and has read, in this very moment
+        os.close(fd)
+    return real(*args)
+
+subprocess._fork_exec = late
+try:
+    launch("/bin/false", profile=Path(tempfile.mkdtemp()) / "profile", headless=True)
+except LaunchError as error:
+    print(error)
+"""
+
+
+def _launched(how: str) -> str:
+    return subprocess.run([sys.executable, "-c", _ELSEWHERE, how], capture_output=True, text=True, check=True).stdout
+
+
+def test_another_threads_files_can_not_take_the_browsers_descriptors_away() -> None:
+    assert "Bad file descriptor" in _launched("as it comes")
+    assert "Bad file descriptor" not in _launched("reserved")
