@@ -111,7 +111,8 @@ def group_members(identity: Identity) -> list[int]:
 
     The kernel gives a number to no new process while a group of that number exists, so the group is the leader's own
     even after its death, with one exception: it emptied, the number went to another group leader, and that one died.
-    Of a leader that is gone only Chromium children (``--type=``) count, therefore.
+    Of a leader that is gone only Chromium children (``--type=``) count, therefore, and those without a command line:
+    they are on their way out already.
     """
     if not is_here(identity) or identity.boot_id != proctable.here().boot_id:
         return []
@@ -121,7 +122,8 @@ def group_members(identity: Identity) -> list[int]:
     return sorted(
         process.pid
         for process, command in proctable.own_commands()
-        if process.group == identity.pid and (leader is not None or re.search(r"[\0 ]--type=\w", command))
+        if process.group == identity.pid
+        and (leader is not None or not command or re.search(r"[\0 ]--type=\w", command))
     )
 
 
