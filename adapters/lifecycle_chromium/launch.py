@@ -192,15 +192,11 @@ def _make_profile(profile: Path) -> bool:
 
 def _spawn(command: list[str], profile: Path, env: Mapping[str, str] | None) -> BrowserProcess:
     fds: list[int] = []
-    low: list[int] = []
     try:
-        theirs_in, ours_out = _pipe(fds)
-        ours_in, theirs_out = _pipe(fds)
         with _SPAWNING:
-            # In the child 3 and 4 are overwritten. Popen reports a failed exec through a pipe of its own, which must
-            # not have got one of these numbers: a missing binary would pass for a browser that ended at once.
-            while not low or low[-1] < 5:
-                low.append(os.open(os.devnull, os.O_RDONLY))
+            theirs_in, ours_out = _pipe(fds)
+            ours_in, theirs_out = _pipe(fds)
+            reserve()
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -217,28 +213,23 @@ def _spawn(command: list[str], profile: Path, env: Mapping[str, str] | None) -> 
             os.close(fd)
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise LaunchError(f"{command[0]} can't be started: {reason}") from error
-    finally:
-        for fd in low:
-            os.close(fd)
     os.close(theirs_in)
     os.close(theirs_out)
     return BrowserProcess(process, profile, ours_in, ours_out)
 
 
 def reserve() -> None:
-    """Keep the numbers 3 and 4 taken in this process; before it has a second thread.
+    """Keep the numbers 3 and 4 taken in this process for good. Call it before the process has a second thread.
 
-    `launch` passes them to the browser, and Popen insists that what it passes is open at the fork. Left free, they are
-    whatever file another thread happens to read at that moment, and has closed a moment later.
+    In the browser they are the pipe's ends, and Popen insists that they are open here at the fork. Left free, they are
+    whatever another thread happens to have open at that moment; or Popen's own pipe, by which it tells of a failed
+    exec: overwritten, a missing binary passes for a browser that ended at once. `launch` calls this too, for whoever
+    didn't.
     """
-    for number in (3, 4):
-        try:
-            os.fstat(number)
-        except OSError:
-            null = os.open(os.devnull, os.O_RDONLY)
-            if null != number:
-                os.dup2(null, number, inheritable=False)
-                os.close(null)
+    # Never by dup2: a number that was free a moment ago may be another thread's file now.
+    while (fd := os.open(os.devnull, os.O_RDONLY)) <= 4:
+        pass
+    os.close(fd)
 
 
 def _pipe(fds: list[int]) -> tuple[int, int]:

@@ -69,7 +69,8 @@ HEADLESS: Final = (
     # Without a pointing device a page would get its touch layout.
     "--blink-settings=primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4",
 )
-_OURS: Final = re.compile(r"--(remote-debugging-\w+|user-data-dir|remote-allow-origins)(=|$)")
+_SWITCH: Final = re.compile(r"(--\w[\w-]*)(?:=[^\0]*)?", re.ASCII)
+_OURS: Final = re.compile(r"--(remote-debugging-.*|user-data-dir|remote-allow-origins)")
 _CREDENTIAL: Final = re.compile(r"//[^/@\s]*@|^--proxy-server=.*@")
 
 
@@ -81,14 +82,14 @@ def arguments(
     Raises:
         ValueError: One of *args* isn't a switch, is ours to give, or holds a credential. Its value isn't quoted.
     """
-    for arg in args:
-        name = arg.split("=", 1)[0]
-        if not arg.startswith("--") or "\0" in arg:
-            raise ValueError(f"browser arguments must look like --name or --name=value; {name!r} does not")
-        if _OURS.match(arg):
-            raise ValueError(f"the browser argument {name} is set by the keeper and can't be given")
+    for number, arg in enumerate(args, 1):
+        switch = _SWITCH.fullmatch(arg)
+        if switch is None:
+            raise ValueError(f"browser argument {number} must look like --name or --name=value")
+        if _OURS.fullmatch(switch[1]):
+            raise ValueError(f"the browser argument {switch[1]} is set by the keeper and can't be given")
         if _CREDENTIAL.search(arg):
-            raise ValueError(f"the browser argument {name} holds a credential, which every local user could read")
+            raise ValueError(f"the browser argument {switch[1]} holds a credential, which every local user could read")
     chosen = [*STANDARD, f"--user-data-dir={profile}"]
     if headless:
         chosen += HEADLESS
