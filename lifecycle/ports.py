@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from lifecycle.core.events import Evidence
+    from lifecycle.core.events import CookiesSaved, Evidence
     from lifecycle.log.port import EventLog
 
 __all__ = [
@@ -69,6 +69,7 @@ class Plan:
     config: Config
     browser_path: str | None = None
     browser_args: tuple[str, ...] = ()
+    cookie_file: str | None = None
     keep_alive: bool = False
 
 
@@ -96,6 +97,10 @@ class KeptBrowser(Protocol):
         """End it and everything it started, now."""
         ...
 
+    def save_cookies(self) -> CookiesSaved | None:
+        """Save the running browser's cookies; None when that is not asked for, or nothing is new since last time."""
+        ...
+
     def clients(self) -> tuple[str, ...]:
         """Labels of the clients that are connected now."""
         ...
@@ -119,6 +124,15 @@ class Talk(Protocol):
 
     def end(self, command: Close | Fail) -> None:
         """Have the keeper offer the ending to a log that refuses it now, and end the browser meanwhile."""
+        ...
+
+    def cdp(self, method: str, params: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        """One CDP command to the browser, on a connection of its own; its result.
+
+        Raises:
+            InvalidConfig: The browser refuses it; says why, and nothing of *params*.
+            KeeperUnavailable: No answer in time.
+        """
         ...
 
     def wait_released(self, timeout_s: float) -> bool:
@@ -264,7 +278,7 @@ class AsyncPages(Protocol):
     """Pages for asyncio: one driver a loop, stopped with the loop's last connection."""
 
     async def warm(self) -> Callable[[], Awaitable[None]]:
-        """Start this loop's driver so that it is there when connect() comes; awaiting the result's call gives it back."""
+        """Start this loop's driver ahead of connect(); awaiting a call of the result gives it back."""
         ...
 
     async def connect(self, cdp_url: str, tabs: Callable[[], Sequence[str]]) -> AsyncPageConnection:

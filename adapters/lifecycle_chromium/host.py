@@ -214,6 +214,9 @@ class _Talk:
     def end(self, command: Close | Fail) -> None:
         self._line.send(op="end", session=self._session_id, name=command.name, command=command.model_dump(mode="json"))
 
+    def cdp(self, method: str, params: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        return _cdp(self.cdp_url, method, params, timeout_s)
+
     def wait_released(self, timeout_s: float) -> bool:
         return self._released.wait(timeout_s) and not self._line.lost.is_set()
 
@@ -237,6 +240,10 @@ class _Attached:
 
     def end(self, command: Close | Fail) -> None:
         """Another owner's keeper takes no orders but the log's."""
+
+    def cdp(self, method: str, params: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        """As Talk.cdp."""
+        return _cdp(self.cdp_url, method, params, timeout_s)
 
     def wait_released(self, timeout_s: float) -> bool:
         """Released when its endpoint is withdrawn."""
@@ -288,6 +295,7 @@ class ChromiumHost:
             headless=plan.config.headless,
             args=[*self._sandbox(), *plan.browser_args],
             viewport=viewport or None,
+            cookie_file=plan.cookie_file,
             timeout_s=_START_WAIT_S,
         )
         if not sent:
@@ -401,6 +409,24 @@ class ChromiumHost:
         self._lines = {}
         self._lock = threading.Lock()
         self._pid = os.getpid()
+
+
+def _cdp(cdp_url: str, method: str, params: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+    from websockets.exceptions import WebSocketException
+    from websockets.sync.client import connect
+
+    try:
+        with connect(f"{cdp_url}?client=lifecycle", open_timeout=timeout_s, max_size=None, compression=None) as line:
+            line.send(json.dumps({"id": 1, "method": method, "params": params}))
+            answer: dict[str, Any] = {}
+            while answer.get("id") != 1:
+                answer = json.loads(line.recv(timeout_s))
+    except (OSError, WebSocketException) as error:
+        raise KeeperUnavailable(f"the browser did not answer {method}: {type(error).__name__}") from None
+    if "error" in answer:
+        raise InvalidConfig("cookies", "…", f"the browser refuses them: {answer['error'].get('message', method)}")
+    result: dict[str, Any] = answer["result"]
+    return result
 
 
 def _runtime(log: EventLog) -> Path | None:

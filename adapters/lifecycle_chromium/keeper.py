@@ -155,7 +155,7 @@ class Keeper:
             self._launch_failed(session_id, error, time.monotonic() - began)
             return
         try:
-            kept = self._open(session_id, process, began)
+            kept = self._open(message, process, began)
         except BaseException as error:
             process.kill()
             paths.remove_profile(self.runtime, session_id)
@@ -164,18 +164,20 @@ class Keeper:
         if kept is not None:
             self._keep(session_id, kept)
 
-    def _open(self, session_id: str, process: BrowserProcess, began: float) -> Kept | None:
+    def _open(self, message: dict[str, Any], process: BrowserProcess, began: float) -> Kept | None:
         """Gate and `started` for a browser that speaks; None when it fell silent again and that is recorded."""
+        session_id: str = message["session"]
         serving = self._ready()
         pipe = CdpPipe(process.read_fd, process.write_fd)
         try:
-            kept, opened = serving.begin(self, session_id, process, pipe)
-        except (CdpClosed, CdpError, TimeoutError) as error:
+            kept, opened = serving.begin(self, message, process, pipe)
+        except (CdpClosed, CdpError, LaunchError, TimeoutError) as error:
             ended = process.kill()
             pipe.close()
             paths.remove_profile(self.runtime, session_id)
+            silent = f"it fell silent right after its start: {type(error).__name__}"
             why = LaunchError(
-                f"it fell silent right after its start: {type(error).__name__}",
+                str(error) if isinstance(error, LaunchError) else silent,
                 ended.code,
                 ended.signal,
                 process.last_words(),

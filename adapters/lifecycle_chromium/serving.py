@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.client import redact
 from lifecycle.client.keeping import Kept
 from lifecycle.client.recorder import Recorder
 from lifecycle.client.system import SystemClock, Uuid7, writer_name
-from lifecycle.core import Close, Fail, ProcessIdentity, Release, Start
+from lifecycle.core import Close, Fail, ProcessIdentity, Record, Release, Start
 from lifecycle.core.events import (
     Cause,
     ClientConnected,
     ClientDisconnected,
+    CookiesSaved,
     Note,
     PageCrashed,
     SessionNavigated,
@@ -24,19 +26,19 @@ from lifecycle.core.events import (
     TabOpened,
 )
 from lifecycle.core.states import LIVE
-from lifecycle.errors import IllegalCommand, LifecycleError, LogUnavailable
+from lifecycle.errors import IllegalCommand, InvalidConfig, LifecycleError, LogUnavailable
 from lifecycle.log.locate import open_log
 from lifecycle.ports import Exit
 from lifecycle_chromium import paths, watch
+from lifecycle_chromium.cookie_jar import CookieJar
 from lifecycle_chromium.gate import Gate
+from lifecycle_chromium.launch import LaunchError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lifecycle.core import Session
     from lifecycle.core.events import Evidence
     from lifecycle_chromium.keeper import Keeper
-    from lifecycle_chromium.launch import BrowserProcess, LaunchError
+    from lifecycle_chromium.launch import BrowserProcess
     from lifecycle_chromium.pipe import CdpPipe
     from lifecycle_chromium.process import Identity
     from lifecycle_chromium.relay import Client
@@ -64,12 +66,21 @@ def core_identity(identity: Identity) -> ProcessIdentity:
 class ChromiumKept:
     """A Chromium process with its pipe and its place behind the gate; lifecycle.ports.KeptBrowser."""
 
-    def __init__(self, session_id: str, process: BrowserProcess, pipe: CdpPipe, gate: Gate, runtime: Path) -> None:
+    def __init__(
+        self,
+        session_id: str,
+        process: BrowserProcess,
+        pipe: CdpPipe,
+        gate: Gate,
+        runtime: Path,
+        cookies: CookieJar | None,
+    ) -> None:
         self._session_id = session_id
         self._process = process
         self._pipe = pipe
         self._gate = gate
         self._runtime = runtime
+        self._cookies = cookies
         self._cleaned = False
 
     def exit(self, timeout_s: float) -> Exit | None:
@@ -84,6 +95,10 @@ class ChromiumKept:
     def kill(self) -> None:
         """SIGKILL the browser's process group, and what of it has left the group."""
         self._process.kill()
+
+    def save_cookies(self) -> CookiesSaved | None:
+        """Merge the browser's cookies into the session's cookie file, if it has one."""
+        return self._cookies.save() if self._cookies is not None else None
 
     def clients(self) -> tuple[str, ...]:
         """Labels of connected clients."""
@@ -111,7 +126,7 @@ class Serving:
         self._gate = Gate()
 
     def begin(
-        self, keeper: Keeper, session_id: str, process: BrowserProcess, pipe: CdpPipe
+        self, keeper: Keeper, plan: dict[str, Any], process: BrowserProcess, pipe: CdpPipe
     ) -> tuple[Kept, dict[str, object]]:
         """Open the gate and record `started`; the session to see through, and what to tell the owner.
 
@@ -120,8 +135,15 @@ class Serving:
 
         Raises:
             CdpClosed, CdpError, TimeoutError: The browser does not answer any more.
+            LaunchError: The cookie file has become malformed.
         """
-        browser = ChromiumKept(session_id, process, pipe, self._gate, keeper.runtime)
+        session_id: str = plan["session"]
+        cookies = CookieJar(Path(plan["cookie_file"]), pipe) if plan["cookie_file"] else None
+        try:
+            loaded = cookies.load() if cookies is not None else None
+        except InvalidConfig as error:  # malformed since the client looked
+            raise LaunchError(str(error)) from None
+        browser = ChromiumKept(session_id, process, pipe, self._gate, keeper.runtime, cookies)
         kept = Kept(
             self._recorder.load(session_id),
             self._recorder,
@@ -146,7 +168,9 @@ class Serving:
             profile=str(process.profile),
         )
         try:
-            kept.adopt(self._started(session_id, Start(event=started)))
+            if loaded is not None:  # before `started`: a stop right after it must not cost the receipt
+                self._record(session_id, Record(event=loaded))
+            kept.adopt(self._record(session_id, Start(event=started)))
         except IllegalCommand:
             kept.look()
         except LifecycleError as error:
@@ -155,7 +179,7 @@ class Serving:
             return kept, {"event": "failed", "reason": reason, "last_words": None}
         return kept, {"event": "started", "url": url}
 
-    def _started(self, session_id: str, command: Start) -> Session:
+    def _record(self, session_id: str, command: Record | Start) -> Session:
         until = time.monotonic() + _STARTED_WAIT_S
         while True:
             try:

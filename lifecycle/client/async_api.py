@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
+    from lifecycle.client.cookies import Cookies
     from lifecycle.client.handle import Handle
     from lifecycle.client.reconcile import Reconciled
     from lifecycle.client.request import SessionConfig
@@ -316,6 +317,18 @@ class AsyncSession:
             return handle.status()
 
         return await self._worker.run(extended)
+
+    async def get_cookies(self) -> Cookies:
+        """As Session.get_cookies."""
+        handle = self._started("get_cookies()")
+        return await self._worker.run(lambda _: handle.get_cookies())
+
+    async def set_cookies(
+        self, cookies: list[dict[str, Any]] | None = None, *, cookie_file: str | PathLike[str] | None = None
+    ) -> None:
+        """As Session.set_cookies."""
+        handle = self._started("set_cookies()")
+        await self._worker.run(lambda _: handle.set_cookies(cookies, cookie_file))
 
     async def annotate(self, name: str, data: Mapping[str, JsonValue] | None = None) -> None:
         """As Session.annotate."""

@@ -6,12 +6,14 @@ import json
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
 from lifecycle.client import redact
+from lifecycle.client.cookies import cookies_of, read
 from lifecycle.client.reconcile import RELEASE_WAIT_S, finish, reconcile
+from lifecycle.client.request import file_of
 from lifecycle.core import Close, Create, Extend, Fail, Record, Session, SessionView, view
 from lifecycle.core.events import Cause, SessionAccessed, SessionAnnotated, SessionCreated, TabClosed, TabOpened
 from lifecycle.core.states import ENDED, LIVE, State
@@ -34,9 +36,11 @@ from lifecycle.ports import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from os import PathLike
 
     from pydantic import JsonValue
 
+    from lifecycle.client.cookies import Cookies
     from lifecycle.client.guard import Guard
     from lifecycle.client.recorder import Recorder
     from lifecycle.client.request import Request
@@ -49,6 +53,7 @@ __all__ = ["Handle", "ended_error", "ending_for"]
 _ATTACH_WAIT_S: Final = 10.0
 #: How long a driver's error waits for the keeper's word on what became of the browser.
 _VERDICT_WAIT_S: Final = 2.0
+_CDP_WAIT_S: Final = 10.0
 
 
 def ended_error(ending: SessionView) -> SessionEnded:
@@ -177,6 +182,7 @@ class Handle:
             config=request.config.model_copy(update={"browser": found.browser}),
             browser_path=found.browser_path,
             browser_args=request.browser_args or None,
+            cookie_file=request.cookie_file,
             limits=request.limits,
             labels=request.labels,
             keep_alive=request.keep_alive,
@@ -190,6 +196,7 @@ class Handle:
             config=request.config.model_copy(update={"browser": found.browser}),
             browser_path=found.browser_path,
             browser_args=request.browser_args,
+            cookie_file=request.cookie_file,
             keep_alive=request.keep_alive,
         )
         try:
@@ -237,6 +244,29 @@ class Handle:
         now = self.view()
         if now.status not in LIVE:
             raise ended_error(now)
+
+    def get_cookies(self) -> Cookies:
+        """All cookies of the session's browser, as cookie files hold them."""
+        found = self.check("get_cookies()").cdp("Storage.getCookies", {}, _CDP_WAIT_S)
+        return cookies_of(found["cookies"])
+
+    def set_cookies(self, cookies: list[dict[str, Any]] | None, cookie_file: str | PathLike[str] | None) -> None:
+        """Set cookies given as objects or as a file, exactly one of the two."""
+        talk = self.check("set_cookies()")
+        if (cookies is None) == (cookie_file is None):
+            raise InvalidConfig("cookies", "…", "give either cookies or cookie_file")
+        if cookie_file is not None:
+            path = file_of("cookie_file", cookie_file)
+            found = read(path)
+            if found is None:
+                raise InvalidConfig("cookie_file", str(path), "there is no such file")
+            checked = found[0].cookies
+        else:
+            try:
+                checked = cookies_of(list[object](cookies or []))
+            except (ValueError, TypeError) as error:
+                raise InvalidConfig("cookies", "…", f"{error}; allowed is a list of cookie objects") from None
+        talk.cdp("Storage.setCookies", {"cookies": checked}, _CDP_WAIT_S)
 
     def touch(self) -> None:
         """Count as access now."""

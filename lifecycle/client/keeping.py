@@ -4,7 +4,7 @@ Order, in every step:
 1. what was seen since the last step is recorded: facts in the order they came, then an access that is due;
 2. what ends the session is decided: found dead, owner gone, deadline passed, or ended by somebody else in the log;
 3. the terminal event is appended FIRST: afterwards a clean close and a kill look the same from outside;
-4. only then the browser is asked to close, killed after the grace, its profile removed;
+4. only then its cookies are saved, the browser is asked to close, killed after the grace, its profile removed;
 5. `released` is appended with what was seen.
 
 A log that refuses the ending keeps no browser alive: after the grace steps 4 and 5 happen anyway, and the ending is
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from lifecycle.client.recorder import Recorder
     from lifecycle.core import Command
-    from lifecycle.core.events import Evidence, Note
+    from lifecycle.core.events import CookiesSaved, Evidence, Note
     from lifecycle.ports import Clock, Exit, KeptBrowser
 
 __all__ = ["GRACE_S", "Kept", "exit_evidence"]
@@ -42,6 +42,8 @@ _STEP_SEEN_US: Final = 1_000_000
 _RETRY_S: Final = 0.1
 #: How long an ending is offered to a log that does not take it, once the browser is gone.
 _OFFER_S: Final = 600.0
+#: How often a running browser's cookies are looked at: what a crash can lose at most.
+_COOKIES_S: Final = 30.0
 #: A burst of facts beyond this is cut: the history says how many were dropped.
 _FACTS: Final = 10_000
 
@@ -52,6 +54,12 @@ def exit_evidence(exit: Exit) -> Evidence:
         **({"exit_code": exit.code} if exit.code is not None else {}),
         **({"signal": exit.signal} if exit.signal is not None else {}),
     }
+
+
+def _receipts(saved: CookiesSaved) -> Evidence:
+    if saved.why_not is not None:
+        return {"cookies_why_not": saved.why_not}
+    return {"cookies_count": saved.count, "cookies_sha256": saved.sha256}
 
 
 class Kept:
@@ -86,6 +94,7 @@ class Kept:
         self._wanted: Close | Fail | None = None
         self._offset_us = self._offset()
         self._clock_step_us = 0
+        self._cookies_at = monotonic()
         self._refused_since: float | None = None
         self._released: SessionReleased | None = None
 
@@ -179,6 +188,7 @@ class Kept:
             self._release()
             return None
         self._access_if_due(now)
+        self._cookies_if_due()
         return self._pause(self._clock.now())
 
     def _record(self, facts: list[Note]) -> None:
@@ -211,6 +221,13 @@ class Kept:
             # Somebody may have extended it from elsewhere; decide reads the history afresh and says so.
             return Expire(evidence=evidence)
         return None
+
+    def _cookies_if_due(self) -> None:
+        if self._monotonic() - self._cookies_at < _COOKIES_S:
+            return
+        self._cookies_at = self._monotonic()
+        if (saved := self._browser.save_cookies()) is not None:
+            self._execute(Record(event=saved))
 
     def _quarter(self) -> int:
         idle = self._session.limits.idle_timeout_us
@@ -272,7 +289,10 @@ class Kept:
         clients = self._browser.clients()
         exit = self._browser.exit(0)
         killed = False
+        receipts: Evidence = {}
         if exit is None:
+            if (saved := self._browser.save_cookies()) is not None:
+                receipts = _receipts(saved)
             self._browser.ask_to_close()
             exit = self._browser.exit(self._grace_s)
             killed = exit is None
@@ -286,6 +306,7 @@ class Kept:
             signal=exit.signal if exit else None,
             took_us=round((self._monotonic() - began) * 1e6),
             profile_removed=self._browser.clean_up(),
+            receipts=receipts,
             clients=clients,
         )
 

@@ -11,12 +11,16 @@ __all__ = ["message", "url"]
 _LIMIT: Final = 2000
 _URL: Final = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"<>]+")
 _REDACTED: Final = "REDACTED"
+#: What a gate's token looks like in a path on this machine (a slug that looks so too is no loss in an error message).
+_TOKEN: Final = re.compile(r"(?<=/)[A-Za-z0-9_-]{22,}(?=[/?#]|$)")
+_LOOPBACK: Final = re.compile(r"[a-z]+://(localhost|127\.[0-9.]+|\[::1\])(:[0-9]+)?/", re.IGNORECASE)
 
 
 def url(text: str) -> str:
     """*text* without userinfo, query values and fragment; query keys stay. data: and blob: URLs lose their body.
 
-    A text that can't be taken apart as a URL becomes its scheme, or nothing: the default is to leave out.
+    WebSocket URLs lose their path: that of a DevTools endpoint is a credential. A text that can't be taken apart as a
+    URL becomes its scheme, or nothing: the default is to leave out.
     """
     text = _writable(text)
     scheme = text.partition(":")[0].lower()[:32] if ":" in text else ""
@@ -32,8 +36,9 @@ def url(text: str) -> str:
         return f"{scheme}:{_REDACTED}" if scheme.isalpha() else _REDACTED
     if ":" in host:
         host = f"[{host}]"
+    path = f"/{_REDACTED}" if scheme in ("ws", "wss") and parts.path.strip("/") else parts.path
     query = "&".join(f"{part.partition('=')[0]}={_REDACTED}" if "=" in part else _REDACTED for part in _pairs(parts))
-    return f"{parts.scheme}://{host}{port}{parts.path}{'?' + query if query else ''}"[:_LIMIT]
+    return f"{parts.scheme}://{host}{port}{path}{'?' + query if query else ''}"[:_LIMIT]
 
 
 def _writable(text: str) -> str:
@@ -49,5 +54,10 @@ def message(text: str) -> str:
     """An error message fit for the log: its URLs redacted, a driver's call log and browser logs cut off, bounded."""
     for marker in ("\nCall log:", "\nBrowser logs:", "\n============"):
         text = text.partition(marker)[0]
-    text = _URL.sub(lambda found: url(found.group()), _writable(text).strip())
+    text = _URL.sub(lambda found: _in_message(found.group()), _writable(text).strip())
     return text if len(text) <= _LIMIT else f"{text[:_LIMIT]}… ({len(text)} characters)"
+
+
+def _in_message(found: str) -> str:
+    text = url(found)
+    return _TOKEN.sub(_REDACTED, text) if _LOOPBACK.match(text) else text

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
 
+from lifecycle.client.cookies import read
 from lifecycle.core import Config, Limits, limits
 from lifecycle.errors import InvalidConfig
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from lifecycle.core.deadlines import Minutes
 
-__all__ = ["Request", "SessionConfig", "attaching", "labels_of", "request"]
+__all__ = ["Request", "SessionConfig", "attaching", "clean", "file_of", "labels_of", "request"]
 
 #: An argument for the browser that would take it out of its keeper's hands, or open it to others.
 _RESERVED: Final = (
@@ -44,6 +45,7 @@ class SessionConfig(TypedDict, total=False):
     viewport_height: int | None
     browser: str | PathLike[str] | None
     browser_args: Iterable[str]
+    cookie_file: str | PathLike[str] | None
     labels: Mapping[str, str] | None
     keep_alive: bool
     page: bool
@@ -58,6 +60,7 @@ _DEFAULTS: Final[SessionConfig] = {
     "viewport_height": None,
     "browser": None,
     "browser_args": (),
+    "cookie_file": None,
     "labels": None,
     "keep_alive": False,
     "page": True,
@@ -72,6 +75,7 @@ class Request:
     limits: Limits
     browser_path: str | None
     browser_args: tuple[str, ...]
+    cookie_file: str | None
     labels: dict[str, str]
     keep_alive: bool
     page: bool
@@ -99,6 +103,7 @@ def request(given: SessionConfig) -> Request:
         ),
         browser_path=path,
         browser_args=_args(full["browser_args"]),
+        cookie_file=_cookie_file(full["cookie_file"]),
         labels=labels_of(full["labels"]),
         keep_alive=_flag("keep_alive", full["keep_alive"]),
         page=_flag("page", full["page"]),
@@ -161,6 +166,30 @@ def _browser(value: object) -> tuple[Any, str | None]:
     if not text.strip() or not clean(text) or len(path.parts) < 2:
         raise InvalidConfig("browser", value, allowed)
     return "named", str(path.absolute())
+
+
+def file_of(name: str, value: object) -> Path:
+    """*value* as an absolute path whose directory exists.
+
+    Raises:
+        InvalidConfig: It names *name*.
+    """
+    allowed = "must be the path of a file in a directory that exists"
+    try:
+        path = Path(cast("str", value)).absolute()
+    except TypeError:
+        raise InvalidConfig(name, value, allowed) from None
+    if not clean(str(path)) or not path.name or not path.parent.is_dir() or path.is_dir():
+        raise InvalidConfig(name, value, allowed)
+    return path
+
+
+def _cookie_file(value: object) -> str | None:
+    if value is None:
+        return None
+    path = file_of("cookie_file", value)
+    read(path)  # a malformed file is refused here, before anything starts
+    return str(path)
 
 
 def _args(value: object) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
+    from lifecycle.client.cookies import Cookies
     from lifecycle.client.handle import Handle
     from lifecycle.client.reconcile import Reconciled
     from lifecycle.client.request import SessionConfig
@@ -81,6 +82,8 @@ class Client:
             viewport_width, viewport_height: Pixels, 1 to 16384, both or neither.
             browser: "chromium", "chrome" or the path of a binary; default: what `lifecycle doctor` shows.
             browser_args: More command line arguments for the browser, each starting with `--`.
+            cookie_file: Cookies are loaded from this file at the start, if it is there, and saved into it at every
+                ending and every 30 seconds: a JSON array, a Playwright storage_state, or (read only) a cookies.txt.
             labels: Plain, searchable texts; never put secrets here.
             keep_alive: Leaving the block, or the end of this process, leaves the session running until its deadline.
             page: False starts no Playwright driver while the browser comes up.
@@ -256,6 +259,25 @@ class Session:
         """
         self._handle.extend(microseconds("minutes", minutes))
         return self._handle.status()
+
+    def get_cookies(self) -> Cookies:
+        """The browser's cookies as a list of dicts, as cookie files hold them; also while others are connected.
+
+        Raises:
+            NotStarted, KeeperUnavailable.
+        """
+        return self._handle.get_cookies()
+
+    def set_cookies(
+        self, cookies: list[dict[str, Any]] | None = None, *, cookie_file: str | PathLike[str] | None = None
+    ) -> None:
+        """Set cookies, given as dicts or as a cookie file.
+
+        Raises:
+            InvalidConfig: Neither or both, a malformed cookie, or one that the browser refuses.
+            NotStarted, KeeperUnavailable.
+        """
+        self._handle.set_cookies(cookies, cookie_file)
 
     def annotate(self, name: str, data: Mapping[str, JsonValue] | None = None) -> None:
         """Record a fact of your own in the history: never secrets.

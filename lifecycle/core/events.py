@@ -236,6 +236,7 @@ class SessionCreated(Event):
     config: Config = Field(default_factory=Config)
     browser_path: _Path | None = None
     browser_args: Annotated[tuple[_Text, ...], Field(max_length=256)] | None = None
+    cookie_file: _Path | None = None
     limits: Limits
     labels: Labels = Field(default_factory=FrozenDict[str, str])
     keep_alive: _Flag = False

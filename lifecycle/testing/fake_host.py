@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lifecycle.client.keeping import Kept
 from lifecycle.client.recorder import Recorder
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lifecycle.core import Close, Config
+    from lifecycle.core.events import CookiesSaved
     from lifecycle.log.port import EventLog
     from lifecycle.ports import Clock, Ids
 
@@ -43,6 +44,7 @@ class FakeBrowser:
         self.profile = True
         self.deaf = False  # does not answer a request to close
         self.keeper_gone = False
+        self.cookies: CookiesSaved | None = None
         self.on_exit: Callable[[], None] = lambda: None
 
     def end(self, exit: Exit) -> None:
@@ -71,6 +73,11 @@ class FakeBrowser:
 
     def kill(self) -> None:
         self.end(Exit(signal=9))
+
+    def save_cookies(self) -> CookiesSaved | None:
+        """What the test wants to have been saved."""
+        saved, self.cookies = self.cookies, None
+        return saved
 
     def clients(self) -> tuple[str, ...]:
         return ()
@@ -109,6 +116,9 @@ class _FakeTalk:
     def end(self, command: Close | Fail) -> None:
         if self.kept is not None:
             self.kept.end(command)
+
+    def cdp(self, method: str, params: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        raise KeeperUnavailable("a pretended browser speaks no CDP")
 
     def wait_released(self, timeout_s: float) -> bool:
         return self.released.wait(timeout_s) and not self.gone

@@ -1,0 +1,239 @@
+"""Cookie files: read in three forms, merged without duplicates, replaced whole or not at all.
+
+Read are a JSON array of cookie objects, Playwright's storage_state (a JSON object with `cookies`) and Netscape's
+cookies.txt. Written are the two JSON forms, each as it was found; a file that is not there yet becomes an array.
+A cookie in here is CDP's CookieParam as a plain dict: name, value, domain, path, expires (seconds), httpOnly, secure,
+sameSite, partitionKey. Values are secrets: no error, repr or log line in here holds one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+from lifecycle.errors import InvalidConfig
+
+__all__ = ["CookieFile", "Cookies", "Receipt", "cookies_of", "read", "save"]
+
+Cookies = list[dict[str, Any]]
+_SAME_SITE: Final = {"lax": "Lax", "strict": "Strict", "none": "None", "no_restriction": "None"}
+_LIMIT_BYTES: Final = 16 * 2**20
+_ALLOWED: Final = "a JSON array of cookies, a Playwright storage_state, or a Netscape cookies.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class CookieFile:
+    """What stood in a cookie file; `rest` is what a storage_state holds besides cookies, None for an array."""
+
+    cookies: Cookies
+    form: str  # "array", "storage_state" or "netscape"
+    rest: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a load or save did: how many cookies and the SHA-256 of the file's bytes, or why not."""
+
+    count: int | None = None
+    sha256: str | None = None
+    why_not: str | None = None
+
+
+def read(path: Path, argument: str = "cookie_file") -> tuple[CookieFile, str] | None:
+    """The file's cookies and the SHA-256 of its bytes; None when there is no file.
+
+    Raises:
+        InvalidConfig: Not a cookie file, a symbolic link, or unreadable; it names the place, never a value.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InvalidConfig(argument, str(path), f"can't be read: {error.strerror}") from None
+    with open(fd, "rb") as file:
+        try:
+            data = file.read(_LIMIT_BYTES + 1)
+        except OSError as error:
+            raise InvalidConfig(argument, str(path), f"can't be read: {error.strerror}") from None
+    if len(data) > _LIMIT_BYTES:
+        raise InvalidConfig(argument, str(path), f"holds more than {_LIMIT_BYTES} bytes")
+    try:
+        return _parse(data.decode("utf-8")), hashlib.sha256(data).hexdigest()
+    except UnicodeDecodeError:
+        raise InvalidConfig(argument, str(path), f"is not text; allowed is {_ALLOWED}") from None
+    except ValueError as error:
+        raise InvalidConfig(argument, str(path), f"{error}; allowed is {_ALLOWED}") from None
+
+
+def _parse(text: str) -> CookieFile:
+    if text.lstrip().startswith(("[", "{")):
+        try:
+            document: object = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            where = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "it"
+            raise ValueError(f"{where} is not JSON") from None
+        if isinstance(document, list):
+            return CookieFile(cookies_of(cast("list[object]", document)), "array")
+        fields = cast("dict[str, Any]", document)
+        if not isinstance(fields.get("cookies"), list):
+            raise ValueError("the JSON object has no array `cookies`")
+        rest = {name: value for name, value in fields.items() if name != "cookies"}
+        return CookieFile(cookies_of(fields["cookies"]), "storage_state", rest)
+    if not text.strip():
+        return CookieFile([], "array")
+    return CookieFile(_netscape(text), "netscape")
+
+
+def cookies_of(items: list[object]) -> Cookies:
+    """Cookie objects as CDP takes them. Known fields are checked, unknown ones (hostOnly, storeId, …) left out.
+
+    Raises:
+        ValueError: Names the first cookie that is wrong and the field; never its value.
+    """
+    return [_cookie(item, number) for number, item in enumerate(items, start=1)]
+
+
+def _cookie(item: object, number: int) -> dict[str, Any]:
+    if not isinstance(item, dict):
+        raise ValueError(f"cookie {number} is not an object")
+    given = cast("dict[str, Any]", item)
+    cookie: dict[str, Any] = {}
+    for field in ("name", "value", "domain"):
+        if not isinstance(given.get(field), str) or (field != "value" and not given[field]):
+            raise ValueError(f"cookie {number} has no text `{field}`")
+        cookie[field] = given[field]
+    cookie["path"] = given.get("path", "/")
+    if not isinstance(cookie["path"], str):
+        raise ValueError(f"the `path` of cookie {number} is not text")
+    for field in ("httpOnly", "secure"):
+        if not isinstance(given.get(field, False), bool):
+            raise ValueError(f"the `{field}` of cookie {number} is not true or false")
+        cookie[field] = given.get(field, False)
+    expires = given.get("expires", given.get("expirationDate"))
+    if given.get("session") is not True and expires is not None and expires != -1:
+        if isinstance(expires, bool) or not isinstance(expires, int | float) or not math.isfinite(expires):
+            raise ValueError(f"the `expires` of cookie {number} is not a number of seconds")
+        cookie["expires"] = expires
+    same_site = given.get("sameSite")
+    if same_site is not None:
+        if not isinstance(same_site, str):
+            raise ValueError(f"the `sameSite` of cookie {number} is not text")
+        if (known := _SAME_SITE.get(same_site.lower())) is not None:  # browsers' extensions write "unspecified"
+            cookie["sameSite"] = known
+    partition = given.get("partitionKey")
+    if partition is not None:
+        cookie["partitionKey"] = _partition(partition, number)
+    return cookie
+
+
+def _partition(value: object, number: int) -> dict[str, Any]:
+    if isinstance(value, str):
+        return {"topLevelSite": value, "hasCrossSiteAncestor": False}
+    fields = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    if not isinstance(fields.get("topLevelSite"), str):
+        raise ValueError(f"the `partitionKey` of cookie {number} is neither text nor an object with topLevelSite")
+    return {
+        "topLevelSite": fields["topLevelSite"],
+        "hasCrossSiteAncestor": bool(fields.get("hasCrossSiteAncestor", False)),
+    }
+
+
+def _netscape(text: str) -> Cookies:
+    cookies: Cookies = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        http_only = line.startswith("#HttpOnly_")
+        line = line.removeprefix("#HttpOnly_")
+        if not line.strip() or (line.startswith("#") and not http_only):
+            continue
+        fields = line.split("\t")
+        if len(fields) != 7:
+            raise ValueError(f"line {number} is neither JSON nor a cookies.txt line of seven fields")
+        domain, _, path, secure, expires, name, value = fields
+        if not expires.lstrip("-").isdigit():
+            raise ValueError(f"line {number} has no number for its expiry")
+        cookie = {
+            "name": name,
+            "value": value,
+            "domain": domain,
+            "path": path,
+            "httpOnly": http_only,
+            "secure": secure.upper() == "TRUE",
+        }
+        cookies.append(cookie | ({"expires": int(expires)} if int(expires) > 0 else {}))
+    return cookies
+
+
+def _key(cookie: dict[str, Any]) -> tuple[str, str, str, str]:
+    partition: dict[str, Any] = cookie.get("partitionKey") or {}
+    return cookie["name"], cookie["domain"], cookie["path"], str(partition.get("topLevelSite", ""))
+
+
+def save(path: Path, now: Cookies, loaded: Cookies) -> Receipt:
+    """Merge the browser's cookies into the file and replace it; the receipt says what stands there, or why not.
+
+    The browser's word counts for every cookie it has and for those that were *loaded* into it: what it has lost since
+    is gone. Cookies that others have put into the file meanwhile stay. Durable on return; mode 0600; a symbolic link is
+    not followed; a failure leaves the old file as it was.
+    """
+    try:
+        found = read(path)
+        before = found[0] if found is not None else CookieFile([], "array")
+        if before.form == "netscape":
+            return Receipt(why_not="the file is in Netscape form, which is only read")
+        mine = {_key(cookie) for cookie in loaded}
+        merged = {_key(cookie): cookie for cookie in before.cookies if _key(cookie) not in mine}
+        merged.update((_key(cookie), cookie) for cookie in now)
+        data = _written(before, list(merged.values()))
+        _replace(path, data)
+    except InvalidConfig as error:
+        return Receipt(why_not=error.allowed[:256])
+    except OSError as error:
+        return Receipt(why_not=f"can't be written: {error.strerror}")
+    return Receipt(count=len(merged), sha256=hashlib.sha256(data).hexdigest())
+
+
+def _written(before: CookieFile, cookies: Cookies) -> bytes:
+    shown = [{**cookie, "expires": cookie.get("expires", -1)} for cookie in cookies]
+    if before.rest is None:
+        document: object = shown
+    else:
+        # Playwright writes partitionKey as text and refuses an object.
+        document = {"cookies": [_as_playwright(cookie) for cookie in shown], **before.rest}
+    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _as_playwright(cookie: dict[str, Any]) -> dict[str, Any]:
+    plain = {name: value for name, value in cookie.items() if name != "partitionKey"}
+    plain.setdefault("sameSite", "Lax")
+    if (partition := cookie.get("partitionKey")) is not None:
+        plain["partitionKey"] = partition["topLevelSite"]
+    return plain
+
+
+def _replace(path: Path, data: bytes) -> None:
+    if path.is_symlink():
+        raise OSError(0, "it is a symbolic link")
+    fd, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # 0600, O_EXCL, O_NOFOLLOW
+    try:
+        with open(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
