@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the command on sys.argv; exits with the code that app.py lists."""
     from lifecycle.cli.app import app
+
+    # Python has None for a stream that was closed when it started (`lifecycle list >&-`).
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the process ends
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
     app(prog_name="lifecycle")

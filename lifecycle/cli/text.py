@@ -50,9 +50,9 @@ def iso(at: datetime) -> str:
 def duration(took: timedelta) -> str:
     """Two units at most: 0.84 s, 12.3 s, 3 min 5 s, 2 h 14 min, 5 d 3 h."""
     seconds = took.total_seconds()
-    if seconds < 10:
+    if seconds < 9.995:
         return f"{seconds:.2f} s"
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
     for big, small, names in ((86400, 3600, ("d", "h")), (3600, 60, ("h", "min")), (60, 1, ("min", "s"))):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from lifecycle.core import Event
     from lifecycle.log.port import EventLog
 
-__all__ = ["Proof", "prove"]
+__all__ = ["Proof", "commands", "prove"]
 
 #: How long keepers may take to go after their last session.
 _GOING_S: Final = 5.0
@@ -157,12 +157,13 @@ def _findings(runtime: Path, log: EventLog) -> Iterator[str]:
 
 def _processes(named: str) -> Iterator[str]:
     """Processes whose command line names the runtime directory, as keepers' and browsers' do."""
-    for pid, command in _commands():
+    for pid, command in commands():
         if named in command and pid != os.getpid():
             yield f"process {pid}: {command[:120]}"
 
 
-def _commands() -> Iterator[tuple[int, str]]:
+def commands() -> Iterator[tuple[int, str]]:
+    """(pid, command line) of every process."""
     if Path("/proc/self/cmdline").exists():
         for folder in Path("/proc").iterdir():
             if folder.name.isdigit():
