@@ -10,8 +10,11 @@ import asyncio
 import atexit
 import inspect
 import os
+import shutil
 import sys
+import tempfile
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from lifecycle.errors import InvalidConfig, WrongThread
@@ -43,6 +46,10 @@ class Driver(Protocol):
     @property
     def playwright(self) -> Playwright:
         """The driver's own object; only for callers that are at home."""
+        ...
+
+    def folder(self) -> Path | None:
+        """Where its connections may put temporary files; None leaves that to Playwright."""
         ...
 
     def at_home(self) -> bool:
@@ -77,6 +84,9 @@ class GivenDriver:
         self._pid = os.getpid()
         self._home = threading.local()
         self._home.here = True
+
+    def folder(self) -> Path | None:
+        return None  # Playwright removes what it makes when a connection is closed, as all of them are here
 
     def at_home(self) -> bool:
         return getattr(self._home, "here", False) and os.getpid() == self._pid
@@ -114,12 +124,9 @@ def own_driver() -> Driver:
     """
     check()
     driver = _here.driver
-    if driver is not None and driver.at_home():
-        return driver
-    if driver is not None:
-        _inherited.append(driver)
-    driver = _OwnDriver()
-    _here.hold(driver)
+    if driver is None or not driver.at_home():  # there may be a parent's, in a forked child
+        driver = _OwnDriver()
+        _here.hold(driver)
     return driver
 
 
@@ -131,6 +138,12 @@ class _OwnDriver:
         self._greenlet = _greenlet()
         self._uses = 0
         self._lock = threading.Lock()
+        self._folder: Path | None = None
+
+    def folder(self) -> Path | None:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="lifecycle-playwright-"))
+        return self._folder
 
     def at_home(self) -> bool:
         return _here.driver is self and os.getpid() == self._pid
@@ -180,6 +193,9 @@ class _OwnDriver:
             self.playwright.stop()
         except Exception as error:
             swallowed("driver_not_stopped", error)
+        finally:
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
 
 
 class _GiveBack:
@@ -224,8 +240,6 @@ class _ThreadEnd:
 
 
 _here = _Here()
-#: A parent's drivers, in a forked child: collecting them here would close what the parent goes on using.
-_inherited: Final[list[_OwnDriver]] = []
 _at_exit = False
 
 

@@ -23,6 +23,7 @@ from lifecycle_playwright.driver import GivenDriver, check, own_driver, swallowe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
     from typing import TypeAlias
 
     from playwright.sync_api import Browser, Page, Playwright
@@ -68,11 +69,12 @@ class Pages:
         """
         return self._driver().take()
 
-    def connect(self, cdp_url: str, tabs: Tabs = tuple) -> Connection:
+    def connect(self, cdp_url: str, tabs: Tabs = tuple, folder: Path | None = None) -> Connection:
         """Connect this thread to the browser behind *cdp_url*. Gives up after 30 seconds.
 
         *tabs* tells the ids (CDP's targetId) of the session's tabs, oldest first. It is asked where there are several:
         the browser lists them in no order, so that the first one can't be told from the others without it.
+        *folder* is where downloads and traces go; whoever gives it removes it. Without it they go with the driver.
 
         Raises:
             WrongThread: As check().
@@ -80,12 +82,12 @@ class Pages:
         """
         driver = self._driver()
         try:
-            return _connect(driver, cdp_url, tabs)
+            return _connect(driver, cdp_url, tabs, folder)
         except Exception as error:
             if not self.is_driver_error(error) or driver.alive():
                 raise
         driver.discard()  # killed from outside since its last use
-        return _connect(self._driver(), cdp_url, tabs)
+        return _connect(self._driver(), cdp_url, tabs, folder)
 
     def is_driver_error(self, error: BaseException) -> bool:
         """Whether *error* is Playwright's own, of its synchronous or its asynchronous API."""
@@ -141,13 +143,14 @@ class Connection:
         return f"<Connection {'closed' if self._closed else 'open'}>"
 
 
-def _connect(driver: Driver, cdp_url: str, tabs: Tabs) -> Connection:
+def _connect(driver: Driver, cdp_url: str, tabs: Tabs, folder: Path | None) -> Connection:
     from playwright.sync_api import Error
 
     give_back = driver.take()
     browser: Browser | None = None
     try:
-        browser = driver.playwright.chromium.connect_over_cdp(cdp_url)
+        # Playwright would make a folder of its own, and leave it when the driver is stopped with the connection open.
+        browser = driver.playwright.chromium.connect_over_cdp(cdp_url, artifacts_dir=folder or driver.folder())
         return Connection(driver, give_back, browser, tabs)
     except BaseException as error:
         _disconnect(driver, give_back, browser)
