@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -66,19 +65,15 @@ def microseconds(argument: str, value: object) -> int:
     allowed = f"allowed are minutes from 1/60 (one second) to {MAX_MINUTES} (100 years), or a timedelta of that length"
     if isinstance(value, timedelta):
         exact = value // timedelta(microseconds=1)
-    elif isinstance(value, bool) or not isinstance(value, int | float) or not _finite(value):
+    elif isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidConfig(argument, value, allowed)
     elif isinstance(value, int):
         exact = value * _MINUTE
     else:
-        exact = round(value * _MINUTE) if abs(value) <= MAX_MINUTES else _MINUTE * (MAX_MINUTES + 1)
+        exact = round(value * _MINUTE) if abs(value) <= MAX_MINUTES else 0  # NaN is not; 0 is refused below
     if not _SECOND <= exact <= MAX_MINUTES * _MINUTE:
         raise InvalidConfig(argument, value, allowed)
     return exact
-
-
-def _finite(value: float) -> bool:
-    return isinstance(value, int) or math.isfinite(value)
 
 
 def minutes(us: int) -> int | float:

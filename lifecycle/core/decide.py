@@ -38,10 +38,8 @@ def decide(session: Session | None, command: Command, now: int) -> tuple[Event, 
     Raises:
         IllegalCommand: The table does not allow it; it names the state, the command and what is legal there.
     """
-    if type(now) is not int:
-        raise TypeError(
-            f"now is µs since the epoch as int, not {now!r}"
-        )  # a clock in float seconds would pass for 1970
+    if type(now) is not int:  # a clock in float seconds would pass for 1970
+        raise TypeError(f"now is µs since the epoch as int, not {now!r}")
     now = min(max(now, session.last_at if session else 0), MAX_TIME)
     if session is None:
         if isinstance(command, Create):

@@ -127,7 +127,7 @@ def _created(event: Event) -> Session:
 
 
 def _wrong(session: Session, event: Event) -> str | None:
-    """Which rule of order or time *event* breaks, if any (DESIGN, time rules)."""
+    """Which rule of order or time *event* breaks, if any (docs/reference/state-machine.md, Time)."""
     if session.released:
         return "nothing follows session.released"
     if event.at < session.last_at:

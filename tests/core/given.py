@@ -122,6 +122,7 @@ SAMPLES: Final[tuple[Event, ...]] = (
         config=Config(headless=False, viewport_width=1920, viewport_height=1080, browser="named"),
         browser_path="/usr/bin/chromium",
         browser_args=("--disable-gpu", "--lang=de"),
+        cookie_file="/home/u/cookies.json",
         limits=LIMITS,
         labels={"job": "nightly", "team/owner": "größe ✓"},
         keep_alive=True,

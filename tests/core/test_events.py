@@ -23,6 +23,7 @@ from lifecycle.core.events import (
     TimeoutRule,
 )
 from tests.core.given import SAMPLES, created
+from tests.core.worlds import FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -263,6 +264,14 @@ def test_every_event_of_the_module_is_registered_under_a_stable_name() -> None:
     assert {type(sample) for sample in SAMPLES} == set(EVENTS)
 
 
+@pytest.mark.parametrize("event", SAMPLES, ids=lambda event: event.type)
+def test_the_examples_leave_out_no_field(event: Event) -> None:
+    """The tests around here are only as complete as their examples and strategies."""
+    for name, field in type(event).model_fields.items():
+        assert getattr(event, name) != field.get_default(call_default_factory=True, validated_data={}), name
+    assert set(FIELDS[type(event)]) == set(type(event).model_fields) - {"at"}
+
+
 def test_a_note_is_whatever_record_and_extend_can_add() -> None:
     assert {*get_args(Note), SessionExtended} == set(NOTES)
 
@@ -273,7 +282,7 @@ def test_the_registry_can_not_be_changed() -> None:
 
 
 PRIVATE = {
-    "session.created": {"browser_path", "browser_args"},
+    "session.created": {"browser_path", "browser_args", "cookie_file"},
     "session.started": {"browser_path", "profile"},
     "session.operation": {"target", "error_message"},
     "session.navigated": {"url"},

@@ -94,12 +94,13 @@ label_keys = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,8}", fullmatch=True)
 labels = st.dictionaries(label_keys, words, max_size=3)
 session_ids = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,8}", fullmatch=True).filter(lambda text: text != "log")
 
-_FIELDS: Final[dict[type[Event], dict[str, st.SearchStrategy[Any]]]] = {
+FIELDS: Final[dict[type[Event], dict[str, st.SearchStrategy[Any]]]] = {
     SessionCreated: {
         "session_id": session_ids,
         "config": configs,
         "browser_path": texts,
         "browser_args": st.none() | st.lists(words, max_size=3).map(tuple),
+        "cookie_file": texts,
         "limits": any_limits,
         "labels": labels,
         "keep_alive": st.booleans(),
@@ -161,10 +162,10 @@ _FIELDS: Final[dict[type[Event], dict[str, st.SearchStrategy[Any]]]] = {
 
 def events_of(cls: type[Event], at: st.SearchStrategy[int] = instants) -> st.SearchStrategy[Event]:
     """Events of type *cls* with every field drawn."""
-    return st.builds(cls, at=at, **_FIELDS[cls])
+    return st.builds(cls, at=at, **FIELDS[cls])
 
 
-any_event = st.sampled_from(sorted(_FIELDS, key=lambda cls: cls.type)).flatmap(events_of)
+any_event = st.sampled_from(sorted(FIELDS, key=lambda cls: cls.type)).flatmap(events_of)
 
 
 @dataclass(frozen=True, slots=True)
