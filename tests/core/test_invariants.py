@@ -59,7 +59,7 @@ from tests.core.given import COMMANDS, SECOND, accepted, emitted, navigated, ord
 from tests.core.worlds import Run, any_event, events_of, play, runs
 
 STOP = Close(cause=Cause.STOPPED)
-laps = settings(max_examples=100)
+laps = settings(max_examples=60)
 clocks = st.integers(-10, 40 * SECOND) | st.integers(-(10**16), 10**16)
 
 
@@ -365,7 +365,7 @@ def candidates(draw: st.DrawFn, session: Session) -> Event:
     return event.model_copy(update=changed)
 
 
-@settings(max_examples=400)
+@settings(max_examples=250)
 @given(st.data())
 def test_27_evolve_accepts_exactly_what_decide_emits(data: st.DataObject) -> None:
     session = data.draw(runs(max_steps=5)).session
@@ -546,7 +546,7 @@ def mutations(draw: st.DrawFn, history: tuple[Event, ...]) -> tuple[Event, ...]:
     return tuple(events)
 
 
-@settings(max_examples=400)
+@settings(max_examples=250)
 @given(st.data())
 def test_a_tampered_history_is_refused_unless_it_could_have_happened(data: st.DataObject) -> None:
     run = data.draw(runs(max_steps=6))
