@@ -118,6 +118,11 @@ class Talk(Protocol):
         """Where CDP clients connect; a credential."""
         ...
 
+    @property
+    def folder(self) -> Path | None:
+        """Where clients may put downloads and traces: it goes with the session. None where there is no such place."""
+        ...
+
     def look(self) -> None:
         """Tell the keeper that the log has news of this session. Never blocks, never fails."""
         ...
@@ -244,8 +249,10 @@ class Pages(Protocol):
         """
         ...
 
-    def connect(self, cdp_url: str, tabs: Callable[[], Sequence[str]]) -> PageConnection:
+    def connect(self, cdp_url: str, tabs: Callable[[], Sequence[str]], folder: Path | None) -> PageConnection:
         """Connect this thread to the browser behind *cdp_url*; *tabs* gives the ids of its tabs, oldest first.
+
+        Downloads and traces go to *folder*, which is the session's to remove; without it, where the driver puts them.
 
         Raises:
             WrongThread: As check().
@@ -281,7 +288,9 @@ class AsyncPages(Protocol):
         """Start this loop's driver ahead of connect(); awaiting a call of the result gives it back."""
         ...
 
-    async def connect(self, cdp_url: str, tabs: Callable[[], Sequence[str]]) -> AsyncPageConnection:
+    async def connect(
+        self, cdp_url: str, tabs: Callable[[], Sequence[str]], folder: Path | None
+    ) -> AsyncPageConnection:
         """As Pages.connect."""
         ...
 

@@ -208,6 +208,10 @@ class _Talk:
         url: str = (self._answer or {})["url"]
         return url
 
+    @property
+    def folder(self) -> Path:
+        return paths.artifacts(self._line.runtime, self._session_id)
+
     def look(self) -> None:
         self._line.send(op="look", session=self._session_id)
 
@@ -228,6 +232,7 @@ class _Attached:
         self._runtime = runtime
         self._session_id = session_id
         self.cdp_url = cdp_url
+        self.folder = paths.artifacts(runtime, session_id)
 
     def look(self) -> None:
         """Poke the gate; the log decides, this only saves waiting."""

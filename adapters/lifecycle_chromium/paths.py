@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 __all__ = [
+    "artifacts",
     "endpoint",
     "keeper_err",
     "keeper_lock",
@@ -42,6 +43,11 @@ def _inside(runtime: Path, folder: str, name: str, suffix: str) -> Path:
 def profile(runtime: Path, session_id: str) -> Path:
     """The profile directory of a session (not made here)."""
     return _inside(runtime, "profiles", session_id, "")
+
+
+def artifacts(runtime: Path, session_id: str) -> Path:
+    """Where a session's clients may put downloads and traces: in its profile, which goes with it (not made here)."""
+    return profile(runtime, session_id) / "artifacts"
 
 
 def keeper_lock(runtime: Path, keeper_id: str) -> Path:

@@ -18,6 +18,7 @@ from lifecycle_playwright.driver import swallowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
     from typing import TypeAlias
 
     from playwright.async_api import Browser, Page, Playwright
@@ -92,10 +93,11 @@ class AsyncPages:
             raise
         return _Once(driver)
 
-    async def connect(self, cdp_url: str, tabs: Tabs = tuple) -> AsyncConnection:
+    async def connect(self, cdp_url: str, tabs: Tabs = tuple, folder: Path | None = None) -> AsyncConnection:
         """Connect to the browser behind *cdp_url*. Gives up after 30 seconds.
 
-        *tabs* tells the ids (CDP's targetId) of the session's tabs, oldest first.
+        *tabs* tells the ids (CDP's targetId) of the session's tabs, oldest first. *folder* is where downloads and
+        traces go; whoever gives it removes it.
 
         Raises:
             playwright.async_api.Error: The browser can't be reached; the text holds nothing of *cdp_url*.
@@ -107,7 +109,7 @@ class AsyncPages:
         browser: Browser | None = None
         try:
             playwright = await driver.get()
-            browser = await playwright.chromium.connect_over_cdp(cdp_url)
+            browser = await playwright.chromium.connect_over_cdp(cdp_url, artifacts_dir=folder)
             return AsyncConnection(driver, browser, await _first_tab(browser, tabs))
         except BaseException as error:
             await _disconnect(driver, browser)

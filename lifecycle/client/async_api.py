@@ -256,7 +256,7 @@ class AsyncSession:
         url = await self._worker.run(lambda _: handle.cdp_url())
         tabs = await self._worker.run(lambda _: handle.tabs())
         try:
-            return await drivers.connect(url, lambda: tabs)
+            return await drivers.connect(url, lambda: tabs, handle.folder)
         except Exception as error:
             if drivers.is_driver_error(error):
                 now = await self._worker.run(lambda _: handle.verdict())

@@ -37,6 +37,7 @@ from lifecycle.ports import Plan
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from os import PathLike
+    from pathlib import Path
 
     from pydantic import JsonValue
 
@@ -152,6 +153,11 @@ class Handle:
         talk = self.check("cdp_url()")
         self._live_or_raise()
         return talk.cdp_url
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the session's pages may put downloads and traces."""
+        return None if self._talk is None else self._talk.folder
 
     def tabs(self) -> list[str]:
         """Ids of the tabs that are open, oldest first, as the keeper has recorded them."""

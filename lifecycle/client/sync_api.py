@@ -219,7 +219,7 @@ class Session:
     def _connect(self) -> PageConnection:
         driver = self._drivers.get()
         try:
-            return driver.connect(self._handle.cdp_url(), self._handle.tabs)
+            return driver.connect(self._handle.cdp_url(), self._handle.tabs, self._handle.folder)
         except Exception as error:
             if driver.is_driver_error(error) and (now := self._handle.verdict()).status not in LIVE:
                 raise ended_error(now) from error

@@ -92,6 +92,7 @@ class _FakeTalk:
     """Starting and Talk of one session."""
 
     cdp_url = "ws://fake/"
+    folder = None
 
     def __init__(self, session_id: str) -> None:
         self.session_id = session_id
