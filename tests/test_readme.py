@@ -14,6 +14,7 @@ RUN = ROOT / "tests" / "docs" / "run_page.py"
 PAGES = [
     ROOT / "README.md",
     ROOT / "docs" / "index.md",
+    ROOT / "docs" / "reference" / "command.md",
     *sorted((ROOT / "docs" / "tutorial").glob("*.md")),
     *sorted((ROOT / "docs" / "how-to").glob("*.md")),
     ROOT / "adapters" / "lifecycle_chromium" / "README.md",

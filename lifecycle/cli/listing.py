@@ -77,7 +77,10 @@ Examples:
 )
 @click.option("--until", metavar="TIME", callback=when, help="Started before.")
 @click.option(
-    "--limit", type=click.IntRange(min=1), help=f"At most so many. Default: {_SCREEN} on a terminal, else all."
+    "--limit",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help=f"At most so many. Default: {_SCREEN} on a terminal, else all.",
 )
 @click.option("--after", metavar="ID", help="Begin after this session: the last id of the page before.")
 @options

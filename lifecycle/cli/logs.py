@@ -24,17 +24,15 @@ if TYPE_CHECKING:
 __all__ = ["file_of", "options", "path_of", "reading", "recorder_for", "writing"]
 
 
-def options(command: Callable[..., Any]) -> Callable[..., Any]:
+def options(
+    command: Callable[..., Any],
+    log_help: str = "The log. Default: $LIFECYCLE_LOG, else one file in your user data directory.",
+) -> Callable[..., Any]:
     """--log and --json, which every verb takes."""
     as_json = click.option(
         "--json", "as_json", is_flag=True, callback=_remember, help="Print data as JSON; errors too, on stderr."
     )
-    log = click.option(
-        "--log",
-        "log",
-        metavar="PATH",
-        help="The log. Default: $LIFECYCLE_LOG, else one file in your user data directory.",
-    )
+    log = click.option("--log", "log", metavar="PATH", help=log_help)
     return log(as_json(command))
 
 

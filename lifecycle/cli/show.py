@@ -40,8 +40,8 @@ Examples:
   lifecycle show ID
   lifecycle show ID --json
 
-Offsets count from the session's creation. URLs, messages and paths are shown as they are stored: redacted when they
-were recorded, missing when they have been forgotten since.
+Offsets count from the session's creation. URLs and messages are shown as they are stored; they were redacted when they
+were recorded.
 """,
 )
 @click.argument("session_id", metavar="ID")

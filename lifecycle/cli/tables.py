@@ -46,7 +46,8 @@ def print_line(text: str = "") -> None:
 
 def print_json(value: object, *, indent: int | None = None) -> None:
     """One JSON value on stdout: on a line of its own, or indented."""
-    print(json.dumps(value, ensure_ascii=False, indent=indent))
+    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    print(json.dumps(value, ensure_ascii=not unicode, indent=indent))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, wrap: str | None = None) -> None:

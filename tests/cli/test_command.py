@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import pty
@@ -111,6 +112,11 @@ def test_no_colour_where_none_is_wanted(story: Book) -> None:
         assert not re.search(r"\x1b\[(\d+;)*[34]\d", on_a_terminal(["list", "--log", story.path], **environ))
 
 
+def test_rebuild_shows_a_bar_on_a_terminal_and_takes_it_away(story: Book) -> None:
+    shown = on_a_terminal(["rebuild", "--log", story.path])
+    assert "equal: every session in the list is what its events say" in shown
+
+
 def test_json_on_a_terminal_is_bare(story: Book) -> None:
     assert "\x1b" not in on_a_terminal(["list", "--json", "--log", story.path])
 
@@ -135,6 +141,16 @@ def test_a_reader_that_goes_away_is_no_traceback(book: Book) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
+
+
+def test_a_locale_without_umlauts_gets_escapes(book: Book, user: User) -> None:
+    book.begin("one", labels={"city": "Köln"})
+    done = user("list", "--log", book.path, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0
+    assert "city=K\\xf6ln" in done.stdout
+    as_json = user("list", "--json", "--log", book.path, PYTHONIOENCODING="ascii")
+    assert json.loads(as_json.stdout)["labels"] == {"city": "Köln"}
+    assert "Köln" in user("list", "--json", "--log", book.path, PYTHONIOENCODING="utf-8").stdout
 
 
 def test_a_closed_stdout_is_no_traceback(story: Book) -> None:

@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,11 +54,11 @@ Examples:
   lifecycle demo --log demo.db      keep the log there
   lifecycle demo --json
 
-Takes less than a minute. Exits with 1, and says what, where anything is not as promised. Without --log the log is in a
-temporary directory of its own, whatever $LIFECYCLE_LOG says; its path is told at the end.
+Takes less than a minute. Exits with 1, and says what, where anything is not as promised. The path of the log is told at
+the end; $LIFECYCLE_LOG is not looked at.
 """,
 )
-@options
+@partial(options, log_help="Where to keep the log. Default: a temporary directory of its own.")
 def command(log: str | None, as_json: bool) -> int:
     """Run the demo."""
     began = time.monotonic()
