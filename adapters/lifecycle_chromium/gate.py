@@ -208,6 +208,10 @@ class Gate:
         if door is None:
             respond(sock, websocket, plain(HTTPStatus.FORBIDDEN, "Forbidden\n"))
             return None
+        # Releases of websockets before 16 take nothing but GET, and requests have no method there.
+        if getattr(request, "method", "GET") != "GET":
+            respond(sock, websocket, plain(HTTPStatus.METHOD_NOT_ALLOWED, "Method not allowed\n"))
+            return None
         if wanted.path != f"devtools/browser/{door.session_id}":
             respond(sock, websocket, self._page(door, wanted))
             return None

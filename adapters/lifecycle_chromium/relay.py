@@ -42,7 +42,7 @@ _READ_BYTES: Final = 2**18
 _SESSION_EVENT: Final = re.compile(
     rb'\{"method":"Target\.(attachedTo|detachedFrom)Target","params":\{"sessionId":"(\w+)"'
 )
-_FRAME_BYTES: Final = MESSAGE_BYTES + 14
+_FRAME_BYTES: Final = MESSAGE_BYTES + 14  # the longest head
 _INVALID_DATA: Final = 1007
 _POLICY_VIOLATION: Final = 1008
 
@@ -139,22 +139,25 @@ class Relay:
 
     def _on_frames(self, buffer: bytearray) -> bool:
         """Take the complete frames off *buffer*. Whether the last word was said."""
-        while len(buffer) >= (size := frame_size(buffer)) or size > _FRAME_BYTES:
-            if self._on_frame(bytes(buffer[:size])):
-                return True
+        while len(buffer) >= (size := frame_size(buffer)):
+            finished = self._on_frame(bytes(buffer[:size]))
             del buffer[:size]
-        return False
+            if finished:
+                return True
+        # One that is too large isn't waited for: the protocol refuses it by its head.
+        return size > _FRAME_BYTES and self._feed(bytes(buffer))
 
     def _on_frame(self, frame: bytes) -> bool:
-        """A complete frame, or the beginning of one that is too large, which the protocol then refuses.
+        """Nearly every frame is a whole command. The others are the protocol's, which so stands between two frames."""
+        if self._parts or (message := whole_text(frame)) is None:
+            return self._feed(frame)
+        self._on_message(message)
+        return False
 
-        Nearly every frame is a whole command. All others are the protocol's, which so always stands between two frames.
-        """
-        if not self._parts and len(frame) <= MESSAGE_BYTES and (message := whole_text(frame)) is not None:
-            self._on_message(message)
-            return False
+    def _feed(self, data: bytes) -> bool:
+        """Have the protocol read *data*; answer and pass on what it makes of it. Whether it said its last word."""
         with self._websocket_lock:
-            self._websocket.receive_data(frame)
+            self._websocket.receive_data(data)
             finished = self._send_protocol()
             events = self._websocket.events_received()
         for event in events:

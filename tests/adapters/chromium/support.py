@@ -133,16 +133,16 @@ class Doorman:
             pipe,
             token=token,
             on_access=self._accessed,
-            on_connected=lambda client: self._tell(f"connected {client.label or client.number}"),
-            on_disconnected=lambda client: self._tell(f"disconnected {client.label or client.number}"),
-            on_poke=lambda: self._tell("poked"),
+            on_connected=lambda client: self.tell(f"connected {client.label or client.number}"),
+            on_disconnected=lambda client: self.tell(f"disconnected {client.label or client.number}"),
+            on_poke=lambda: self.tell("poked"),
         )
 
     def wait_for(self, what: str, times: int = 1) -> None:
         with self.changed:
             assert self.changed.wait_for(lambda: self.told.count(what) >= times, SOON_S), f"{what} not in {self.told}"
 
-    def _tell(self, what: str) -> None:
+    def tell(self, what: str) -> None:
         with self.changed:
             self.told.append(what)
             self.changed.notify_all()
