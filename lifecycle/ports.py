@@ -7,13 +7,13 @@ The log is a port too: lifecycle/log/port.py.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from lifecycle.core import Close, Config, Fail, ProcessIdentity, Session
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from lifecycle.core.events import CookiesSaved, Evidence
@@ -32,6 +32,7 @@ __all__ = [
     "PageConnection",
     "Pages",
     "Plan",
+    "ProxyAuth",
     "Remains",
     "Talk",
 ]
@@ -61,6 +62,14 @@ class Exit:
     signal: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ProxyAuth:
+    """What a proxy asks for. Never recorded, never on a command line."""
+
+    username: str
+    password: str = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """A session that is about to be started, complete and validated. Paths are absolute."""
@@ -70,6 +79,9 @@ class Plan:
     browser_path: str | None = None
     browser_args: tuple[str, ...] = ()
     cookie_file: str | None = None
+    user_data_dir: str | None = None
+    extra_http_headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    proxy: ProxyAuth | None = None
     keep_alive: bool = False
 
 

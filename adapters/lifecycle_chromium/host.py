@@ -298,9 +298,14 @@ class ChromiumHost:
             session=plan.session_id,
             browser=plan.browser_path,
             headless=plan.config.headless,
-            args=[*self._sandbox(), *plan.browser_args],
+            args=[*self._sandbox(), *_looks(plan.config), *plan.browser_args],
             viewport=viewport or None,
             cookie_file=plan.cookie_file,
+            user_data_dir=plan.user_data_dir,
+            timezone=plan.config.timezone,
+            locale=plan.config.locale,
+            headers=dict(plan.extra_http_headers),
+            proxy_auth=plan.proxy and [plan.proxy.username, plan.proxy.password],
             timeout_s=_START_WAIT_S,
         )
         if not sent:
@@ -414,6 +419,13 @@ class ChromiumHost:
         self._lines = {}
         self._lock = threading.Lock()
         self._pid = os.getpid()
+
+
+def _looks(config: Config) -> list[str]:
+    args = [] if config.user_agent is None else [f"--user-agent={config.user_agent}"]
+    if config.locale is not None:
+        args.append(f"--accept-lang={config.locale}")
+    return args
 
 
 def _cdp(cdp_url: str, method: str, params: dict[str, Any], timeout_s: float) -> dict[str, Any]:

@@ -16,6 +16,8 @@ Only the standard library and this package's lean modules are imported before th
 from __future__ import annotations
 
 import argparse
+import contextlib
+import fcntl
 import json
 import os
 import socket
@@ -31,6 +33,8 @@ from lifecycle_chromium.pipe import CdpClosed, CdpError, CdpPipe
 from lifecycle_chromium.process import identify, watch_exit
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from lifecycle.client.keeping import Kept
     from lifecycle_chromium.serving import Serving
 
@@ -142,18 +146,33 @@ class Keeper:
         """From launch to released. The thread lives as long as its browser: the parent-death signal needs that."""
         session_id: str = message["session"]
         began = time.monotonic()
-        try:
-            process = launch(
-                message["browser"],
-                profile=paths.profile(self.runtime, session_id),
-                headless=message["headless"],
-                args=message["args"],
-                viewport=tuple(message["viewport"]) if message["viewport"] else None,
-                timeout_s=LAUNCH_TIMEOUT_S,
-            )
-        except LaunchError as error:
-            self._launch_failed(session_id, error, time.monotonic() - began)
-            return
+        with contextlib.ExitStack() as held:
+            try:
+                process = self._launch(message, held)
+            except LaunchError as error:
+                self._launch_failed(session_id, error, time.monotonic() - began)
+                return
+            self._attend(message, process, began)
+
+    def _launch(self, message: dict[str, Any], held: contextlib.ExitStack) -> BrowserProcess:
+        session_id: str = message["session"]
+        profile, args = paths.profile(self.runtime, session_id), list(message["args"])
+        if message["user_data_dir"]:
+            profile = Path(message["user_data_dir"])
+            held.enter_context(_alone(profile))
+            args.append(f"--lifecycle-session={session_id}")
+        return launch(
+            message["browser"],
+            profile=profile,
+            headless=message["headless"],
+            args=args,
+            viewport=tuple(message["viewport"]) if message["viewport"] else None,
+            env={**os.environ, "TZ": message["timezone"]} if message["timezone"] else None,
+            timeout_s=LAUNCH_TIMEOUT_S,
+        )
+
+    def _attend(self, message: dict[str, Any], process: BrowserProcess, began: float) -> None:
+        session_id: str = message["session"]
         try:
             kept = self._open(message, process, began)
         except BaseException as error:
@@ -210,6 +229,25 @@ class Keeper:
         serving.launch_failed(session_id, error, took_s, orphaned)
         self.say(session=session_id, event="failed", reason=str(error), last_words=error.last_words or None)
         self.released(session_id)
+
+
+@contextlib.contextmanager
+def _alone(profile: Path) -> Generator[None]:
+    """Hold a profile of the user's own for one session; the headless shell would open it a second time silently."""
+    try:
+        profile.mkdir(mode=0o700, exist_ok=True)
+        fd = os.open(profile / ".lifecycle.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise LaunchError(f"the profile {profile} can't be used: {error.strerror}") from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise LaunchError(f"the profile {profile} is in use by another session") from None
+    try:
+        yield
+    finally:
+        os.close(fd)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -93,13 +93,17 @@ def is_alive(identity: Identity) -> bool:
 def find_by_profile(session_id: str) -> list[int]:
     """Pids of living browser processes of this user whose ``--user-data-dir`` path contains *session_id*, ascending.
 
+    A profile of the user's own has another path; its browser carries the id in a switch that Chromium does not know.
+
     Counts are a browser's main process (``--remote-debugging-pipe``) and its children (``--type=``). The headless
     shell does not hand the option to its children; those are reached through the main process's group.
     """
     if not session_id:
         raise ValueError("an empty session id would match every browser")
     # Children that Chromium forks from its zygote rewrite their command line with blanks for NULs.
-    wanted = re.compile(rf"(?:^|[\0 ])--user-data-dir=[^\0]*?(?<![^\W_]){re.escape(session_id)}(?![^\W_])")
+    wanted = re.compile(
+        rf"(?:^|[\0 ])--(?:user-data-dir|lifecycle-session)=[^\0]*?(?<![^\W_]){re.escape(session_id)}(?![^\W_])"
+    )
     role = re.compile(r"[\0 ]--(?:remote-debugging-pipe|type=\w)")
     return sorted(
         process.pid for process, command in proctable.own_commands() if wanted.search(command) and role.search(command)

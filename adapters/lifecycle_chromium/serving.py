@@ -31,6 +31,7 @@ from lifecycle.log.locate import open_log
 from lifecycle.ports import Exit
 from lifecycle_chromium import paths, watch
 from lifecycle_chromium.cookie_jar import CookieJar
+from lifecycle_chromium.dress import dress, orders
 from lifecycle_chromium.gate import Gate
 from lifecycle_chromium.launch import LaunchError
 
@@ -74,6 +75,8 @@ class ChromiumKept:
         gate: Gate,
         runtime: Path,
         cookies: CookieJar | None,
+        *,
+        own: bool,
     ) -> None:
         self._session_id = session_id
         self._process = process
@@ -81,6 +84,7 @@ class ChromiumKept:
         self._gate = gate
         self._runtime = runtime
         self._cookies = cookies
+        self._own = own  # the profile is the user's, and stays
         self._cleaned = False
 
     def exit(self, timeout_s: float) -> Exit | None:
@@ -111,7 +115,7 @@ class ChromiumKept:
             paths.remove_endpoint(self._runtime, self._session_id)
             self._gate.remove(self._session_id)
             self._pipe.close()
-        return paths.remove_profile(self._runtime, self._session_id)
+        return paths.remove_profile(self._runtime, self._session_id) and not self._own
 
 
 class Serving:
@@ -139,11 +143,18 @@ class Serving:
         """
         session_id: str = plan["session"]
         cookies = CookieJar(Path(plan["cookie_file"]), pipe) if plan["cookie_file"] else None
+        auth = plan["proxy_auth"]
+        told = orders(
+            viewport=plan["viewport"], locale=plan["locale"], headers=plan["headers"], proxy_auth=auth is not None
+        )
+        dress(pipe, told, auth and (auth[0], auth[1]))
         try:
             loaded = cookies.load() if cookies is not None else None
         except InvalidConfig as error:  # malformed since the client looked
             raise LaunchError(str(error)) from None
-        browser = ChromiumKept(session_id, process, pipe, self._gate, keeper.runtime, cookies)
+        browser = ChromiumKept(
+            session_id, process, pipe, self._gate, keeper.runtime, cookies, own=bool(plan["user_data_dir"])
+        )
         kept = Kept(
             self._recorder.load(session_id),
             self._recorder,

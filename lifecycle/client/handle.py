@@ -189,6 +189,7 @@ class Handle:
             browser_path=found.browser_path,
             browser_args=request.browser_args or None,
             cookie_file=request.cookie_file,
+            user_data_dir=request.user_data_dir,
             limits=request.limits,
             labels=request.labels,
             keep_alive=request.keep_alive,
@@ -203,6 +204,9 @@ class Handle:
             browser_path=found.browser_path,
             browser_args=request.browser_args,
             cookie_file=request.cookie_file,
+            user_data_dir=request.user_data_dir,
+            extra_http_headers=request.extra_http_headers,
+            proxy=request.proxy,
             keep_alive=request.keep_alive,
         )
         try:

@@ -6,9 +6,11 @@ import difflib
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Final, Required, TypedDict, cast
 
+from lifecycle.client import look
 from lifecycle.client.cookies import read
+from lifecycle.client.text import clean
 from lifecycle.core import Config, Limits, limits
 from lifecycle.errors import InvalidConfig
 
@@ -17,8 +19,9 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from lifecycle.core.deadlines import Minutes
+    from lifecycle.ports import ProxyAuth
 
-__all__ = ["Request", "SessionConfig", "attaching", "clean", "file_of", "labels_of", "request"]
+__all__ = ["Request", "SessionConfig", "attaching", "file_of", "labels_of", "request"]
 
 #: An argument for the browser that would take it out of its keeper's hands, or open it to others.
 _RESERVED: Final = (
@@ -28,10 +31,23 @@ _RESERVED: Final = (
     "--remote-allow-origins",
     "--user-data-dir",
     "--headless",
+    "--lifecycle-session",
+    "--proxy-server",
+    "--proxy-bypass-list",
+    "--user-agent",
 )
 _LABEL_KEY: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,63}")
 _LABELS: Final = 64
 _LABEL_VALUE: Final = 1024
+
+
+class ProxySettings(TypedDict, total=False):
+    """A proxy: `server` as scheme://host:port; what it asks for; and hosts that go past it."""
+
+    server: Required[str]
+    username: str
+    password: str
+    bypass: str
 
 
 class SessionConfig(TypedDict, total=False):
@@ -46,6 +62,12 @@ class SessionConfig(TypedDict, total=False):
     browser: str | PathLike[str] | None
     browser_args: Iterable[str]
     cookie_file: str | PathLike[str] | None
+    user_data_dir: str | PathLike[str] | None
+    user_agent: str | None
+    locale: str | None
+    timezone: str | None
+    extra_http_headers: Mapping[str, str] | None
+    proxy: str | ProxySettings | None
     labels: Mapping[str, str] | None
     keep_alive: bool
     page: bool
@@ -61,6 +83,12 @@ _DEFAULTS: Final[SessionConfig] = {
     "browser": None,
     "browser_args": (),
     "cookie_file": None,
+    "user_data_dir": None,
+    "user_agent": None,
+    "locale": None,
+    "timezone": None,
+    "extra_http_headers": None,
+    "proxy": None,
     "labels": None,
     "keep_alive": False,
     "page": True,
@@ -76,6 +104,9 @@ class Request:
     browser_path: str | None
     browser_args: tuple[str, ...]
     cookie_file: str | None
+    user_data_dir: str | None
+    extra_http_headers: dict[str, str]
+    proxy: ProxyAuth | None
     labels: dict[str, str]
     keep_alive: bool
     page: bool
@@ -90,11 +121,18 @@ def request(given: SessionConfig) -> Request:
     _refuse_unknown(given)
     full: dict[str, Any] = {**_DEFAULTS, **given}
     kind, path = _browser(full["browser"])
+    headers = look.headers(full["extra_http_headers"])
+    proxy = look.proxy(full["proxy"])
     return Request(
         config=Config(
             headless=_flag("headless", full["headless"]),
             **_viewport(full["viewport_width"], full["viewport_height"]),
             browser=kind,
+            user_agent=look.user_agent(full["user_agent"]),
+            locale=look.locale(full["locale"]),
+            timezone=look.timezone(full["timezone"]),
+            proxy=proxy.server,
+            extra_http_headers=tuple(headers),
         ),
         limits=limits(
             timeout_minutes=full["timeout_minutes"],
@@ -102,8 +140,11 @@ def request(given: SessionConfig) -> Request:
             max_duration_minutes=full["max_duration_minutes"],
         ),
         browser_path=path,
-        browser_args=_args(full["browser_args"]),
+        browser_args=(*_args(full["browser_args"]), *proxy.args),
         cookie_file=_cookie_file(full["cookie_file"]),
+        user_data_dir=_user_data_dir(full["user_data_dir"]),
+        extra_http_headers=headers,
+        proxy=proxy.auth,
         labels=labels_of(full["labels"]),
         keep_alive=_flag("keep_alive", full["keep_alive"]),
         page=_flag("page", full["page"]),
@@ -192,6 +233,19 @@ def _cookie_file(value: object) -> str | None:
     return str(path)
 
 
+def _user_data_dir(value: object) -> str | None:
+    if value is None:
+        return None
+    allowed = "must be the path of a directory, or of one that can be made in a directory that exists"
+    try:
+        path = Path(cast("str", value)).absolute()
+    except TypeError:
+        raise InvalidConfig("user_data_dir", value, allowed) from None
+    if not clean(str(path)) or not (path.is_dir() or (path.parent.is_dir() and not path.exists())):
+        raise InvalidConfig("user_data_dir", value, allowed)
+    return str(path)
+
+
 def _args(value: object) -> tuple[str, ...]:
     allowed = "must be a list of texts that start with --"
     if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
@@ -224,12 +278,3 @@ def labels_of(value: object) -> dict[str, str]:
             )
         checked[key] = text
     return checked
-
-
-def clean(text: str) -> bool:
-    """Whether *text* can be written as UTF-8 and holds no NUL."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return "\x00" not in text

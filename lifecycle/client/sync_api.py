@@ -84,6 +84,12 @@ class Client:
             browser_args: More command line arguments for the browser, each starting with `--`.
             cookie_file: Cookies are loaded from this file at the start, if it is there, and saved into it at every
                 ending and every 30 seconds: a JSON array, a Playwright storage_state, or (read only) a cookies.txt.
+            user_data_dir: A persistent profile, kept after the session; one session at a time.
+            user_agent: What the browser calls itself.
+            locale: A language tag such as de-DE: the language asked for, and how pages format dates and numbers.
+            timezone: An IANA time zone such as Europe/Berlin.
+            extra_http_headers: Sent with every request. Their names are recorded, their values are not.
+            proxy: scheme://host:port, or a dict with server, username, password, bypass.
             labels: Plain, searchable texts; never put secrets here.
             keep_alive: Leaving the block, or the end of this process, leaves the session running until its deadline.
             page: False starts no Playwright driver while the browser comes up.

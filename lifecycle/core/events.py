@@ -152,7 +152,8 @@ _LabelKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,63}$"
 _LabelValue = Annotated[str, Field(max_length=MAX_LABEL, strict=True), AfterValidator(_writable)]
 Labels = Annotated[dict[_LabelKey, _LabelValue], Field(max_length=64), AfterValidator(FrozenDict)]
 
-_Proof = Annotated[str, Field(max_length=1024, strict=True), AfterValidator(_writable)] | _Integer | _Flag | None
+_Line = Annotated[str, Field(max_length=1024, strict=True), AfterValidator(_writable)]
+_Proof = _Line | _Integer | _Flag | None
 
 #: what was seen that proves a cause: flat, small, no secrets; times and durations are µs and say so in their name
 Evidence = Annotated[dict[_Word, _Proof], Field(max_length=32), AfterValidator(_evidence)]
@@ -209,6 +210,11 @@ class Config(_Frozen):
     viewport_width: Annotated[int, Field(ge=1, le=16_384, strict=True)] | None = None
     viewport_height: Annotated[int, Field(ge=1, le=16_384, strict=True)] | None = None
     browser: Literal["chromium", "chrome", "named"] | None = None  # named: browser_path in the event says which
+    user_agent: _Line | None = None
+    locale: _Word | None = None
+    timezone: _Word | None = None
+    proxy: _Line | None = None  # without user name and password
+    extra_http_headers: Annotated[tuple[_Word, ...], Field(max_length=64)] = ()  # their names; values may be secrets
 
 
 class Limits(_Frozen):
@@ -237,6 +243,7 @@ class SessionCreated(Event):
     browser_path: _Path | None = None
     browser_args: Annotated[tuple[_Text, ...], Field(max_length=256)] | None = None
     cookie_file: _Path | None = None
+    user_data_dir: _Path | None = None
     limits: Limits
     labels: Labels = Field(default_factory=FrozenDict[str, str])
     keep_alive: _Flag = False
