@@ -118,9 +118,12 @@ def peek(message: bytes) -> Command:
 def _parse(message: bytes) -> Command:
     try:
         parsed: Any = json.loads(message)
-        number, method, session_id = parsed["id"], parsed["method"], parsed.get("sessionId")
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+    except RecursionError as error:
         raise ValueError("not a CDP command") from error
-    if not (isinstance(number, int) and isinstance(method, str) and isinstance(session_id, str | None)):
-        raise ValueError("not a CDP command")
-    return Command(number, method, session_id or None)
+    match parsed:
+        case {"id": int(number), "method": str(method), "sessionId": str(session_id)}:
+            return Command(number, method, session_id)
+        case {"id": int(number), "method": str(method)} if "sessionId" not in parsed:
+            return Command(number, method, None)
+        case _:
+            raise ValueError("not a CDP command")

@@ -188,7 +188,7 @@ class Relay:
         except ValueError:
             self._answer({"error": {"code": -32700, "message": "the gate can't read this as a CDP command"}})
             return
-        attached = self._attached(command.session_id or self._own)
+        attached = self._attached(self._own if command.session_id is None else command.session_id)
         if attached is None:
             error = {"code": -32001, "message": "Session with given id not found."}
             self._answer({"id": command.id, "error": error, "sessionId": command.session_id})
