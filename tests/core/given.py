@@ -119,10 +119,21 @@ SAMPLES: Final[tuple[Event, ...]] = (
     SessionCreated(
         at=T0,
         session_id="0197b3a0-1111-7000-8000-000000000001",
-        config=Config(headless=False, viewport_width=1920, viewport_height=1080, browser="named"),
+        config=Config(
+            headless=False,
+            viewport_width=1920,
+            viewport_height=1080,
+            browser="named",
+            user_agent="Mozilla/5.0 (test)",
+            locale="de-DE",
+            timezone="Europe/Berlin",
+            proxy="http://proxy.example:3128",
+            extra_http_headers=("X-Test", "X-Other"),
+        ),
         browser_path="/usr/bin/chromium",
         browser_args=("--disable-gpu", "--lang=de"),
         cookie_file="/home/u/cookies.json",
+        user_data_dir="/home/u/profile",
         limits=LIMITS,
         labels={"job": "nightly", "team/owner": "größe ✓"},
         keep_alive=True,
@@ -219,7 +230,8 @@ def order(event: Event) -> Command | None:
         case SessionClosed(cause=cause, evidence=evidence):
             return Close(cause=cause, evidence=evidence)
         case SessionFailed():
-            return Fail(**event.model_dump(exclude={"at"}))
+            # Without Fail's cutting: a history may hold longer texts than today's command would record.
+            return Fail.model_construct(**{name: getattr(event, name) for name in Fail.model_fields})
         case SessionTimedOut(evidence=evidence):
             return Expire(evidence=evidence)
         case SessionReleased():

@@ -267,8 +267,10 @@ def test_every_event_of_the_module_is_registered_under_a_stable_name() -> None:
 @pytest.mark.parametrize("event", SAMPLES, ids=lambda event: event.type)
 def test_the_examples_leave_out_no_field(event: Event) -> None:
     """The tests around here are only as complete as their examples and strategies."""
-    for name, field in type(event).model_fields.items():
-        assert getattr(event, name) != field.get_default(call_default_factory=True, validated_data={}), name
+    parts = [part for part in dict(event).values() if isinstance(part, Config | Limits)]
+    for model in (event, *parts):
+        for name, field in type(model).model_fields.items():
+            assert getattr(model, name) != field.get_default(call_default_factory=True, validated_data={}), name
     assert set(FIELDS[type(event)]) == set(type(event).model_fields) - {"at"}
 
 
@@ -282,7 +284,7 @@ def test_the_registry_can_not_be_changed() -> None:
 
 
 PRIVATE = {
-    "session.created": {"browser_path", "browser_args", "cookie_file"},
+    "session.created": {"browser_path", "browser_args", "cookie_file", "user_data_dir"},
     "session.started": {"browser_path", "profile"},
     "session.operation": {"target", "error_message"},
     "session.navigated": {"url"},

@@ -59,7 +59,7 @@ def test_the_core_exports_what_the_design_names() -> None:
 
 def test_importing_the_core_loads_pydantic_and_transitions_and_nothing_else_from_outside() -> None:
     code = (
-        "import sys; before = set(sys.modules); import lifecycle.core; "
+        f"import sys; sys.path[:] = {sys.path!r}; before = set(sys.modules); import lifecycle.core; "
         "print(*sorted({name.partition('.')[0] for name in set(sys.modules) - before} - sys.stdlib_module_names))"
     )
     run = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)

@@ -87,6 +87,11 @@ configs = st.builds(
     viewport_width=pixels,
     viewport_height=pixels,
     browser=st.sampled_from([None, "chromium", "chrome", "named"]),
+    user_agent=texts,
+    locale=texts,
+    timezone=texts,
+    proxy=texts,
+    extra_http_headers=st.lists(words, max_size=2).map(tuple),
 )
 durations = st.integers(SECOND, 6_000 * SECOND)
 any_limits = st.builds(Limits, idle_timeout_us=st.none() | durations, max_duration_us=durations)
@@ -101,6 +106,7 @@ FIELDS: Final[dict[type[Event], dict[str, st.SearchStrategy[Any]]]] = {
         "browser_path": texts,
         "browser_args": st.none() | st.lists(words, max_size=3).map(tuple),
         "cookie_file": texts,
+        "user_data_dir": texts,
         "limits": any_limits,
         "labels": labels,
         "keep_alive": st.booleans(),
