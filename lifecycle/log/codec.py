@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from pydantic_core import PydanticSerializationError
+from pydantic import BaseModel
 
 from lifecycle.core.events import EVENT_TYPES, private_fields
 from lifecycle.core.upcast import load
@@ -24,7 +25,7 @@ from lifecycle.errors import FutureSchema, InvalidConfig, LogTampered, Malformed
 from lifecycle.log.canonical import canonical, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from lifecycle.core.events import Event
     from lifecycle.log.port import NewEvent, Recorded
@@ -48,7 +49,8 @@ FIRST: Final = "0" * 64
 LIMIT_BYTES: Final = 64 * 1024
 SALT_BYTES: Final = 16
 
-_BESIDE: Final = {"at"}
+#: the one field that has a column of its own
+_BESIDE: Final = "at"
 _RECORDABLE: Final = frozenset(EVENT_TYPES.values())
 
 
@@ -70,20 +72,40 @@ def encode(event: Event) -> Encoded:
     if type(event) not in _RECORDABLE:
         raise InvalidConfig("event", type(event).__name__, "only the event types of lifecycle.core can be recorded")
     try:
-        fields = event.model_dump(mode="json", exclude=_BESIDE)
         hidden = private_fields(event.type)
-        public = {name: value for name, value in fields.items() if value is not None and name not in hidden}
-        secret = {name: value for name, value in fields.items() if value is not None and name in hidden}
+        public: dict[str, object] = {}
+        secret: dict[str, object] = {}
+        for name in type(event).model_fields:
+            value = getattr(event, name)
+            if value is not None and name != _BESIDE:
+                (secret if name in hidden else public)[name] = _plain(value)
         data = canonical(public)
         private = canonical(secret) if secret else None
     except RecursionError:
         raise InvalidConfig("event", event.type, "is nested too deep") from None
-    except (PydanticSerializationError, ValueError) as error:
+    except ValueError as error:
         raise InvalidConfig("event", event.type, str(error)) from None
     size = len(data.encode()) + (len(private.encode()) if private else 0)
     if size > LIMIT_BYTES:
         raise InvalidConfig("event", event.type, f"takes {size} bytes, allowed are {LIMIT_BYTES} in one event")
     return Encoded(data, private)
+
+
+def _plain(value: object) -> object:
+    """*value* with models as dicts and enumerations as their values.
+
+    Not pydantic's own dump: what is hashed must not hang on its version, and it runs Python code inside native code for
+    free-form data, where an interrupt gets lost.
+    """
+    if isinstance(value, BaseModel):
+        return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in cast("dict[object, object]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in cast("Sequence[object]", value)]
+    return value
 
 
 def decode(row: Recorded) -> Event:

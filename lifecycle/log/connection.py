@@ -6,6 +6,7 @@ are lost (research/reliability.md F2). What has to be known about the file is as
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -13,13 +14,11 @@ from lifecycle.log.driver import sqlite3
 from lifecycle.log.versions import Durability
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from lifecycle.log.driver import Connection
     from lifecycle.log.place import Place
     from lifecycle.log.versions import Journal, Synchronous
 
-__all__ = ["connect", "durability", "set_journal"]
+__all__ = ["connect", "durability", "guard", "lift", "set_journal"]
 
 _GUARDED: Final = frozenset({"events", "private"})
 _SCHEMA: Final = frozenset({"sqlite_master", "sqlite_schema", "sqlite_sequence"})
@@ -44,8 +43,8 @@ _DEFENSIVE: Final = 1010  # SQLITE_DBCONFIG_DEFENSIVE
 _PRAGMAS: Final = frozenset({"application_id", "journal_mode", "schema_version", "user_version", "writable_schema"})
 
 
-def connect(where: Place, *, read_only: bool, timeout_s: float, lifted: list[bool]) -> Connection:
-    """A connection that waits *timeout_s* for locks and refuses to rewrite history unless *lifted*[0] is set.
+def connect(where: Place, *, read_only: bool, timeout_s: float) -> Connection:
+    """A connection that waits *timeout_s* for locks and refuses to rewrite history.
 
     Raises:
         sqlite3.Error: As SQLite gives it; lifecycle.log.faults says what it means.
@@ -63,32 +62,40 @@ def connect(where: Place, *, read_only: bool, timeout_s: float, lifted: list[boo
             conn.execute("PRAGMA query_only = ON")
         if setconfig := getattr(conn, "setconfig", None):  # Python 3.12
             setconfig(_DEFENSIVE, True)
-        conn.set_authorizer(_authorizer(lifted))
+        guard(conn)
     except BaseException:
         conn.close()
         raise
     return conn
 
 
-def _authorizer(lifted: list[bool]) -> Callable[[int, str | None, str | None, str | None, str | None], int]:
+@cache
+def _allow(action: int, what: str | None, value: str | None, database: str | None, _inside: str | None) -> int:
     """Deny what a log never does. A second belt under the triggers, against mistakes in our own code.
 
-    SQLite asks while it prepares a statement; prepared ones are kept, so an append pays nothing.
+    SQLite asks while it prepares a statement; prepared ones are kept, so an append pays nothing. Cached, because an
+    interrupt (Ctrl-C) that hits Python code inside SQLite is swallowed and comes out as a denial; a hit runs none.
     """
+    if database == "temp":
+        return sqlite3.SQLITE_OK
+    denied = (
+        action in _STRUCTURE
+        or (action == sqlite3.SQLITE_UPDATE and (what in _GUARDED or what in _SCHEMA))
+        or (action == sqlite3.SQLITE_DELETE and (what == "events" or what in _SCHEMA))
+        or (action == sqlite3.SQLITE_INSERT and what in _SCHEMA)
+        or (action == sqlite3.SQLITE_PRAGMA and what in _PRAGMAS and value is not None)
+    )
+    return sqlite3.SQLITE_DENY if denied else sqlite3.SQLITE_OK
 
-    def allow(action: int, what: str | None, value: str | None, database: str | None, _inside: str | None) -> int:
-        if lifted[0] or database == "temp":
-            return sqlite3.SQLITE_OK
-        denied = (
-            action in _STRUCTURE
-            or (action == sqlite3.SQLITE_UPDATE and (what in _GUARDED or what in _SCHEMA))
-            or (action == sqlite3.SQLITE_DELETE and (what == "events" or what in _SCHEMA))
-            or (action == sqlite3.SQLITE_INSERT and what in _SCHEMA)
-            or (action == sqlite3.SQLITE_PRAGMA and what in _PRAGMAS and value is not None)
-        )
-        return sqlite3.SQLITE_DENY if denied else sqlite3.SQLITE_OK
 
-    return allow
+def guard(conn: Connection) -> None:
+    """Have *conn* refuse what would rewrite history or change the schema."""
+    conn.set_authorizer(_allow)
+
+
+def lift(conn: Connection) -> None:
+    """Let *conn* do everything, until it is guarded again."""
+    conn.set_authorizer(None)
 
 
 def set_journal(conn: Connection, journal: Journal) -> None:

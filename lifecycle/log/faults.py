@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import threading
 from typing import Final
 
 from lifecycle.errors import (
@@ -15,11 +16,11 @@ from lifecycle.errors import (
 )
 from lifecycle.log.driver import sqlite3
 
-__all__ = ["busy", "refusal", "translate", "uncertain"]
+__all__ = ["busy", "interrupted", "refusal", "translate", "uncertain"]
 
 # Primary result codes (sqlite.org/rescode.html): the low byte of an extended one.
 _PERM, _BUSY, _LOCKED, _NOMEM, _READONLY, _INTERRUPT, _IOERR = 3, 5, 6, 7, 8, 9, 10
-_FULL, _CANTOPEN, _PROTOCOL, _NOTADB = 13, 14, 15, 26
+_FULL, _CANTOPEN, _PROTOCOL, _AUTH, _NOTADB = 13, 14, 15, 23, 26
 
 _TRANSIENT: Final = {
     _NOMEM: "out of memory",
@@ -34,6 +35,15 @@ def _code(error: BaseException) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
+def interrupted(error: BaseException) -> bool:
+    """Whether *error* is what SQLite made of an interrupt.
+
+    An exception that a signal handler raises while SQLite asks our authorizer is swallowed there and counts as a
+    denial. Our own statements are never denied otherwise, and only the main thread runs signal handlers.
+    """
+    return _code(error) == _AUTH and threading.current_thread() is threading.main_thread()
+
+
 def busy(error: BaseException) -> bool:
     """Whether somebody else's lock is in the way: worth another try until the time is over."""
     return _code(error) in (_BUSY, _LOCKED, _PROTOCOL)
@@ -44,7 +54,9 @@ def uncertain(error: BaseException) -> bool:
     return _code(error) in (_IOERR, _FULL, _NOMEM, _INTERRUPT, _BUSY, _PROTOCOL, _CANTOPEN)
 
 
-def translate(error: Exception, locator: str, *, waited_s: float | None = None) -> LifecycleError:
+def translate(
+    error: Exception, locator: str, *, waited_s: float | None = None, writing: bool = False
+) -> LifecycleError:
     """The error of ours that *error* amounts to; raise it `from` the original."""
     code, said = _code(error), f"{error} ({getattr(error, 'sqlite_errorname', type(error).__name__)})"
     if busy(error):
@@ -52,8 +64,13 @@ def translate(error: Exception, locator: str, *, waited_s: float | None = None) 
         return LogUnavailable(f"{locator}: another process has kept the log locked{waited}: {said}")
     if code in _TRANSIENT:
         return LogUnavailable(f"{locator}: {_TRANSIENT[code]}: {said}; nothing was acknowledged, trying again is safe")
-    if code in (_READONLY, _PERM):
+    if code in (_READONLY, _PERM) and writing:
         return ReadOnlyLog(locator, f"can be read here but not written: {said}")
+    if code in (_READONLY, _PERM):
+        return LogUnavailable(
+            f"{locator}: can't be read here: {said}; a log in WAL mode can be read where its -wal and -shm files are, "
+            "or can be made"
+        )
     if code == _CANTOPEN:
         return LogUnavailable(f"{locator}: can't be opened: {said}; check that the directory exists and may be written")
     if code == _NOTADB:

@@ -1,8 +1,12 @@
-"""What happens to open logs when the process forks: the child never touches what it inherited.
+"""What happens to open logs when the process forks: their connections are closed first, and nothing is inherited.
 
-A forked child that uses its parent's connection "commits" at the same place as the parent, and one of the two events is
-lost; closing the connection there is as bad. So no thread of ours is inside SQLite while os.fork runs, and the child
-puts the inherited connections where nothing ever frees them and opens its own.
+A child that uses its parent's connection overwrites the parent's events. A child that opens one of its own beside an
+inherited one is no better off: SQLite keeps in memory which file locks its process has, the copy says that they are
+held, and they are not. The child then writes unprotected, and what it was told is on disk disappears (measured on
+3.40.1: the parent closes, and takes the write-ahead log away under the child). So before os.fork the parent closes its
+connections, which also keeps its threads out of SQLite meanwhile; both sides open anew when they next need it.
+
+Where that is impossible, because a thread does not come out of SQLite in time, the child's logs refuse to work.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ import os
 import weakref
 from typing import Protocol
 
-__all__ = ["Forkable", "immortal", "register"]
+__all__ = ["Forkable", "immortal", "inherited", "poison", "register"]
 
 
 class Forkable(Protocol):
@@ -25,6 +29,7 @@ class Forkable(Protocol):
 
 
 _open: weakref.WeakSet[Forkable] = weakref.WeakSet()
+_poisoned: set[tuple[int, int] | None] = set()
 
 
 def register(log: Forkable) -> None:
@@ -32,10 +37,20 @@ def register(log: Forkable) -> None:
     _open.add(log)
 
 
+def poison(identity: tuple[int, int] | None) -> None:
+    """Note that this process has inherited an open connection to a file, and can never use that file safely."""
+    _poisoned.add(identity)
+
+
+def inherited(identity: tuple[int, int] | None) -> bool:
+    """Whether this process has inherited an open connection to the file."""
+    return identity in _poisoned
+
+
 def immortal(thing: object) -> None:
     """Keep *thing* from ever being freed, at interpreter exit too: freeing a connection closes it."""
     if thing is not None:
-        import ctypes  # only in forked children
+        import ctypes  # hardly ever
 
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import LogUnavailable, LogUnsuitable
-from lifecycle.log.connection import connect, durability, set_journal
+from lifecycle.log.connection import connect, durability, lift, set_journal
 from lifecycle.log.driver import SqliteError
 from lifecycle.log.faults import busy, refusal, translate
-from lifecycle.log.place import make_directory, make_file
+from lifecycle.log.place import make_file, open_lock
 from lifecycle.log.schema import check, is_blank, migrate
 from lifecycle.log.turnstile import Turnstile, TurnstileTimeout
 from lifecycle.log.versions import choose, explain
@@ -44,8 +44,8 @@ class Options:
     journal: Journal | None
     timeout_s: float
 
-    def connect(self, lifted: list[bool]) -> Connection:
-        return connect(self.place, read_only=self.read_only, timeout_s=self.timeout_s, lifted=lifted)
+    def connect(self) -> Connection:
+        return connect(self.place, read_only=self.read_only, timeout_s=self.timeout_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Opened:
 def turnstile(options: Options) -> Turnstile:
     """The writers' queue of the log."""
     where = options.place
-    return Turnstile(f"{where.runtime_dir}/writers", lambda: make_directory(where))
+    return Turnstile(where.lock_path, lambda: open_lock(where))
 
 
 @contextmanager
@@ -68,17 +68,16 @@ def turn(queue: Turnstile, options: Options) -> Generator[None]:
     """This writer's turn in *queue*; LogUnavailable or ReadOnlyLog when it does not come."""
     try:
         queue.acquire(options.timeout_s)
+        yield
     except TurnstileTimeout as error:
         raise LogUnavailable(f"{options.place.locator}: {error}") from error
     except OSError as error:
         raise refusal(error, options.place.locator) from error
-    try:
-        yield
     finally:
         queue.release()
 
 
-def open_file(options: Options, queue: Turnstile, lifted: list[bool]) -> Opened:
+def open_file(options: Options, queue: Turnstile) -> Opened:
     """The log, opened for reading.
 
     Raises:
@@ -89,7 +88,7 @@ def open_file(options: Options, queue: Turnstile, lifted: list[bool]) -> Opened:
     until = time.monotonic() + options.timeout_s
     while True:
         try:
-            return _open(options, queue, lifted)
+            return _open(options, queue)
         except SqliteError as error:
             # The first openings of a new file meet locks that SQLite reports at once (reliability.md §1.1).
             if not busy(error) or time.monotonic() > until:
@@ -97,11 +96,11 @@ def open_file(options: Options, queue: Turnstile, lifted: list[bool]) -> Opened:
             time.sleep(RETRY_S)
 
 
-def _open(options: Options, queue: Turnstile, lifted: list[bool]) -> Opened:
+def _open(options: Options, queue: Turnstile) -> Opened:
     where = options.place
     if not where.check(create=options.create):
         _make(options, queue)
-    conn = options.connect(lifted)
+    conn = options.connect()
     try:
         identity = where.identity()
         if is_blank(conn):  # its making was interrupted, or is under way
@@ -109,7 +108,7 @@ def _open(options: Options, queue: Turnstile, lifted: list[bool]) -> Opened:
                 raise LogUnsuitable(where.locator, "the database is empty")
             conn.close()
             _make(options, queue)
-            conn = options.connect(lifted)
+            conn = options.connect()
             identity = where.identity()
         check(conn, where.locator)
         found = durability(conn, options.synchronous)
@@ -127,7 +126,8 @@ def _make(options: Options, queue: Turnstile) -> None:
             make_file(options.place)
         except OSError as error:
             raise LogUnsuitable(options.place.locator, f"can't be made: {error.strerror}") from error
-        conn = options.connect([True])
+        conn = options.connect()
+        lift(conn)
         try:
             if is_blank(conn):
                 set_journal(conn, mode)

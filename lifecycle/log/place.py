@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lifecycle.errors import InvalidConfig, LogUnsuitable
 
-__all__ = ["Place", "make_directory", "make_file", "place"]
+__all__ = ["Place", "make_directory", "make_file", "open_lock", "place"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,10 @@ class Place:
     @property
     def runtime_dir(self) -> Path:
         return Path(f"{self.path}.d")
+
+    @property
+    def lock_path(self) -> str:
+        return f"{self.path}.d/writers"
 
     def identity(self) -> tuple[int, int] | None:
         """(device, inode) of the file; None if there is none."""
@@ -119,7 +123,23 @@ def make_directory(where: Place) -> None:
         os.chmod(directory, 0o700)
 
 
-def _give_to_owner(where: Place, path: Path) -> None:
+def open_lock(where: Place) -> int:
+    """The descriptor of the file on which writers queue, made with its directory if need be.
+
+    Raises:
+        LogUnsuitable, OSError: As make_directory.
+    """
+    make_directory(where)
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        fd = os.open(where.lock_path, flags | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return os.open(where.lock_path, flags, 0o600)
+    _give_to_owner(where, where.lock_path)
+    return fd
+
+
+def _give_to_owner(where: Place, path: Path | str) -> None:
     """What root makes beside a user's log belongs to that user, as SQLite does with its own files."""
     if os.geteuid() == 0:
         with suppress(OSError):

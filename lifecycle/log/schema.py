@@ -139,6 +139,10 @@ def check(conn: Connection, locator: str) -> None:
     version = _pragma(conn, "user_version")
     if version > VERSION:
         raise NewerLog(locator, f"has schema version {version}, this library knows up to {VERSION}; upgrade it")
+    if version < VERSION:
+        raise LogTampered(
+            locator, "the schema", expected=f"schema version {VERSION}", found=f"schema version {version}"
+        )
     found = stored(conn)
     if wrong := [*_missing(found), *_added(found)]:
         raise LogTampered(locator, "the schema", expected="the record with all its guards", found="; ".join(wrong))

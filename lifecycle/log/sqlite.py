@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from dataclasses import replace
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.errors import HistoryError, IllegalHistory, InvalidConfig, LogUnavailable
@@ -114,6 +116,7 @@ class SqliteLog:
         if type(timeout_s) not in (int, float) or not 0 < timeout_s <= 86_400:
             raise InvalidConfig("timeout_s", timeout_s, "seconds, above 0 and at most 86400")
         self._clock = clock or (lambda: time.time_ns() // 1000)
+        self._waiters: list[SimpleQueue[None]] = []
         options = Options(
             place(path),
             create=create and not read_only,
@@ -128,7 +131,7 @@ class SqliteLog:
     @property
     def locator(self) -> str:
         """`sqlite:` and the absolute path: lifecycle.log.open_log opens it in any process of this machine."""
-        return self._file.place.locator
+        return self._file.locator
 
     @property
     def runtime_dir(self) -> Path:
@@ -149,16 +152,15 @@ class SqliteLog:
         """As EventLog.append."""
         batch = prepare(stream, events)
         try:
-            with self._file.transaction() as conn:
-                appended = self._append(conn, stream, batch, expected)
+            appended = self._file.writing.run(lambda conn: self._append(conn, stream, batch, expected))
         except LogUnavailable as error:
             # The disk may have taken the commit and failed afterwards: what stands in the log decides.
             if error.__cause__ is not None and uncertain(error.__cause__) and (stands := self._stands(stream, batch)):
                 return replace(stands, duplicate=False)
             raise
         if not appended.duplicate:
-            with self._file.changed:
-                self._file.changed.notify_all()
+            for waiter in tuple(self._waiters):
+                waiter.put(None)
         return appended
 
     def _append(self, conn: Connection, stream: str, batch: Sequence[Prepared], expected: Expected) -> Appended:
@@ -200,7 +202,7 @@ class SqliteLog:
         try:
             found = _known_ids(self._file.ask, batch, self.locator)
             # Read back from memory proves nothing about the disk: only a sync that succeeds does.
-            return repeated(stream, batch, found) if found and self._file.sync() else None
+            return repeated(stream, batch, found) if found and self._file.writing.sync() else None
         except (LogUnavailable, HistoryError):
             return None
 
@@ -240,19 +242,25 @@ class SqliteLog:
     def wait(self, cursor: Cursor | None, timeout_s: float) -> bool:
         """As EventLog.wait; another process's append is seen within 50 ms."""
         until = time.monotonic() + timeout_s
-        while True:
-            with self._file.changed:  # looked at under the condition: an append in between can't be missed
+        # Not a Condition: its lock is taken in Python code, where an interrupt can lose it for good.
+        waiter: SimpleQueue[None] = SimpleQueue()
+        self._waiters.append(waiter)
+        try:
+            while True:
                 ((newest,),) = self._file.ask("SELECT coalesce(max(position), 0) FROM events", ())
                 left = until - time.monotonic()
                 if newest > (cursor or 0) or left <= 0:
                     return bool(newest > (cursor or 0))
-                self._file.changed.wait(min(left, _LOOK_S))
+                with suppress(Empty):
+                    waiter.get(timeout=min(left, _LOOK_S))
+        finally:
+            self._waiters.remove(waiter)
 
     def close(self) -> None:
         """As EventLog.close."""
         self._file.close()
-        with self._file.changed:
-            self._file.changed.notify_all()
+        for waiter in tuple(self._waiters):
+            waiter.put(None)
 
     def __enter__(self) -> SqliteLog:
         return self
@@ -264,5 +272,4 @@ class SqliteLog:
         return tuple(recorded(row, self.locator) for row in found)
 
     def _rebuild(self, progress: Progress | None) -> RebuildReport:
-        with self._file.transaction(lift=True) as conn:
-            return _fill(conn, self.locator, progress)
+        return self._file.writing.run(lambda conn: _fill(conn, self.locator, progress))

@@ -28,37 +28,35 @@ class TurnstileTimeout(Exception):
 
 
 class Turnstile:
-    """A queue on the lock file *path*, for the threads of this process and for all processes.
+    """A queue on the lock file *path*, for the threads of this process and for all processes. Not reentrant.
 
-    *prepare* makes the directory of the file; it is called before the file is opened.
+    *opener* makes or opens the file for reading and writing and gives its descriptor.
     """
 
-    def __init__(self, path: str, prepare: Callable[[], None]) -> None:
+    def __init__(self, path: str, opener: Callable[[], int]) -> None:
         self._path = path
-        self._prepare = prepare
-        self._threads = threading.Lock()
+        self._opener = opener
+        # A reentrant lock knows its owner: releasing it in another thread raises, so that may be tried at any time.
+        self._threads = threading.RLock()
+        self._holder: int | None = None
         self._fd: int | None = None
         self._closed = False
 
     def acquire(self, timeout_s: float) -> None:
-        """Wait for this caller's turn; release ends it.
+        """Wait for this caller's turn. Whatever it raises, release may be called afterwards, and has to be.
 
         Raises:
-            TurnstileTimeout: It did not come within *timeout_s*.
+            TurnstileTimeout: The turn did not come within *timeout_s*.
             OSError: The lock file can't be made or locked.
         """
         began = time.monotonic()
         if not self._threads.acquire(timeout=timeout_s):
             raise TurnstileTimeout(time.monotonic() - began, "other threads of this process")
-        try:
-            self._acquire(began, timeout_s)
-        except BaseException:
-            self.release()
-            raise
-
-    def _acquire(self, began: float, timeout_s: float) -> None:
+        self._holder = threading.get_ident()
         while True:
-            fd = self._fd if self._fd is not None else self._open()
+            if self._fd is None:
+                self._fd = self._opener()
+            fd = self._fd
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -68,19 +66,15 @@ class Turnstile:
             self._drop()  # somebody removed the file: whoever comes next queues at another one
 
     def release(self) -> None:
-        """Let the next one go."""
-        try:
+        """Let the next one go. Nothing happens in a thread whose turn it is not; may be repeated after an interrupt."""
+        if self._holder == threading.get_ident():
             if self._fd is not None:
                 fcntl.flock(self._fd, fcntl.LOCK_UN)
             if self._closed:
                 self._drop()
-        finally:
+            self._holder = None
+        with suppress(RuntimeError):  # not ours
             self._threads.release()
-
-    def _open(self) -> int:
-        self._prepare()
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        return self._fd
 
     def _in_place(self, fd: int) -> bool:
         try:
@@ -110,8 +104,8 @@ class Turnstile:
                 fcntl.flock(fd, fcntl.LOCK_UN)
             os.close(fd)
 
-        threading.Thread(target=wait, name="lifecycle-writers-queue", daemon=True).start()
         try:
+            threading.Thread(target=wait, name="lifecycle-writers-queue", daemon=True).start()
             arrived.wait(max(began + timeout_s - time.monotonic(), 0))
         finally:
             with guard:
@@ -129,11 +123,15 @@ class Turnstile:
 
     def after_fork(self) -> None:
         """In a forked child: let go of the parent's lock. Closing our copy of the descriptor takes nothing from it."""
-        self._threads = threading.Lock()
+        self._threads = threading.RLock()
+        self._holder = None
         self._drop()
 
     def close(self) -> None:
         """Close the lock file, now or when the turn that is under way ends; idempotent."""
         self._closed = True
         if self._threads.acquire(blocking=False):
-            self.release()
+            try:
+                self._drop()
+            finally:
+                self._threads.release()

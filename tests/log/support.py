@@ -34,9 +34,7 @@ def foreign(path: Path | str, **options: Any) -> Generator[Connection]:
 
 def ours(log: SqliteLog) -> Connection:
     """The log's own writing connection, with its authorizer."""
-    with log._file.transaction() as conn:  # pyright: ignore[reportPrivateUsage]
-        pass
-    return conn
+    return log._file.writing.run(lambda conn: conn)  # pyright: ignore[reportPrivateUsage]
 
 
 def integrity(path: Path | str) -> str:

@@ -14,8 +14,8 @@ from hypothesis import given
 from lifecycle.core import EVENT_TYPES, Event, private_fields
 from lifecycle.core.events import SessionAnnotated, SessionFailed
 from lifecycle.errors import FutureSchema, InvalidConfig, LogTampered, MalformedEvent, UnknownEventType
-from lifecycle.log.batch import prepare, rows
-from lifecycle.log.codec import FIRST, LIMIT_BYTES, check_hash, check_private, decode, encode
+from lifecycle.log.batch import Prepared, prepare, rows
+from lifecycle.log.codec import FIRST, LIMIT_BYTES, Encoded, check_hash, check_private, decode, encode
 from lifecycle.log.port import Cursor, NewEvent, Recorded
 from lifecycle.testing.log_samples import T0, created, failed, new, released, started
 from tests.core.worlds import any_event
@@ -122,28 +122,38 @@ def test_what_is_stored_wrong_is_named(kind: type[Exception], change: dict[str, 
 
 
 def history() -> tuple[Recorded, ...]:
-    """A stream that never changes: ids, times and salts are fixed."""
+    """A stream that never changes, whatever becomes of the events' shapes: texts, ids, times and salts are fixed."""
     salts = count(1)
-    events = [created("s-1", labels={"job": "nächtlich"}), started(), failed(message="geheim"), released()]
-    batch = prepare("s-1", [NewEvent(event_id=f"e-{n}", event=e, actor="a", writer="w") for n, e in enumerate(events)])
-    return tuple(
-        rows(
-            "s-1",
-            batch,
-            head=0,
-            prev=None,
-            position=0,
-            clock=lambda: T0 + 7,
-            salt=lambda: next(salts).to_bytes(16, "big"),
-        )
+    texts = [
+        (
+            created("s-1"),
+            Encoded('{"labels":{"job":"nächtlich"},"session_id":"s-1"}', '{"browser_args":["--lang=de"]}'),
+        ),
+        (started(), Encoded('{"browser_version":"131.0.1","ownership":"launched"}', None)),
+        (failed(), Encoded('{"cause":"exception","evidence":{}}', '{"error_message":"geheim \\"\\n"}')),
+        (released(), Encoded('{"how":"graceful","took_us":1500}', None)),
+    ]
+    batch = [
+        Prepared(NewEvent(event_id=f"e-{n}", event=event, actor="a", writer="w", correlation_id="c"), encoded)
+        for n, (event, encoded) in enumerate(texts)
+    ]
+    made = rows(
+        "s-1",
+        batch,
+        head=0,
+        prev=None,
+        position=0,
+        clock=lambda: T0 + 7,
+        salt=lambda: next(salts).to_bytes(16, "big"),
     )
+    return tuple(made)
 
 
 GOLDEN = [
-    ("created", "007a98ee7971ea9e6ca154fa786f00f169852acc1e8631decbee152056a2b719"),
-    ("started", "3077bc2050797fbbb0fd7e315620118bb708e06caacb2f05fdc1d9aa97b35ae9"),
-    ("failed", "158df393edc5943de22d33db5fe1694c329e731b40f52daee641a8aef1f67375"),
-    ("released", "4acb3f01a3861c12f8693be9f2a6125461860585479a70775687039c2dc0829e"),
+    ("created", "548bfba6feb2c9518d383775d1dbcd419a6dd0b5ae6ae73696633f17ff7e9598"),
+    ("started", "6c13e8aea0c390817ffcf3191c29b6ffd858fba7f87e24e1c449ceb7ee6cc3ae"),
+    ("failed", "a97cc0ffd69fd9939e93cb90b7ea2e273364120ce1f7025a20ec52e305297eaa"),
+    ("released", "1358972f1ed6f6fc48047320497f98f96a3d0ddf11f75b7397b4c22ea7a79b2c"),
 ]
 
 

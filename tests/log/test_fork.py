@@ -1,0 +1,202 @@
+"""A forked child never touches its parent's connections: it has its own, and the parent's go on."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lifecycle.log import SqliteLog
+from lifecycle.testing.log_samples import begin
+from tests.log.support import integrity, run_child, versions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lifecycle.log.versions import Journal
+
+pytestmark = pytest.mark.parametrize("journal", ["wal", "delete"])
+
+
+def _run(tmp_path: Path, journal: Journal, code: str, returncode: int = 0, **options: Any) -> dict[str, list[int]]:
+    path = tmp_path / "log.db"
+    with SqliteLog(path, journal=journal) as log:
+        begin(log, "s-1")
+    done = run_child(
+        """
+        import os, signal, sys, threading
+        from lifecycle.log import ANY, SqliteLog
+        from lifecycle.testing.log_samples import annotated, begin, new
+        log = SqliteLog(sys.argv[1])
+        def append(stream="s-1"):
+            log.append(stream, [new(annotated())], expected=ANY)
+        append()
+        """
+        + code,
+        path,
+        **options,
+    )
+    assert done.returncode == returncode, done.stderr
+    assert done.stderr == ""
+    with SqliteLog(path) as log:
+        found = versions(log)
+        assert log.sessions.rebuild().equal
+    assert integrity(path) == "ok"
+    return found
+
+
+def test_a_child_s_event_outlives_its_parent_s_closing(tmp_path: Path, journal: Journal) -> None:
+    """Without the parent's connections closed before the fork, the child held no locks: the parent, taking itself for
+    the last one, removed the write-ahead log under it, and the child's acknowledged event was gone."""
+    found = _run(
+        tmp_path,
+        journal,
+        """
+        read, write = os.pipe()
+        back, forth = os.pipe()
+        pid = os.fork()
+        if not pid:
+            append()
+            os.write(forth, b".")
+            os.read(read, 1)
+            append()
+            os._exit(0)
+        os.read(back, 1)
+        append()
+        log.close()
+        os.write(write, b".")
+        assert os.waitpid(pid, 0)[1] == 0
+        """,
+    )
+    assert found == {"s-1": [1, 2, 3, 4, 5, 6]}
+
+
+@pytest.mark.parametrize("leave", ["os._exit(0)", "sys.exit(0)", "log.close(); sys.exit(0)", "del log; sys.exit(0)"])
+def test_parent_and_child_both_append_and_both_are_kept(tmp_path: Path, journal: Journal, leave: str) -> None:
+    """However the child leaves: at interpreter exit too, freeing an inherited connection would close it."""
+    found = _run(
+        tmp_path,
+        journal,
+        f"""
+        for _ in range(3):
+            pid = os.fork()
+            if not pid:
+                append()
+                assert log.head("s-1") >= 4
+                {leave}
+            append()
+            assert os.waitpid(pid, 0)[1] == 0
+            append()
+        log.close()
+        """,
+    )
+    assert found == {"s-1": list(range(1, 13))}
+
+
+def test_a_child_that_does_not_use_the_log_does_the_parent_no_harm(tmp_path: Path, journal: Journal) -> None:
+    found = _run(
+        tmp_path,
+        journal,
+        """
+        pid = os.fork()
+        if not pid:
+            sys.exit(0)
+        os.waitpid(pid, 0)
+        other = os.fork()
+        if not other:
+            again = SqliteLog(sys.argv[1])
+            again.append("s-1", [new(annotated())], expected=ANY)
+            again.close()
+            sys.exit(0)
+        assert os.waitpid(other, 0)[1] == 0
+        append()
+        assert log.head("s-1") == 5
+        """,
+    )
+    assert found == {"s-1": [1, 2, 3, 4, 5]}
+
+
+def test_a_fork_while_other_threads_append_does_not_hang_the_child(tmp_path: Path, journal: Journal) -> None:
+    """SQLite's mutexes and the log's locks are copied as they stand: nobody may be inside while that happens."""
+    found = _run(
+        tmp_path,
+        journal,
+        """
+        over = threading.Event()
+        def work(stream):
+            begin(log, stream)
+            while not over.is_set():
+                append(stream)
+                log.read(stream, after=10**6)
+        threads = [threading.Thread(target=work, args=(f"t-{n}",)) for n in range(3)]
+        for thread in threads:
+            thread.start()
+        for _ in range(20):
+            pid = os.fork()
+            if not pid:
+                signal.alarm(20)
+                append()
+                os._exit(0)
+            assert os.waitpid(pid, 0)[1] == 0
+        over.set()
+        for thread in threads:
+            thread.join()
+        """,
+    )
+    assert found["s-1"] == list(range(1, 24))
+    assert all(stream == list(range(1, len(stream) + 1)) for stream in found.values())
+
+
+def test_a_child_forked_inside_a_turn_keeps_neither_the_queue_nor_the_log(tmp_path: Path, journal: Journal) -> None:
+    """flock goes with the open file, of which a child inherits a copy; and with a connection open in its parent, the
+    child has no way to use the file safely, not even by opening it again."""
+    found = _run(
+        tmp_path,
+        journal,
+        """
+        from lifecycle.errors import LogUnavailable
+        said, told = os.pipe()
+        def work(conn):
+            if os.fork():
+                os.kill(os.getpid(), signal.SIGKILL)
+            for attempt in (append, lambda: log.head("s-1"), lambda: SqliteLog(sys.argv[1])):
+                try:
+                    attempt()
+                except LogUnavailable as error:
+                    os.write(told, b"." if "forked in the middle" in str(error) else b"?")
+            os.write(told, b"\\n")
+            signal.pause()  # lives on, with what it has inherited
+        if not os.fork():
+            log._file.writing.run(work)
+        os.wait()
+        line = b""
+        while not line.endswith(b"\\n"):
+            line += os.read(said, 9)
+        assert line == b"...\\n", line
+        append()
+        os.killpg(0, signal.SIGTERM)
+        """,
+        returncode=-signal.SIGTERM,
+        start_new_session=True,
+    )
+    assert found == {"s-1": [1, 2, 3, 4]}
+
+
+def test_multiprocessing_with_fork_works(tmp_path: Path, journal: Journal) -> None:
+    found = _run(
+        tmp_path,
+        journal,
+        """
+        import multiprocessing
+        context = multiprocessing.get_context("fork")
+        processes = [context.Process(target=append) for _ in range(4)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+            assert process.exitcode == 0
+        append()
+        """,
+    )
+    assert found == {"s-1": list(range(1, 9))}
