@@ -188,7 +188,7 @@ CHANGES: list[dict[str, Any]] = [
     {"recorded_at": T0 + 1},
     {"actor": "b"},
     {"writer": "b"},
-    {"correlation_id": "c"},
+    {"correlation_id": None},
     {"causation_id": "c"},
     {"data": "{}"},
     {"private_sha256": None},
