@@ -79,6 +79,8 @@ class Missed:
     count: int
 
 
+_BLANK: Final = ("", "about:blank")
+
 Fact: TypeAlias = TabOpened | Navigated | TabClosed | PageCrashed | Missed
 
 
@@ -152,6 +154,8 @@ class Watch:
 
 @dataclass(slots=True)
 class _Tab:
+    """`fresh` until it leaves the blank document that it began with; a starting browser may tell of that twice."""
+
     attached: bool
     fresh: bool = True
     crashed: bool = False
@@ -188,9 +192,11 @@ class _Tabs:
         if info["attached"] != known.attached:
             known.attached = info["attached"]
             return []
-        blank = known.fresh and info["url"] == "about:blank"
-        known.fresh = known.crashed = False
-        return [] if blank else [Navigated(tab, info["url"])]
+        known.crashed = False
+        if known.fresh and info["url"] in _BLANK:
+            return []
+        known.fresh = False
+        return [Navigated(tab, info["url"])]
 
     def _crashed(self, tab: str) -> list[Fact]:
         """The headless shell tells of each crash twice."""

@@ -15,7 +15,7 @@ from tests.adapters.chromium.support import Browser, FakeBrowser, Site, running
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Browser]:
     """A real browser."""
-    with running(tmp_path, "session-1") as found:
+    with running(tmp_path) as found:
         yield found
 
 

@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,8 +69,9 @@ class Browser:
 
 
 @contextlib.contextmanager
-def running(profiles: Path, session_id: str, *, full: bool = False) -> Generator[Browser]:
+def running(profiles: Path, *, full: bool = False) -> Generator[Browser]:
     """A browser for one test. Afterwards nothing of it is left, or the test fails."""
+    session_id = f"session-{uuid.uuid4()}"  # other runs of these tests may be under way
     process = launch(binary(full=full), profile=profiles / session_id, headless=True)
     pipe = CdpPipe(process.read_fd, process.write_fd)
     try:

@@ -382,19 +382,19 @@ def test_what_only_a_client_made_goes_with_it(playwright: Playwright, browser: B
 
 @pytest.mark.browser
 def test_a_client_can_connect_by_http_and_give_itself_a_name(
-    playwright: Playwright, gate: Gate, url: str, doorman: Doorman
+    playwright: Playwright, gate: Gate, browser: Browser, url: str, doorman: Doorman
 ) -> None:
     client = playwright.chromium.connect_over_cdp(f"http://127.0.0.1:{gate.port}/{token_of(url)}")
-    assert [found.label for found in gate.clients("session-1")] == [""]
+    assert [found.label for found in gate.clients(browser.session_id)] == [""]
     client.close()
     doorman.wait_for("disconnected 1")
     client = playwright.chromium.connect_over_cdp(f"{url}?client=nightly%0a%1b[31mjob{'x' * 99}")
-    label = gate.clients("session-1")[0].label
+    label = gate.clients(browser.session_id)[0].label
     assert label.startswith("nightly___31mjobxxx")
     assert len(label) == 64
     client.close()
     doorman.wait_for(f"disconnected {label}")
-    assert gate.clients("session-1") == ()
+    assert gate.clients(browser.session_id) == ()
 
 
 @pytest.mark.browser
@@ -694,7 +694,7 @@ def get_or_none(gate: Gate, path: str) -> int | None:
 def test_ten_sessions_share_a_gate_and_nothing_else(playwright: Playwright, gate: Gate, tmp_path: Path) -> None:
     with ExitStack() as stack:
         names = [f"session-{number}" for number in range(10)]
-        browsers = [stack.enter_context(running(tmp_path, name)) for name in names]
+        browsers = [stack.enter_context(running(tmp_path)) for _ in names]
         doormen = [Doorman() for _ in names]
         urls = [doormen[n].add(gate, browsers[n].session_id, browsers[n].pipe) for n in range(10)]
         clients = [playwright.chromium.connect_over_cdp(url) for url in urls]
@@ -705,7 +705,7 @@ def test_ten_sessions_share_a_gate_and_nothing_else(playwright: Playwright, gate
         assert held & listening_sockets() == set()
         os.kill(browsers[3].process.pid, signal.SIGKILL)
         doormen[3].wait_for("disconnected 4")
-        gate.remove("session-5")
+        gate.remove(browsers[5].session_id)
         doormen[5].wait_for("disconnected 6")
         rest = [client for number, client in enumerate(clients) if number not in (3, 5)]
         assert [first_page(client).title() for client in rest] == [name for name in names if name[-1] not in "35"]

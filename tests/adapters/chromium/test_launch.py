@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +36,11 @@ os.read(3, 4096)
 os.write(4, b'{"id":1,"result":{"product":"Fake/1","protocolVersion":"1.3"}}\0')
 """
 SLEEP = "\nimport time; time.sleep(600)\n"
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> Path:
+    return tmp_path / f"profile-{uuid.uuid4()}"
 
 
 @pytest.fixture
@@ -75,7 +81,7 @@ def end(process: BrowserProcess) -> Exit:
 @pytest.mark.browser
 @pytest.mark.parametrize("full", [False, True], ids=["headless", "full"])
 def test_a_browser_is_reachable_through_its_pipe_alone(tmp_path: Path, full: bool) -> None:
-    with running(tmp_path, "session-1", full=full) as browser:
+    with running(tmp_path, full=full) as browser:
         assert "Chrom" in browser.process.version["product"]
         assert is_alive(browser.process.identity)
         assert browser.process.pgid == os.getpgid(browser.process.pid) != os.getpgid(0)
@@ -94,7 +100,7 @@ def test_the_profile_is_for_its_user_only(browser: Browser) -> None:
 @pytest.mark.browser
 @pytest.mark.parametrize("full", [False, True], ids=["headless", "full"])
 def test_a_browser_ends_with_its_pipe_and_nothing_of_it_stays(tmp_path: Path, full: bool) -> None:
-    with running(tmp_path, "session-1", full=full) as browser:
+    with running(tmp_path, full=full) as browser:
         browser.evaluate("1")
         pids = group_members(browser.process.identity)
         browser.pipe.close()
@@ -136,23 +142,23 @@ def test_a_window_has_the_size_that_was_asked_for(tmp_path: Path) -> None:
     ids=["exits", "crashes", "says why", "garbage", "wrong shape", "endless", "closes its pipe"],
 )
 def test_what_is_no_browser_is_one_clear_error(
-    fake: Callable[..., Path], tmp_path: Path, body: str, code: int | None, signum: int | None, says: str
+    fake: Callable[..., Path], profile: Path, body: str, code: int | None, signum: int | None, says: str
 ) -> None:
-    error = failure(fake(body), tmp_path / "profile-77")
+    error = failure(fake(body), profile)
     assert (error.exit_code, error.signal) == (code, signum)
     assert says in str(error)
 
 
-def test_what_never_answers_is_given_up_and_ended(fake: Callable[..., Path], tmp_path: Path) -> None:
-    error = failure(fake("print('thinking', flush=True)" + SLEEP), tmp_path / "profile-77", timeout_s=1)
+def test_what_never_answers_is_given_up_and_ended(fake: Callable[..., Path], profile: Path) -> None:
+    error = failure(fake("print('thinking', flush=True)" + SLEEP), profile, timeout_s=1)
     assert "did not answer within 1 s" in str(error)
     assert error.last_words == "thinking\n"
     assert (error.exit_code, error.signal) == (None, None)
 
 
-def test_what_it_started_is_ended_with_it(fake: Callable[..., Path], tmp_path: Path) -> None:
+def test_what_it_started_is_ended_with_it(fake: Callable[..., Path], profile: Path) -> None:
     child = "import subprocess, sys; print(subprocess.Popen(['sleep', '600']).pid, flush=True)" + SLEEP
-    error = failure(fake(child), tmp_path / "profile-77", timeout_s=1)
+    error = failure(fake(child), profile, timeout_s=1)
     assert wait_gone([int(error.last_words)], 0) == []
 
 
@@ -166,7 +172,7 @@ def test_what_it_started_is_ended_with_it(fake: Callable[..., Path], tmp_path: P
         ("no interpreter", "No such file or directory"),
     ],
 )
-def test_what_cannot_be_started_is_one_clear_error(tmp_path: Path, what: str, says: str) -> None:
+def test_what_cannot_be_started_is_one_clear_error(tmp_path: Path, profile: Path, what: str, says: str) -> None:
     match what:
         case "a directory":
             (tmp_path / "browser").mkdir()
@@ -177,7 +183,7 @@ def test_what_cannot_be_started_is_one_clear_error(tmp_path: Path, what: str, sa
             script(tmp_path / "browser", "", interpreter="/no/such/python")
         case _:
             pass
-    error = failure(tmp_path / "browser", tmp_path / "profile-77")
+    error = failure(tmp_path / "browser", profile)
     assert str(error) == f"{tmp_path / 'browser'} can't be started: {says}"
     assert error.exit_code is None
 
@@ -222,8 +228,8 @@ print(len(said), *set(said), sep="\\n")
         "",
     ],
 )
-def test_arguments_that_open_another_way_in_or_show_a_secret_are_refused(tmp_path: Path, arg: str) -> None:
-    error = failure("/bin/true", tmp_path / "profile-77", args=[arg])
+def test_arguments_that_open_another_way_in_or_show_a_secret_are_refused(profile: Path, arg: str) -> None:
+    error = failure("/bin/true", profile, args=[arg])
     assert "argument" in str(error)
     assert "hunter2" not in str(error) + repr(error)
 

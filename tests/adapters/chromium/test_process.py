@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -283,7 +284,8 @@ def test_waiting_for_several_tells_who_stayed(start: Start) -> None:
     assert time.monotonic() - begun < SOON_S
 
 
-PROFILE = "--user-data-dir=/somewhere/profiles/0198-aaaa"
+ID = f"0198-{uuid.uuid4()}"
+PROFILE = f"--user-data-dir=/somewhere/profiles/{ID}"
 
 
 @pytest.mark.parametrize(
@@ -294,16 +296,16 @@ PROFILE = "--user-data-dir=/somewhere/profiles/0198-aaaa"
         ((f"--type=gpu-process {PROFILE} --lang=de",), True),
         ((PROFILE,), False),
         ((PROFILE + "bb", "--remote-debugging-pipe"), False),
-        (("--user-data-dir=/x/90198-aaaa", "--remote-debugging-pipe"), False),
-        (("--other-dir=/x/0198-aaaa", "--remote-debugging-pipe"), False),
-        (("/x/--user-data-dir=/x/0198-aaaa", "--remote-debugging-pipe"), False),
+        ((f"--user-data-dir=/x/9{ID}", "--remote-debugging-pipe"), False),
+        ((f"--other-dir=/x/{ID}", "--remote-debugging-pipe"), False),
+        ((f"/x/--user-data-dir=/x/{ID}", "--remote-debugging-pipe"), False),
     ],
     ids=["main", "child", "rewritten title", "no browser", "longer id", "other id", "other option", "no option"],
 )
 def test_a_session_s_processes_are_those_with_its_profile(start: Start, args: tuple[str, ...], found: bool) -> None:
     started = start("print(1, flush=True); " + SLEEP, *args)
     said(started)
-    assert find_by_profile("0198-aaaa") == ([started.pid] if found else [])
+    assert find_by_profile(ID) == ([started.pid] if found else [])
 
 
 def test_no_session_id_is_refused() -> None:
@@ -315,7 +317,7 @@ def test_no_session_id_is_refused() -> None:
 def test_another_user_s_processes_are_not_ours(start: Start) -> None:
     started = start("print(1, flush=True); " + SLEEP, "--remote-debugging-pipe", PROFILE, user=65534)
     said(started)
-    assert find_by_profile("0198-aaaa") == []
+    assert find_by_profile(ID) == []
 
 
 MACOS_PS = """\
@@ -369,11 +371,11 @@ def test_ps_here_says_the_same_as_proc(monkeypatch: pytest.MonkeyPatch, start: S
 @pytest.mark.browser
 @pytest.mark.parametrize("full", [False, True], ids=["headless", "full"])
 def test_a_real_browser_is_found_and_ended_with_stopped_renderers(tmp_path: Path, full: bool) -> None:
-    with running(tmp_path, "0198-bbbb", full=full) as browser:
+    with running(tmp_path, full=full) as browser:
         browser.evaluate("1")  # its page's renderer is up
         pids = group_members(browser.process.identity)
-        assert browser.process.pid in find_by_profile("0198-bbbb")
-        assert set(find_by_profile("0198-bbbb")) <= set(pids)
+        assert browser.process.pid in find_by_profile(browser.session_id)
+        assert set(find_by_profile(browser.session_id)) <= set(pids)
         commands = [(found.pid, command) for found, command in proctable.own_commands()]
         renderers = [pid for pid, command in commands if pid in pids and "--type=renderer" in command]
         assert renderers
