@@ -254,8 +254,9 @@ def _caught(place: str, tests: list[str]) -> str | None:
     run = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
     if run.returncode == 0:
         return None
-    found = re.search(r"^(?:FAILED|ERROR) tests/core/(.+?)(?: - .*)?$", run.stdout, re.MULTILINE)
-    return found[1] if found else f"exit code {run.returncode}: {(run.stdout + run.stderr)[-200:]}"
+    found = re.search(r"^FAILED tests/core/(.+?)(?: - .*)?$", run.stdout, re.MULTILINE)
+    # Tests that can't even be collected fail whatever they would have found out.
+    return found[1] if found else f"BROKEN, exit code {run.returncode}: {(run.stdout + run.stderr)[-300:]}"
 
 
 def main() -> int:
@@ -264,7 +265,7 @@ def main() -> int:
     survivors = 0
     with ThreadPoolExecutor(2) as pool:
         for bug, caught in zip(bugs, pool.map(plant, bugs), strict=True):
-            survivors += caught.startswith(("SURVIVED", "STALE"))
+            survivors += caught.startswith(("SURVIVED", "STALE", "BROKEN"))
             print(f"{bug.file}: {bug.name} -> {caught}", flush=True)
     print(f"{len(bugs)} planted, {len(bugs) - survivors} caught")
     return 1 if survivors else 0
