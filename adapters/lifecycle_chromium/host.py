@@ -335,6 +335,8 @@ class ChromiumHost:
         runtime = _runtime(log)
         if runtime is None or session.keeper_id is None:
             return None
+        if session.keeper is not None and not process.is_alive(process.Identity(**session.keeper.model_dump())):
+            return False  # killed just now: its last threads may hold the lock for a moment longer
         return _held(paths.keeper_lock(runtime, session.keeper_id))
 
     def end(self, session: Session, log: EventLog) -> Remains:

@@ -15,7 +15,15 @@ from lifecycle.client.cookies import cookies_of, read
 from lifecycle.client.reconcile import RELEASE_WAIT_S, finish, reconcile
 from lifecycle.client.request import file_of
 from lifecycle.core import Close, Create, Extend, Fail, Record, Session, SessionView, view
-from lifecycle.core.events import Cause, SessionAccessed, SessionAnnotated, SessionCreated, TabClosed, TabOpened
+from lifecycle.core.events import (
+    Cause,
+    SessionAccessed,
+    SessionAnnotated,
+    SessionCreated,
+    SessionOperation,
+    TabClosed,
+    TabOpened,
+)
 from lifecycle.core.states import ENDED, LIVE, State
 from lifecycle.errors import (
     AlreadyStarted,
@@ -55,6 +63,8 @@ _ATTACH_WAIT_S: Final = 10.0
 #: How long a driver's error waits for the keeper's word on what became of the browser.
 _VERDICT_WAIT_S: Final = 2.0
 _CDP_WAIT_S: Final = 10.0
+#: An append of an ending that takes longer makes us ask whether our keeper still answers.
+_APPEND_WAIT_S: Final = 1.0
 
 
 def ended_error(ending: SessionView) -> SessionEnded:
@@ -296,6 +306,14 @@ class Handle:
         except (ValidationError, MalformedEvent) as error:
             raise InvalidConfig("annotate", name, f"a name of 1 to 256 characters, and JSON data: {error}") from None
 
+    def operated(self, event: SessionOperation) -> None:
+        """Record an operation on the page.
+
+        Raises:
+            SessionEnded: The session is over.
+        """
+        self._note(Record(event=event))
+
     def _note(self, command: Command) -> None:
         try:
             outcome = self.recorder.execute(self.session_id, command)
@@ -362,15 +380,20 @@ class Handle:
             self.settle()
 
     def _execute_ending(self, command: Close | Fail) -> None:
+        # Our own keeper may hold the write lock, stopped in the middle of an append: the log would wait for it long.
+        watchdog = threading.Timer(_APPEND_WAIT_S, self._drop_keeper)
+        watchdog.daemon = True
+        watchdog.start()
         try:
             self.recorder.execute(self.session_id, command)
         except IllegalCommand:
             return  # ended already, by somebody else: that ending counts
-        except LogUnavailable:
-            # Our own keeper may hold the write lock, stopped in the middle of an append.
-            if self.last is None or self.attached or not self.host.drop_keeper(self.last, self.recorder.log):
-                raise
-            self._execute_ending(command)
+        finally:
+            watchdog.cancel()
+
+    def _drop_keeper(self) -> None:
+        if self.last is not None and not self.attached:
+            self.host.drop_keeper(self.last, self.recorder.log)
 
     def settle(self) -> None:
         """Wait until the ended session's browser is gone; past the bound, end it from here."""
