@@ -20,7 +20,7 @@ from lifecycle.client.shared import Shared
 from lifecycle.client.system import Uuid7
 from lifecycle.core import LIVE, SessionView
 from lifecycle.core.deadlines import microseconds
-from lifecycle.errors import AlreadyStarted, NotStarted
+from lifecycle.errors import AlreadyStarted, InvalidConfig, NotStarted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -181,8 +181,11 @@ class _Drivers:
         return self._pages
 
     def raised(self, error: BaseException) -> bool:
-        """Whether *error* is the driver's; not if no driver was ever used."""
-        return self._pages is not None and self._pages.is_driver_error(error)
+        """Whether *error* is a driver's: ours, or one with which the script has connected by itself."""
+        try:
+            return self.get().is_driver_error(error)
+        except InvalidConfig:  # no such adapter is installed
+            return False
 
 
 class AsyncSession:
@@ -345,7 +348,7 @@ class AsyncSession:
         if handle.forked:
             return
         driver = error is not None and self._drivers.raised(error)
-        connected = self._connection is not None and self._connection.connected()
+        connected = None if self._connection is None else self._connection.connected()
         try:
             replaced = await self._worker.run(lambda _: handle.leave(error, driver=driver, connected=connected))
         finally:

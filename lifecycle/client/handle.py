@@ -62,6 +62,8 @@ __all__ = ["Handle", "ended_error", "ending_for"]
 _ATTACH_WAIT_S: Final = 10.0
 #: How long a driver's error waits for the keeper's word on what became of the browser.
 _VERDICT_WAIT_S: Final = 2.0
+#: The same for the error of a driver that the script has connected by itself: most of those concern only the script.
+_GLANCE_S: Final = 0.3
 _CDP_WAIT_S: Final = 10.0
 #: An append of an ending that takes longer makes us ask whether our keeper still answers.
 _APPEND_WAIT_S: Final = 1.0
@@ -325,9 +327,9 @@ class Handle:
         if outcome.timed_out:
             raise ended_error(self.view())
 
-    def verdict(self) -> SessionView:
+    def verdict(self, wait_s: float = _VERDICT_WAIT_S) -> SessionView:
         """The session after giving its keeper time to say what became of the browser."""
-        until = time.monotonic() + _VERDICT_WAIT_S
+        until = time.monotonic() + wait_s
         while (now := self.view()).status in LIVE and time.monotonic() < until:
             if self._talk is not None:
                 self._talk.look()
@@ -349,17 +351,17 @@ class Handle:
         self.settle()
         return self.view()
 
-    def leave(self, error: BaseException | None, *, driver: bool, connected: bool) -> BaseException | None:
+    def leave(self, error: BaseException | None, *, driver: bool, connected: bool | None) -> BaseException | None:
         """End or detach as the block is left with *error*; the error that should take its place, if any.
 
         Args:
-            driver: *error* came from the driver of the page.
-            connected: The driver still thinks that it is connected to the browser.
+            driver: *error* came from a driver.
+            connected: The driver still thinks that it is connected to the browser; None if it isn't ours to ask.
         """
         replaced: BaseException | None = None
         if error is not None and driver:
             # The browser may be gone under the script, and its keeper is writing down why at this moment.
-            now = self.view() if connected else self.verdict()
+            now = self.view() if connected else self.verdict(_GLANCE_S if connected is None else _VERDICT_WAIT_S)
             replaced = ended_error(now) if now.status not in LIVE else None
         if not (self.attached or (self.request is not None and self.request.keep_alive)):
             try:

@@ -10,6 +10,7 @@ from lifecycle.client.handle import ended_error
 from lifecycle.client.shared import Shared
 from lifecycle.core import LIVE, SessionView
 from lifecycle.core.deadlines import microseconds
+from lifecycle.errors import InvalidConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -131,8 +132,11 @@ class Drivers:
         return self._pages
 
     def raised(self, error: BaseException) -> bool:
-        """Whether *error* is the driver's; not if no driver was ever used."""
-        return self._pages is not None and self._pages.is_driver_error(error)
+        """Whether *error* is a driver's: ours, or one with which the script has connected by itself."""
+        try:
+            return self.get().is_driver_error(error)
+        except InvalidConfig:  # no such adapter is installed
+            return False
 
 
 class Session:
@@ -313,9 +317,9 @@ class Session:
     def _warm(self) -> None:
         self._give_back[threading.get_ident()] = self._drivers.get().warm()
 
-    def _connected(self) -> bool:
+    def _connected(self) -> bool | None:
         connection = self._connections.get(threading.get_ident())
-        return connection is not None and connection.connected()
+        return None if connection is None else connection.connected()
 
     def _close_pages(self) -> None:
         """Disconnect this thread's page and give its driver back; those of other threads end with the browser."""
