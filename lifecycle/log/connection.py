@@ -58,6 +58,8 @@ def connect(where: Place, *, read_only: bool, timeout_s: float) -> Connection:
         conn.execute("PRAGMA cell_size_check = ON")
         conn.execute("PRAGMA secure_delete = ON")  # what is forgotten is overwritten, not only unlinked
         conn.execute("PRAGMA wal_autocheckpoint = 0")  # lifecycle.log.versions says why
+        conn.execute("PRAGMA fullfsync = ON")  # macOS, where fsync alone leaves it in the disk's cache
+        conn.execute("PRAGMA checkpoint_fullfsync = ON")
         if read_only:
             conn.execute("PRAGMA query_only = ON")
         if setconfig := getattr(conn, "setconfig", None):  # Python 3.12

@@ -1,0 +1,139 @@
+"""The writers' queue: in the order they came, with a limit to the waiting, and free when its holder is gone."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from lifecycle.log.turnstile import Turnstile, TurnstileTimeout
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "writers")
+
+
+def _turnstile(path: str) -> Turnstile:
+    """One process's: each has an open file of its own, so those of one process queue at each other."""
+    return Turnstile(path, lambda: os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _waiting(path: str) -> int:
+    inode = f":{os.stat(path).st_ino} "
+    return sum(inode in line and "->" in line for line in Path("/proc/locks").read_text().splitlines())
+
+
+def _until(reached: int, path: str) -> None:
+    until = time.monotonic() + 20
+    while _waiting(path) != reached:
+        assert time.monotonic() < until, f"{_waiting(path)} are waiting, not {reached}"
+        time.sleep(0.001)  # the kernel is asked again; nothing tells when a thread has got into its queue
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="the queue can be seen on Linux only")
+def test_turns_come_in_the_order_of_asking(path: str) -> None:
+    first = _turnstile(path)
+    first.acquire(1)
+    order: list[int] = []
+
+    def go(number: int) -> None:
+        turnstile = _turnstile(path)
+        turnstile.acquire(30)
+        order.append(number)
+        turnstile.release()
+        turnstile.close()
+
+    threads = [threading.Thread(target=go, args=(number,)) for number in range(6)]
+    for number, thread in enumerate(threads, start=1):
+        thread.start()
+        _until(number, path)
+    first.release()
+    for thread in threads:
+        thread.join()
+    assert order == [0, 1, 2, 3, 4, 5]
+    first.close()
+
+
+def test_waiting_has_an_end_and_who_gave_up_is_in_nobody_s_way(path: str) -> None:
+    first, second, third = (_turnstile(path) for _ in range(3))
+    first.acquire(1)
+    for _ in range(2):
+        with pytest.raises(TurnstileTimeout, match=r"waited 0\.\d s for other processes"):
+            second.acquire(0.05)
+        second.release()
+    first.release()
+    third.acquire(20)
+    third.release()
+    second.acquire(20)
+    second.release()
+    for turnstile in (first, second, third):
+        turnstile.close()
+
+
+def test_threads_that_share_one_wait_for_each_other(path: str) -> None:
+    turnstile = _turnstile(path)
+    turnstile.acquire(1)
+    refused: list[str] = []
+
+    def ask() -> None:
+        try:
+            turnstile.acquire(0.05)
+        except TurnstileTimeout as error:
+            refused.append(str(error))
+        turnstile.release()
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    assert refused
+    assert "other threads of this process" in refused[0]
+    with pytest.raises(TurnstileTimeout):
+        _turnstile(path).acquire(0.01)
+    turnstile.release()
+    turnstile.close()
+
+
+def test_releasing_without_a_turn_takes_nobody_s(path: str) -> None:
+    first, second = _turnstile(path), _turnstile(path)
+    first.acquire(1)
+    second.release()
+    thread = threading.Thread(target=first.release)
+    thread.start()
+    thread.join()
+    with pytest.raises(TurnstileTimeout):
+        second.acquire(0.01)
+    first.release()
+    first.release()
+    second.release()
+    second.acquire(20)
+    second.release()
+
+
+def test_a_lock_file_that_was_removed_does_not_make_two_queues(path: str) -> None:
+    first, second = _turnstile(path), _turnstile(path)
+    first.acquire(1)
+    first.release()
+    os.unlink(path)
+    second.acquire(1)
+    with pytest.raises(TurnstileTimeout):
+        first.acquire(0.05)
+    first.release()
+    second.release()
+
+
+def test_closing_in_the_middle_of_a_turn_waits_for_its_end(path: str) -> None:
+    first = _turnstile(path)
+    first.acquire(1)
+    thread = threading.Thread(target=first.close)
+    thread.start()
+    thread.join()
+    with pytest.raises(TurnstileTimeout):
+        _turnstile(path).acquire(0.01)
+    first.release()
+    other = _turnstile(path)
+    other.acquire(20)
+    other.release()
