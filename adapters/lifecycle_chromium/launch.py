@@ -41,6 +41,8 @@ LAST_WORDS_BYTES: Final = 8192
 
 _HELLO: Final = b'{"id":1,"method":"Browser.getVersion"}\0'
 _HELLO_LIMIT_BYTES: Final = 65536
+#: How often a browser that says nothing is looked at: the pipe stays open where it left a child and ended.
+_LOOK_S: Final = 0.1
 _PR_SET_PDEATHSIG: Final = 1
 # Looked up here: between fork and exec nothing may be.
 _SPAWNING: Final = threading.Lock()
@@ -272,8 +274,13 @@ def _greet(browser: BrowserProcess, timeout_s: float) -> Mapping[str, str]:
     poll = select.poll()
     poll.register(browser.read_fd, select.POLLIN)
     while not answer.endswith(b"\0"):
-        if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            raise _failure(browser, f"did not answer within {timeout_s:g} s")
+        left_s = deadline - time.monotonic()
+        if not poll.poll(max(0.0, min(left_s, _LOOK_S)) * 1000):
+            if left_s <= 0:
+                raise _failure(browser, f"did not answer within {timeout_s:g} s")
+            if browser.poll() is not None and not poll.poll(0):
+                raise _failure(browser, "ended before it answered")
+            continue
         chunk = os.read(browser.read_fd, 65536)
         if not chunk:
             raise _failure(browser, "closed its pipe before it answered", settle_s=0.5)

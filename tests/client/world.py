@@ -184,10 +184,11 @@ class World:
         for folder in ("profiles", "endpoints", "keepers"):
             if (self.runtime / folder).is_dir():
                 found += [f"file {path}: {_text(path)}" for path in (self.runtime / folder).iterdir()]
-        for path in self.folder.rglob("*"):
-            with contextlib.suppress(FileNotFoundError):
-                if stat.S_ISSOCK(path.lstat().st_mode):
-                    found.append(f"socket {path}")
+        for folder, _, names in os.walk(self.folder):  # unlike rglob it bears folders that vanish
+            for path in (Path(folder, name) for name in names):
+                with contextlib.suppress(FileNotFoundError):
+                    if stat.S_ISSOCK(path.lstat().st_mode):
+                        found.append(f"socket {path}")
         return found + [f"file {path}" for path in self.tmp.iterdir()]
 
     def close(self) -> None:
