@@ -51,13 +51,13 @@ class LogFile:
         self._reading = Reading(self._handle)
         self.ask = self._reading.ask
         forks.register(self)
-        with self._reading.lock:
-            self._handle.usable()
-            opened = open_file(options, queue)
-            self._handle.identity = opened.identity
-            self._reading.conn = opened.conn
-        self.durability = opened.durability
         try:
+            with self._reading.lock:
+                self._handle.usable()
+                opened = open_file(options, queue)
+                self._handle.identity = opened.identity
+                self._reading.conn = opened.conn
+            self.durability = opened.durability
             self._repair(opened.conn)
         except BaseException:
             self.close()
