@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 
@@ -16,7 +15,8 @@ def main() -> None:
     # Python has None for a stream that was closed when it started (`lifecycle list >&-`).
     sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the process ends
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a label that the locale can't write is no reason to fail
-        sys.stdout.reconfigure(errors="backslashreplace")
+    # A label that the locale can't write is no reason to fail.
+    if (reconfigure := getattr(sys.stdout, "reconfigure", None)) is not None:
+        reconfigure(errors="backslashreplace")
 
     app(prog_name="lifecycle")

@@ -42,7 +42,7 @@ FORMS: Final = (
     (r"\+\d+\.\d{3}\b", "<offset>"),
     (r"\b\d+(\.\d+)? (ms|s)\b", "<seconds>"),
     (r"(pid|client|cli|keeper) \d+", r"\1 <pid>"),
-    (r"@[\w.-]+:\d+", "@<process>"),
+    (r"@[\w.-]+:\d+(:[0-9a-f-]{36})?( +\d+$)?", "@<process>"),
     (r"127\.0\.0\.1:\d+", "127.0.0.1:<port>"),
     (r"/s/[\w-]{20,}", "/s/<token>"),
     (r"(?:Headless)?Chrom\w+/[\d.]+", "<browser>"),
@@ -50,6 +50,8 @@ FORMS: Final = (
     (r"\b\d+ events", "<count> events"),
     (r"browser_path=[^\s,]+", "browser_path=<path>"),
 )
+#: steps of a history that are there or not, as timing has it
+PASSING: Final = re.compile(r"\+\d+\.\d{3} +(client_disconnected|accessed) ")
 
 
 @dataclass(slots=True)
@@ -158,7 +160,7 @@ class Run:
         self.learn(shown, came)
         self.written.append((block, came))
         translated = [self.translate(line) for line in shown]
-        if [form(line) for line in translated] != [form(line) for line in came]:
+        if forms(translated) != forms(came):
             diff = difflib.unified_diff(translated, came, f"{self.page}:{block.start}", "this run", lineterm="")
             self.wrong.append("\n".join(diff))
 
@@ -167,6 +169,11 @@ class Run:
         for block, came in reversed(self.written):
             self.lines[block.start : block.start + len(block.lines)] = came
         self.page.write_text("\n".join(self.lines) + "\n", "utf-8")
+
+
+def forms(lines: list[str]) -> list[str]:
+    """The forms of *lines*, without those that come and go."""
+    return [form(line) for line in lines if not PASSING.match(line)]
 
 
 def form(line: str) -> str:
