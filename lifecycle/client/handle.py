@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
-from lifecycle.client import redact
+from lifecycle.client import redact, viewing
 from lifecycle.client.cookies import cookies_of, read
 from lifecycle.client.reconcile import RELEASE_WAIT_S, finish, reconcile
 from lifecycle.client.request import file_of
@@ -24,7 +24,7 @@ from lifecycle.core.events import (
     TabClosed,
     TabOpened,
 )
-from lifecycle.core.states import ENDED, LIVE, State
+from lifecycle.core.states import LIVE, State
 from lifecycle.errors import (
     AlreadyStarted,
     BrowserLost,
@@ -118,6 +118,7 @@ class Handle:
         self.last_view: SessionView | None = None
         self._talk: Talk | None = None
         self._begun = False
+        self._windowless = False  # a window was asked for, and there is no display
         self._pid = os.getpid()
         self._lock = threading.Lock()
 
@@ -166,6 +167,12 @@ class Handle:
         self._live_or_raise()
         return talk.cdp_url
 
+    def viewer_url(self) -> str:
+        """Where the live view is, started if it isn't there, while the session lives."""
+        talk = self.check("viewer_url()")
+        self._live_or_raise()
+        return viewing.show(self.session_id, self.recorder.log.locator, talk.cdp_url).url()
+
     @property
     def folder(self) -> Path | None:
         """Where the session's pages may put downloads and traces."""
@@ -194,7 +201,9 @@ class Handle:
             self._begun = True
         request = self.request
         assert request is not None  # attach() is the way for sessions reached by id
-        found = self.host.prepare(request.config, request.browser_path, self.recorder.log)
+        config = viewing.possible(request.config)
+        self._windowless = config != request.config
+        found = self.host.prepare(config, request.browser_path, self.recorder.log)
         created = SessionCreated(
             session_id=self.session_id,
             config=request.config.model_copy(update={"browser": found.browser}),
@@ -212,7 +221,7 @@ class Handle:
         self.last = self.recorder.create(Create(event=created))
         plan = Plan(
             session_id=self.session_id,
-            config=request.config.model_copy(update={"browser": found.browser}),
+            config=config.model_copy(update={"browser": found.browser}),
             browser_path=found.browser_path,
             browser_args=request.browser_args,
             cookie_file=request.cookie_file,
@@ -242,6 +251,8 @@ class Handle:
             reconcile([self.load()], self.recorder, self.host)
             raise
         self._live_or_raise()
+        if self._windowless:
+            viewing.in_place_of_a_window(self.session_id, self.recorder.log.locator, self._talk.cdp_url)
 
     def attach(self) -> None:
         """Reach a session that lives already; counts as access.
@@ -412,10 +423,11 @@ class Handle:
                 time.sleep(0.02)
             elif not talk.wait_released(0.25) and self.host.keeper_alive(session, self.recorder.log) is False:
                 break
-        if not session.released and session.status in ENDED:
-            if not self.attached:
-                self.host.drop_keeper(session, self.recorder.log)
-            finish(session, self.recorder, self.host)
+        if session.released or session.status in LIVE or self.host.keeper_alive(session, self.recorder.log) is None:
+            return  # of a browser out of reach nothing is claimed
+        if not self.attached:
+            self.host.drop_keeper(session, self.recorder.log)
+        finish(session, self.recorder, self.host)
 
     def stop(self) -> SessionView | None:
         """End with closed/stopped; None before start. Idempotent in every state."""

@@ -6,7 +6,8 @@
 | live                | keeper alive                                | nothing                                     |
 | live                | keeper gone                                 | failed/keeper_lost; end what is ours;       |
 |                     |                                             | released                                    |
-| live                | other host or pid namespace                 | nothing; D decides                          |
+| live                | other host or pid namespace                 | nothing; D decides, and then only the       |
+|                     |                                             | ending is written: nobody saw its browser   |
 | ended, not released | keeper gone, or ended longer ago than grace | end what is ours; released                  |
 """
 
@@ -37,7 +38,10 @@ RELEASE_WAIT_S: Final = GRACE_S + 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciled:
-    """One session put right: the cause recorded (None: it had ended before), and what became of its browser."""
+    """One session put right: the cause recorded (None: it had ended before), and what became of its browser.
+
+    `how` is as in SessionReleased, or "out of reach" for a browser of another host, of which nothing is claimed.
+    """
 
     session_id: str
     cause: str | None
@@ -90,6 +94,8 @@ def _one(session: Session, recorder: Recorder, host: BrowserHost, *, patient: bo
         and host.keeper_alive(session, log) is not False
     ):
         return None
+    if host.keeper_alive(session, log) is None:
+        return Reconciled(session_id=session.session_id, cause=cause, how="out of reach")
     how = finish(session, recorder, host)
     return None if how is None else Reconciled(session_id=session.session_id, cause=cause, how=how)
 

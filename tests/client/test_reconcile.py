@@ -77,7 +77,18 @@ def test_a_live_session_without_keeper_fails_and_its_browser_is_ended(world: Wor
     assert world.host.ended == 1
 
 
-@pytest.mark.parametrize("keeper", ["alive", "gone", "elsewhere"])
+def test_a_session_of_another_host_past_its_deadline_times_out_and_nothing_is_claimed_of_its_browser(
+    world: World,
+) -> None:
+    world.clock.advance(60)
+    assert world.run("elsewhere") == [Reconciled(session_id="s1", cause="idle", how="out of reach")]
+    assert (world.session().status, world.session().released) == (State.TIMED_OUT, False)
+    assert world.host.ended == 0
+    world.clock.advance(60)
+    assert world.run("elsewhere") == []
+
+
+@pytest.mark.parametrize("keeper", ["alive", "gone"])
 def test_a_session_past_its_deadline_times_out_whatever_is_found(world: World, keeper: Keeper) -> None:
     world.clock.advance(60)
     assert world.run(keeper) == [Reconciled(session_id="s1", cause="idle", how="killed")]
