@@ -1,7 +1,8 @@
-"""SessionIndex over the `sessions` table: lists that cost what they return, not what is stored.
+"""SessionIndex over the `sessions` table: lists that cost what they return and what is live, not what is stored.
 
 A question becomes one branch for each stored status that can answer it, each ordered by its own index; SQLite merges
-the branches. So `timed_out` is the stored ones, and the live ones whose deadline has passed at *now*.
+the branches. So `timed_out` is the stored ones, and the live ones whose deadline has passed at *now*. Those are found
+among all live ones: an index by deadline would have to be written at every access.
 """
 
 from __future__ import annotations
@@ -133,12 +134,13 @@ def _branch(columns: str, query: Query, stored: _Stored, mark: tuple[int, str] |
     values: list[Any] = []
     source, age = "sessions AS s", "s"
     wanted = sorted(query.labels.items())
-    if wanted:
-        # The first label leads: its own order of age serves the paging. The rest is checked row by row.
+    if wanted and (stored is None or stored[0] not in LIVE):
+        # The first label leads: its own order of age serves the paging. The rest is checked row by row. Of the live
+        # ones there are few: there the status leads.
         source, age = "session_labels AS l CROSS JOIN sessions AS s ON s.session_id = l.session_id", "l"
         where.append("l.name = ? AND l.value = ?")
-        values += wanted[0]
-    for name, value in wanted[1:]:
+        values += wanted.pop(0)
+    for name, value in wanted:
         where.append(
             "EXISTS (SELECT 1 FROM session_labels AS o WHERE o.name = ? AND o.value = ?"
             " AND o.created_at = s.created_at AND o.session_id = s.session_id)"

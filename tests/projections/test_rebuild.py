@@ -1,0 +1,269 @@
+"""The read model can be dropped, damaged or left behind: it is built again from the events, equal to what it was."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lifecycle.core import view
+from lifecycle.errors import HistoryError, LogTampered, ReadOnlyLog, UnknownEventType
+from lifecycle.log import ANY, SqliteLog
+from lifecycle.log.schema import RECORD
+from lifecycle.projections import rebuild
+from lifecycle.projections.rows import COLUMNS
+from lifecycle.projections.table import TABLES, VIEWS
+from lifecycle.testing.log_samples import SECOND, T0, accessed, annotated, begin, closed, failed, new, released
+from tests.log.support import foreign, run_child
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lifecycle.core import SessionView
+
+NOW = T0 + 3600 * SECOND
+
+
+def _fill(log: SqliteLog) -> None:
+    for number in range(6):
+        name = f"s-{number}"
+        begin(log, name, T0 + number * SECOND, {"n": str(number)})
+        log.append(name, [new(accessed(T0 + (60 + number) * SECOND))], expected=2)
+    late = T0 + 100 * SECOND
+    log.append("s-1", [new(closed(late)), new(released(late))], expected=3)
+    log.append("s-2", [new(failed(late))], expected=3)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """The file of a closed log with sessions of several statuses."""
+    with SqliteLog(tmp_path / "log.db") as log:
+        _fill(log)
+    return tmp_path / "log.db"
+
+
+def _views(log: SqliteLog) -> dict[str, SessionView]:
+    return {session.session_id: view(session, NOW) for session in log.sessions.list(now=NOW)}
+
+
+@pytest.mark.parametrize("name", [*TABLES, *VIEWS, "everything derived"])
+def test_whatever_is_dropped_is_there_again_on_opening(path: Path, name: str) -> None:
+    """Restoring only the record gives identical status and duration for every session."""
+    with SqliteLog(path) as log:
+        before = _views(log)
+    with foreign(path) as conn:
+        for gone in reversed([*TABLES, *VIEWS]) if name == "everything derived" else [name]:
+            (kind,) = conn.execute("SELECT type FROM sqlite_schema WHERE name = ?", (gone,)).fetchone() or ("",)
+            if kind:
+                conn.execute(f"DROP {kind} {gone}")
+    with SqliteLog(path) as log:
+        assert _views(log) == before
+        assert log.sessions.rebuild().equal
+        assert log.sessions.count(now=NOW, labels={"n": "3"}) == 1
+        log.append("s-3", [new(closed(T0 + 70 * SECOND))], expected=3)
+    with foreign(path) as conn:
+        assert {name for (name,) in conn.execute("SELECT name FROM sqlite_schema")} >= {*TABLES, *VIEWS}
+
+
+def test_only_the_events_restored_into_a_new_log_give_the_same_sessions(path: Path, tmp_path: Path) -> None:
+    with SqliteLog(path) as log:
+        before = _views(log)
+    SqliteLog(tmp_path / "new.db").close()
+    with foreign(tmp_path / "new.db") as conn:
+        conn.execute(f"ATTACH '{path}' AS old")
+        conn.execute("INSERT INTO events SELECT * FROM old.events ORDER BY position")
+        conn.execute("INSERT INTO private SELECT * FROM old.private")
+    with SqliteLog(tmp_path / "new.db") as log:
+        assert _views(log) == before
+        assert before["s-2"].error == "ValueError: it broke"
+
+
+def test_a_read_model_that_is_dropped_while_the_log_is_open_comes_back(path: Path) -> None:
+    with SqliteLog(path) as log:
+        before = _views(log)
+        with foreign(path) as conn:
+            conn.execute("DROP TABLE sessions")
+        assert _views(log) == before
+        with foreign(path) as conn:
+            conn.execute("DROP TABLE sessions")
+        log.append("s-3", [new(annotated(T0 + 70 * SECOND))], expected=3)
+        assert log.sessions.rebuild().equal
+
+
+def test_a_read_model_that_is_behind_catches_up(path: Path) -> None:
+    with SqliteLog(path) as log:
+        before = _views(log)
+    for sql in ("DELETE FROM sessions", "DELETE FROM sessions WHERE session_id = 's-2'"):
+        with foreign(path) as conn:
+            conn.execute(sql)
+        with SqliteLog(path) as log:
+            assert _views(log) == before
+
+
+def test_the_same_columns_in_another_order_are_made_anew(path: Path) -> None:
+    with SqliteLog(path) as log:
+        before = _views(log)
+    with foreign(path) as conn:
+        conn.execute("ALTER TABLE sessions ADD COLUMN note TEXT")
+    with SqliteLog(path) as log:
+        assert _views(log) == before
+
+
+CHANGES = {
+    "session_id": "'other'",
+    "version": "99",
+    "status": "'closed'",
+    "config": "'{\"headless\":false}'",
+    "labels": "'{}'",
+    "owner": '\'{"host":"x","boot_id":"x","pid":1,"started":1}\'',
+    "keeper": "NULL",
+    "browser": "NULL",
+    "cause": "'stopped'",
+    "error_type": "'Other'",
+    "failure_id": "'e-1'",
+    "ownership": "'attached'",
+    "keeper_id": "'k-2'",
+    "browser_version": "'1'",
+    "released": "1",
+    "keep_alive": "1",
+}
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_a_difference_in_any_column_is_found_named_and_mended(path: Path, column: str) -> None:
+    with SqliteLog(path) as log:
+        before = log.sessions.list(now=NOW)
+        with foreign(path) as conn:
+            value = CHANGES.get(column, f"coalesce({column}, 0) + 1")
+            conn.execute(f"UPDATE sessions SET {column} = {value} WHERE session_id = 's-5'")
+        report = rebuild(log)
+        assert "s-5" in report.differing
+        assert report.differing == (("other", "s-5") if column == "session_id" else ("s-5",))
+        assert log.sessions.list(now=NOW) == before
+        assert rebuild(log).equal
+
+
+def test_a_row_that_only_spells_it_differently_is_equal(path: Path) -> None:
+    with SqliteLog(path) as log:
+        with foreign(path) as conn:
+            conn.execute("UPDATE sessions SET labels = replace(labels, ':', ': '), owner = owner || ' '")
+        assert rebuild(log).equal
+
+
+def test_a_row_too_much_or_too_little_is_found(path: Path) -> None:
+    with SqliteLog(path) as log, foreign(path) as conn:
+        conn.execute("DELETE FROM sessions WHERE session_id = 's-0'")
+        conn.execute("UPDATE sessions SET session_id = 'ghost' WHERE session_id = 's-4'")
+        assert rebuild(log).differing == ("ghost", "s-0", "s-4")
+        assert len(log.sessions.list(now=NOW)) == 6
+
+
+def test_a_damaged_row_says_so_and_the_next_append_mends_it(path: Path) -> None:
+    with SqliteLog(path) as log:
+        with foreign(path) as conn:
+            conn.execute("UPDATE sessions SET owner = 'nobody' WHERE session_id = 's-5'")
+        with pytest.raises(LogTampered, match=r"row of 's-5'.*a rebuild makes it again"):
+            log.sessions.get("s-5")
+        log.append("s-5", [new(annotated(T0 + 70 * SECOND))], expected=3)
+        assert log.sessions.get("s-5") is not None
+        assert rebuild(log).equal
+
+
+def test_a_log_that_may_only_be_read_says_that_its_read_model_is_missing(path: Path) -> None:
+    with foreign(path) as conn:
+        conn.execute("DROP TABLE sessions")
+    with SqliteLog(path, read_only=True) as log:
+        assert len(log.read("s-1")) == 5
+        with pytest.raises(ReadOnlyLog, match="has no read model"):
+            log.sessions.list(now=NOW)
+
+
+@pytest.fixture
+def planted(path: Path) -> Iterator[SqliteLog]:
+    """An open log into which somebody newer has written an event to s-3."""
+    with SqliteLog(path) as log:
+        with foreign(path) as conn:
+            conn.execute(
+                "INSERT INTO events SELECT (SELECT max(position) FROM events) + 1, 'new', 's-3', 4, 'session.dreamt',"
+                " 1, ?, ?, 'x', 'x', NULL, NULL, '{}', NULL, hash FROM events WHERE position = 1",
+                (T0 + 70 * SECOND, T0),
+            )
+        yield log
+
+
+def test_a_stream_that_can_not_be_read_goes_on_being_written(planted: SqliteLog, path: Path) -> None:
+    """The row is what was known before; the next append finds out, marks the stream, and is written all the same."""
+    planted.append("s-3", [new(closed(T0 + 80 * SECOND))], expected=4)
+    assert planted.sessions.unreadable() == {"s-3": str(UnknownEventType("session.dreamt"))}
+    assert len(planted.sessions.list(now=NOW)) == 5
+    with pytest.raises(UnknownEventType):
+        planted.sessions.get("s-3")
+    with pytest.raises(HistoryError, match=r"only session\.released follows an ending"):
+        planted.append("s-3", [new(closed(T0 + 90 * SECOND))], expected=ANY)
+    planted.append("s-3", [new(released(T0 + 90 * SECOND))], expected=5)
+    with pytest.raises(HistoryError, match=r"nothing follows session\.released"):
+        planted.append("s-3", [new(annotated(T0 + 95 * SECOND))], expected=ANY)
+    planted.close()
+    with SqliteLog(path) as log:
+        report = log.sessions.rebuild()
+        assert (report.equal, list(report.unreadable)) == (True, ["s-3"])
+        assert log.sessions.count(now=NOW) == 5
+        assert [session.session_id for session in log.sessions.live()] == ["s-0", "s-2", "s-4", "s-5"]
+
+
+def test_a_stream_that_a_newer_library_can_read_is_listed_again(planted: SqliteLog, path: Path) -> None:
+    planted.sessions.rebuild()
+    assert planted.sessions.count(now=NOW) == 5
+    with foreign(path) as conn:
+        # A stand-in for the newer library: the event becomes one that is known.
+        conn.execute("DROP TRIGGER events_no_update")
+        conn.execute("UPDATE events SET type = 'session.annotated', data = '{\"name\":\"x\"}' WHERE event_id = 'new'")
+        conn.execute(RECORD["events_no_update"])
+    planted.close()
+    with SqliteLog(path) as log:
+        assert log.sessions.get("s-3") is not None
+        assert log.sessions.rebuild().unreadable == {}
+        assert log.sessions.count(now=NOW) == 6
+
+
+def test_a_rebuild_killed_at_any_statement_changes_nothing(path: Path, tmp_path: Path) -> None:
+    code = """
+    import os, signal, sys
+    from lifecycle.log import SqliteLog
+    for left in range(1, 2000, 3):
+        pid = os.fork()
+        if not pid:
+            log = SqliteLog(sys.argv[1])
+            conn = log._file.writing.run(lambda conn: conn)
+            def count(_):
+                global left
+                left -= 1
+                if left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            conn.set_trace_callback(count)
+            log.sessions.rebuild()
+            os._exit(0)
+        if os.waitpid(pid, 0)[1] == 0:
+            print(left)
+            break
+    """
+    with SqliteLog(path) as log:
+        before = _views(log)
+    with foreign(path) as conn:
+        conn.execute("UPDATE sessions SET version = 99 WHERE session_id = 's-5'")
+    shutil.copy(path, tmp_path / "copy.db")
+    done = run_child(code, tmp_path / "copy.db")
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 20
+    with SqliteLog(tmp_path / "copy.db") as log:
+        assert _views(log) == before
+        assert rebuild(log).equal
+
+
+def test_progress_is_told_in_order_and_to_the_end(path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    with SqliteLog(path) as log:
+        log.sessions.rebuild(lambda done, total: told.append((done, total)))
+    assert told == [(21, 21)]
