@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from lifecycle.client.recorder import Recorder
-    from lifecycle.core.events import Evidence
     from lifecycle.ports import BrowserHost
 
 __all__ = ["RELEASE_WAIT_S", "Reconciled", "finish", "reconcile"]
@@ -72,32 +71,35 @@ def reconcile(
 def _one(session: Session, recorder: Recorder, host: BrowserHost, *, patient: bool) -> Reconciled | None:
     if session.released:
         return None
-    now = recorder.clock.now()
-    log = recorder.log
+    alive = host.keeper_alive(session, recorder.log)
     cause: str | None = None
     if session.status in LIVE:
-        alive = None if now >= deadline(session) else host.keeper_alive(session, log)
-        if now < deadline(session) and alive is not False:
+        if (command := _ending(session, recorder.clock.now(), alive)) is None:
             return None
-        evidence: Evidence = {} if now >= deadline(session) else {"keeper": "gone"}
-        command = Expire() if now >= deadline(session) else Fail(cause=Cause.KEEPER_LOST, evidence=evidence)
         try:
             outcome = recorder.execute(session.session_id, command)
         except IllegalCommand:
             return None  # somebody else ended it just now and sees to the rest
-        session, cause = outcome.session, outcome.session.cause if outcome.events else None
-        if session.status in LIVE:
-            return None  # extended meanwhile
-    elif (
-        patient
-        and now - (session.closed_at or 0) < RELEASE_WAIT_S * 1e6
-        and host.keeper_alive(session, log) is not False
-    ):
+        session = outcome.session
+        if not outcome.events or session.status in LIVE:
+            return None  # ended or extended meanwhile
+        cause = session.cause
+        if alive is None:
+            return Reconciled(session_id=session.session_id, cause=cause, how="out of reach")
+    elif alive is None or (alive and patient and _in_grace(session, recorder.clock.now())):
         return None
-    if host.keeper_alive(session, log) is None:
-        return Reconciled(session_id=session.session_id, cause=cause, how="out of reach")
     how = finish(session, recorder, host)
     return None if how is None else Reconciled(session_id=session.session_id, cause=cause, how=how)
+
+
+def _ending(session: Session, now: int, alive: bool | None) -> Expire | Fail | None:
+    if now >= deadline(session):
+        return Expire()
+    return Fail(cause=Cause.KEEPER_LOST, evidence={"keeper": "gone"}) if alive is False else None
+
+
+def _in_grace(session: Session, now: int) -> bool:
+    return now - (session.closed_at or 0) < RELEASE_WAIT_S * 1e6
 
 
 def finish(session: Session, recorder: Recorder, host: BrowserHost) -> str | None:
