@@ -167,7 +167,7 @@ BUGS: Final = [
         "core/frozen.py",
         ("a frozen dict takes |=", "__ior__ = clear", "clear"),
         ("a frozen list can be sorted", "reverse = sort = _REFUSE", "reverse = _REFUSE"),
-        ("frozen dicts don't pickle", "        return type(self), (dict(self),)  #", "        return super().__reduce__()  #"),
+        ("frozen dicts don't pickle", "    def __reduce__(self) -> tuple[Any, ...]:\n        return type(self), (dict", "    def _reduce(self) -> tuple[Any, ...]:\n        return type(self), (dict"),
         ("hash depends on order", "return hash(frozenset(self.items()))", "return hash(tuple(self.items()))"),
     ),
     *_in(
@@ -188,7 +188,6 @@ BUGS: Final = [
     ),
     *_in(
         "core/machine.py",
-        ("auto transitions", "auto_transitions=False,", "auto_transitions=True,"),
         ("guards compiled away", "if only.conditions or only.before or only.after or only.prepare or not only.dest:", "if not only.dest:"),
         ("two candidates compiled to one", "if len(candidates) != 1:", "if not candidates:"),
         ("lookup can be changed", "return MappingProxyType(moves)", "return moves"),

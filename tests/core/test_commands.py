@@ -88,6 +88,16 @@ def test_a_long_message_keeps_its_beginning_and_long_last_words_their_end() -> N
     assert (fail.last_words[0], fail.last_words[-5:], len(fail.last_words.encode())) == ("…", "x end", 12_288)
 
 
+@pytest.mark.parametrize("char", ["x", "ü", "✓", "😀"])
+def test_texts_are_measured_in_bytes_and_cut_between_characters(char: str) -> None:
+    """The log's bound is in bytes, and a character may have four."""
+    fail = Fail(cause=Cause.EXCEPTION, error_message=char * 4096, last_words=char * 12_288)
+    for text, limit in ((fail.error_message, 4096), (fail.last_words, 12_288)):
+        assert text is not None
+        assert limit - 4 < len(text.encode()) <= limit
+        assert set(text) <= {char, "…"}
+
+
 def test_what_can_not_be_written_is_replaced() -> None:
     fail = Fail(cause=Cause.EXCEPTION, error_message="a\ud800b\0c\x1b[31md")
     assert fail.error_message == "a?b\ufffdc\ufffd[31md"

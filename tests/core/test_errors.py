@@ -36,6 +36,7 @@ from lifecycle.errors import (
     SessionTimedOut,
     UnknownEventType,
     UnknownSession,
+    ViewerUnavailable,
     WrongThread,
     WrongVersion,
 )
@@ -99,6 +100,11 @@ EXAMPLES: list[tuple[LifecycleError, dict[str, Any], str]] = [
         "the browser of session s-1 did not start: exited with 1; its last words: no display",
     ),
     (KeeperUnavailable("no answer within 5 s"), {"retryable": True}, "no answer within 5 s"),
+    (
+        ViewerUnavailable("s-1", "no answer within 20 s"),
+        {"session_id": "s-1", "reason": "no answer within 20 s", "retryable": True},
+        "the live view of session s-1 can't be shown: no answer within 20 s",
+    ),
     (LogUnavailable("disk full"), {"retryable": True}, "disk full"),
     (
         WrongVersion("s-1", 3, 4),

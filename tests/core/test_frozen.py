@@ -92,6 +92,12 @@ def test_a_frozen_value_is_the_same_value_all_the_way_down(value: JsonValue) -> 
         assert type(again) is type(frozen)
 
 
+def test_equal_dicts_have_equal_hashes_whatever_their_order() -> None:
+    one, other = FrozenDict({"a": 1, "b": 2}), FrozenDict({"b": 2, "a": 1})
+    assert one == other
+    assert hash(one) == hash(other)
+
+
 def test_nothing_inside_can_be_changed_either() -> None:
     frozen: Any = freeze({"a": [{"b": [1]}]})
     with pytest.raises(TypeError):

@@ -26,9 +26,8 @@ def renamed(data: Data) -> Data:
 
 
 def split(data: Data) -> Data:
-    """2 -> 3: host and path became `url`."""
-    rest = {key: value for key, value in data.items() if key not in ("host", "path")}
-    return {**rest, "url": f"https://{data['host']}{data['path']}"}
+    """2 -> 3: host and path became `url`. Needs what the first step made."""
+    return {"tab": data["tab"], "url": f"https://{data['host']}{data['path']}"}
 
 
 CHAIN: dict[tuple[str, int], Callable[[Data], Data]] = {
