@@ -6,7 +6,8 @@
         session.page.goto("https://example.com")
         print(session.status().status)
 
-`lifecycle.core` is the pure state machine, `lifecycle.log` the log, `lifecycle.errors` the tree of errors.
+`lifecycle.core` is the pure state machine, `lifecycle.log` the log, `lifecycle.errors` the tree of errors,
+`lifecycle.actions` what `session.execute` does.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from lifecycle.client.sync_api import Client, Session
     from lifecycle.core import Cause, SessionView, State
     from lifecycle.errors import (
+        ActionFailed,
         BrowserLost,
         InvalidConfig,
         LifecycleError,
@@ -31,17 +33,21 @@ if TYPE_CHECKING:
     from lifecycle.log.locate import open_log
     from lifecycle.log.memory import MemoryLog
     from lifecycle.log.sqlite import SqliteLog
+    from lifecycle.results import ExecutionResult, Observation
 
 __all__ = [
+    "ActionFailed",
     "AsyncClient",
     "AsyncSession",
     "BrowserLost",
     "Cause",
     "Client",
+    "ExecutionResult",
     "InvalidConfig",
     "LifecycleError",
     "LogUnavailable",
     "MemoryLog",
+    "Observation",
     "Session",
     "SessionEnded",
     "SessionStopped",
@@ -58,7 +64,9 @@ _HOME = {
     "AsyncSession": "client.async_api",
     "Cause": "core",
     "Client": "client.sync_api",
+    "ExecutionResult": "results",
     "MemoryLog": "log.memory",
+    "Observation": "results",
     "Session": "client.sync_api",
     "SessionView": "core",
     "SqliteLog": "log.sqlite",

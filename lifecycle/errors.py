@@ -9,6 +9,7 @@
     │   ├── UnknownSession          no session of that id in this log
     │   ├── ForkedSession           use of a session's handle in a forked child
     │   ├── WrongThread             Playwright's sync API can't be used from here
+    │   ├── MissingExtra            an optional part of the library is not installed
     │   └── LogUnsuitable           the file can't serve as our log
     │       ├── NotALog             some other file
     │       ├── NewerLog            written by a newer version of this library
@@ -18,6 +19,7 @@
     │   ├── SessionStopped          somebody stopped it
     │   └── BrowserLost             its browser, or the keeper of its browser, is gone
     ├── WorldError                  the world's: may work later or elsewhere
+    │   ├── ActionFailed            an operation on the page did not succeed; carries its result
     │   ├── BrowserNotFound         no usable browser on this machine
     │   ├── LaunchFailed            the browser did not start
     │   ├── KeeperUnavailable       the keeper process did not start or does not answer
@@ -44,8 +46,10 @@ if TYPE_CHECKING:
 
     from lifecycle.core.view import SessionView
 
+    from lifecycle.results import ExecutionResult
 __all__ = [
     "AlreadyStarted",
+    "ActionFailed",
     "BrowserLost",
     "BrowserNotFound",
     "EventIdReused",
@@ -63,6 +67,7 @@ __all__ = [
     "LogUnsuitable",
     "MalformedEvent",
     "NewerLog",
+    "MissingExtra",
     "NotALog",
     "NotStarted",
     "ReadOnlyLog",
@@ -177,6 +182,15 @@ class WrongThread(UsageError):
 
 class LogUnsuitable(UsageError):
     """The file can't serve as a log of ours; `locator` names it."""
+class MissingExtra(UsageError):
+    """*what* needs libraries that are installed with an extra; `extra` names it."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        self.what = what
+        self.extra = extra
+        super().__init__(f"{what} needs the extra {extra!r}: pip install 'session-lifecycle[{extra}]'")
+
+
 
     def __init__(self, locator: str, reason: str) -> None:
         self.locator = locator
@@ -225,6 +239,20 @@ class WorldError(LifecycleError):
 
 class BrowserNotFound(WorldError):
     """No usable browser on this machine; the message says what to install."""
+class ActionFailed(WorldError):
+    """An operation on the page did not succeed; `result` says how, its `reason` in a word for programs.
+
+    The session is active all the same. The error's own text is fit for the log, into which it gets when it leaves the
+    block; where `result.message` says more, it stands beside it as a note.
+    """
+
+    def __init__(self, result: ExecutionResult) -> None:
+        self.result = result
+        super().__init__(f"{result.action.kind} failed: {result.summary}")
+        if result.message != result.summary:
+            self.add_note(result.message)
+
+
 
 
 class LaunchFailed(WorldError):

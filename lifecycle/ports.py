@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from lifecycle.actions import Action
     from lifecycle.core.events import CookiesSaved, Evidence
     from lifecycle.log.port import EventLog
+    from lifecycle.results import Reason
 
 __all__ = [
     "AsyncPageConnection",
@@ -31,6 +33,7 @@ __all__ = [
     "KeptBrowser",
     "PageConnection",
     "Pages",
+    "Performed",
     "Plan",
     "ProxyAuth",
     "Remains",
@@ -225,6 +228,18 @@ class Starting(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Performed:
+    """How an operation went on the page. Only `summary` and `target` are recorded."""
+
+    ok: bool
+    message: str
+    data: Any = None
+    reason: Reason | None = None
+    summary: str = ""  # why it failed, without what must not be recorded
+    target: str | None = None  # the element: its selector, or its role and name
+
+
 class PageConnection(Protocol):
     """A driver's connection to one session's browser, bound to the thread that made it."""
 
@@ -235,6 +250,13 @@ class PageConnection(Protocol):
 
     def connected(self) -> bool:
         """Whether the browser still answers this connection, as far as the driver knows."""
+        ...
+
+    def operate(self, action: Action) -> Performed:
+        """Do *action* in the active tab, which this connection keeps. Failures are outcomes, not errors of the driver.
+
+        Ends within the action's timeout and a few seconds, whatever the page does.
+        """
         ...
 
     def close(self) -> None:
@@ -286,6 +308,10 @@ class AsyncPageConnection(Protocol):
 
     def connected(self) -> bool:
         """As PageConnection.connected."""
+        ...
+
+    async def operate(self, action: Action) -> Performed:
+        """As PageConnection.operate. A cancellation goes through at once."""
         ...
 
     async def close(self) -> None:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
     from playwright.async_api import Browser, Page, Playwright
 
+    from lifecycle.actions import Action
+    from lifecycle.ports import Performed
+    from lifecycle_playwright import operations
+
     Tabs: TypeAlias = Callable[[], Sequence[str]]
 
 __all__ = ["AsyncConnection", "AsyncPages"]
@@ -110,7 +114,7 @@ class AsyncPages:
         try:
             playwright = await driver.get()
             browser = await playwright.chromium.connect_over_cdp(cdp_url, artifacts_dir=folder)
-            return AsyncConnection(driver, browser, await _first_tab(browser, tabs))
+            return AsyncConnection(driver, browser, await _first_tab(browser, tabs), tabs)
         except BaseException as error:
             await _disconnect(driver, browser)
             if not isinstance(error, Error):
@@ -138,10 +142,12 @@ class _Once:
 class AsyncConnection:
     """One loop's connection to one session's browser."""
 
-    def __init__(self, driver: _Driver, browser: Browser, page: Page) -> None:
+    def __init__(self, driver: _Driver, browser: Browser, page: Page, tabs: Tabs) -> None:
         self._driver = driver
         self._browser = browser
         self._page = page
+        self._tabs = tabs
+        self._operated: operations.Tabs | None = None
         self._closed = False
 
     @property
@@ -154,6 +160,14 @@ class AsyncConnection:
     def connected(self) -> bool:
         """Whether the browser answers, as far as Playwright knows."""
         return not self._closed and self._browser.is_connected()
+
+    async def operate(self, action: Action) -> Performed:
+        """As Connection.operate; a cancellation goes through at once."""
+        from lifecycle_playwright import operations, steps
+
+        if self._operated is None:
+            self._operated = operations.Tabs(self.page, self._tabs)
+        return await steps.run_async(operations.operate(self._operated, action))
 
     async def close(self) -> None:
         """Disconnect and leave the browser running. Idempotent; never raises."""

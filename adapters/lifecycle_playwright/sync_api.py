@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page, Playwright
 
+    from lifecycle.actions import Action
+    from lifecycle.ports import Performed
+    from lifecycle_playwright import operations
     from lifecycle_playwright.driver import Driver
 
     Tabs: TypeAlias = Callable[[], Sequence[str]]
@@ -111,6 +114,7 @@ class Connection:
         self._tabs = tabs
         self._closed = False
         self._page = _first_tab(browser, tabs)
+        self._operated: operations.Tabs | None = None
 
     @property
     def page(self) -> Page:
@@ -128,6 +132,14 @@ class Connection:
     def connected(self) -> bool:
         """Whether the browser answers, as of now: False with a dead browser or driver, after close(), and elsewhere."""
         return not self._closed and self._driver.at_home() and self._driver.alive() and self._browser.is_connected()
+
+    def operate(self, action: Action) -> Performed:
+        """Do *action* in the active tab: the first one until an action chooses another. Failures are outcomes."""
+        from lifecycle_playwright import operations, steps
+
+        if self._operated is None:
+            self._operated = operations.Tabs(self.page, self._tabs)
+        return steps.run(operations.operate(self._operated, action))
 
     def close(self) -> None:
         """Disconnect and leave the browser running. Idempotent; never raises.

@@ -11,9 +11,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, cast, overload
 
-from lifecycle.client import adapters
+from pydantic import BaseModel
+
+from lifecycle.client import adapters, operations
 from lifecycle.client.handle import ended_error
 from lifecycle.client.request import attaching, request
 from lifecycle.client.shared import Shared
@@ -30,13 +32,16 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
+    from lifecycle.actions import Action
     from lifecycle.client.cookies import Cookies
+    from lifecycle.client.extract import Fields
     from lifecycle.client.handle import Handle
     from lifecycle.client.reconcile import Reconciled
     from lifecycle.client.request import SessionConfig
     from lifecycle.core.deadlines import Minutes
     from lifecycle.log.port import EventLog
     from lifecycle.ports import AsyncPageConnection, AsyncPages, BrowserHost, Clock, Ids
+    from lifecycle.results import ExecutionResult, Observation
 
 __all__ = ["AsyncClient", "AsyncSession", "AsyncSessions"]
 
@@ -44,6 +49,7 @@ __all__ = ["AsyncClient", "AsyncSession", "AsyncSessions"]
 _THREADS: Final = 64
 
 _T = TypeVar("_T")
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class _Worker:
@@ -208,6 +214,8 @@ class AsyncSession:
         self._with_page = page
         self._handle: Handle | None = None
         self._connection: AsyncPageConnection | None = None
+        self._hidden = operations.Hidden()
+        self._operating = asyncio.Lock()
 
     @property
     def session_id(self) -> str:
@@ -294,6 +302,82 @@ class AsyncSession:
         if self._connection is None:
             raise NotStarted(self.session_id, "page, which page=False opted out of,")
         return self._connection.page
+
+    async def execute(
+        self, action: Action | Mapping[str, Any] | None = None, *, raise_on_failure: bool = True, **fields: Any
+    ) -> ExecutionResult:
+        """As Session.execute. Operations of one session object wait for each other.
+
+        After page=False, the first one connects.
+        """
+        order = operations.execute(action, fields, raise_on_failure)
+        return operations.checked(await self._operate(order), raise_on_failure)
+
+    async def observe(
+        self,
+        *,
+        screenshot: bool = False,
+        timeout: int = 15_000,  # noqa: ASYNC109 # the page's limit, as in the twin
+    ) -> Observation:
+        """As Session.observe."""
+        order = operations.observe(screenshot=screenshot, timeout=timeout)
+        seen: Observation = operations.checked(await self._operate(order)).data
+        return seen
+
+    @overload
+    async def scrape(
+        self,
+        *,
+        selector: str | None = None,
+        only_main_content: bool = False,
+        scrape_links: bool = True,
+        scrape_images: bool = False,
+        timeout: int = 15_000,  # noqa: ASYNC109 # the page's limit, as in the twin
+    ) -> str: ...
+    @overload
+    async def scrape(
+        self,
+        *,
+        response_format: type[_Model],
+        fields: Fields,
+        selector: str | None = None,
+        timeout: int = 15_000,  # noqa: ASYNC109 # the page's limit, as in the twin
+    ) -> _Model: ...
+    async def scrape(
+        self, *, response_format: type[BaseModel] | None = None, fields: Fields | None = None, **options: Any
+    ) -> Any:
+        """As Session.scrape."""
+        order = operations.scrape(response_format, fields, options)
+        return operations.checked(await self._operate(order)).data
+
+    async def _operate(self, action: Action) -> ExecutionResult:
+        operation = operations.Operation(self._started(f"{action.kind}()"), action, self._hidden)
+        performed, connected = operations.without_page(action), True
+        async with self._operating:
+            try:
+                connection = await self._reach() if performed is None else None
+            except Exception as error:
+                if not self._drivers.raised(error):
+                    raise
+                connection, performed = None, operations.unreachable(error)
+            if connection is not None:
+                try:
+                    performed = await connection.operate(action)
+                    connected = performed.ok or connection.connected()
+                except BaseException as error:
+                    broken_by = error
+                    await self._worker.run(lambda _: operation.broke(broken_by))
+                    raise
+            done = performed
+            assert done is not None  # by the connection, without it, or not at all
+            return await self._worker.run(lambda _: operation.finish(done, connected=connected))
+
+    async def _reach(self) -> AsyncPageConnection:
+        """The connection to the browser, made anew where the last one is gone."""
+        if self._connection is None or not self._connection.connected():
+            await self._close_page()
+            self._connection = await self._connect(self._drivers.get())
+        return self._connection
 
     async def status(self) -> SessionView:
         """As Session.status."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
-from lifecycle.client import adapters
+from pydantic import BaseModel
+
+from lifecycle.client import adapters, operations
 from lifecycle.client.handle import ended_error
 from lifecycle.client.shared import Shared
 from lifecycle.core import LIVE, SessionView
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
+    from lifecycle.actions import Action
     from lifecycle.client.cookies import Cookies
+    from lifecycle.client.extract import Fields
     from lifecycle.client.handle import Handle
     from lifecycle.client.reconcile import Reconciled
     from lifecycle.client.request import SessionConfig
@@ -27,8 +31,11 @@ if TYPE_CHECKING:
     from lifecycle.core.deadlines import Minutes
     from lifecycle.log.port import EventLog
     from lifecycle.ports import BrowserHost, Clock, Ids, PageConnection, Pages
+    from lifecycle.results import ExecutionResult, Observation
 
 __all__ = ["Client", "Session"]
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class Client:
@@ -154,6 +161,7 @@ class Session:
         self._connections: dict[int, PageConnection] = {}
         self._give_back: dict[int, Callable[[], None]] = {}
         self._lock = threading.Lock()
+        self._hidden = operations.Hidden()
 
     @property
     def session_id(self) -> str:
@@ -217,6 +225,10 @@ class Session:
         """
         self._handle.check("page")
         me = threading.get_ident()
+        return self._reach().page
+
+    def _reach(self) -> PageConnection:
+        """This thread's connection to the browser, made anew where the last one is gone."""
         connection = self._connections.get(me)
         if connection is None or not connection.connected():
             if connection is not None:
@@ -224,7 +236,7 @@ class Session:
             connection = self._connect()
             with self._lock:
                 self._connections[me] = connection
-        return connection.page
+        return connection
 
     def _connect(self) -> PageConnection:
         driver = self._drivers.get()
@@ -236,6 +248,89 @@ class Session:
             raise
 
     def status(self) -> SessionView:
+    def execute(
+        self, action: Action | Mapping[str, Any] | None = None, *, raise_on_failure: bool = True, **fields: Any
+    ) -> ExecutionResult:
+        """Do one action in the active tab: an object of lifecycle.actions, a dict, or `type="goto", url=…` as keywords.
+
+        The active tab is the session's first one until goto_new_tab, switch_tab or close_tab choose another; each
+        thread has its own. `page` stays the first one. Dialogs are dismissed, unless a handler of yours answers them.
+        Recorded as one event, without what was typed. Ends within the action's timeout and a few seconds.
+
+        Raises:
+            InvalidConfig: No such action, or not its fields. Nothing was performed or recorded.
+            ActionFailed: It did not succeed; carries the result. Not with raise_on_failure=False.
+            MissingExtra: scrape, without the extra of that name.
+            NotStarted, WrongThread: As page.
+            SessionEnded: The session is over, or ended meanwhile.
+            LogUnavailable: It was performed and could not be recorded.
+        """
+        order = operations.execute(action, fields, raise_on_failure)
+        return operations.checked(self._operate(order), raise_on_failure)
+
+    def observe(self, *, screenshot: bool = False, timeout: int = 15_000) -> Observation:
+        """The active tab: url, title, tabs, and what can be acted upon, with ids for execute(); *timeout* in ms.
+
+        An id stays with its element while that is on the page. Only ids of the latest observe() count.
+
+        Raises: as execute().
+        """
+        seen: Observation = operations.checked(
+            self._operate(operations.observe(screenshot=screenshot, timeout=timeout))
+        ).data
+        return seen
+
+    @overload
+    def scrape(
+        self,
+        *,
+        selector: str | None = None,
+        only_main_content: bool = False,
+        scrape_links: bool = True,
+        scrape_images: bool = False,
+        timeout: int = 15_000,
+    ) -> str: ...
+    @overload
+    def scrape(
+        self, *, response_format: type[_Model], fields: Fields, selector: str | None = None, timeout: int = 15_000
+    ) -> _Model: ...
+    def scrape(
+        self, *, response_format: type[BaseModel] | None = None, fields: Fields | None = None, **options: Any
+    ) -> Any:
+        """The visible content of the active tab, or of one element, as Markdown; or a pydantic model filled from it.
+
+        Args:
+            selector: The one element to look at; default: the page.
+            only_main_content: Leave out what stands around the content: menus, headers, footers.
+            scrape_links, scrape_images: Keep the URLs of links (default), and of images.
+            response_format, fields: A model, and for each of its fields a CSS selector: `"h1"`, an attribute
+                (`"a@href"`), or `("li", {…})` for a nested model. A field that is a list takes all matches.
+            timeout: ms.
+
+        Raises: as execute(); needs the extra `scrape`, but for models.
+        """
+        order = operations.scrape(response_format, fields, options)
+        return operations.checked(self._operate(order)).data
+
+    def _operate(self, action: Action) -> ExecutionResult:
+        operation = operations.Operation(self._handle, action, self._hidden)
+        performed, connected = operations.without_page(action), True
+        try:
+            connection = self._reach() if performed is None else None
+        except Exception as error:
+            if not self._drivers.raised(error):
+                raise
+            connection, performed = None, operations.unreachable(error)
+        if connection is not None:
+            try:
+                performed = connection.operate(action)
+                connected = performed.ok or connection.connected()
+            except BaseException as error:
+                operation.broke(error)
+                raise
+        assert performed is not None  # by the connection, without it, or not at all
+        return operation.finish(performed, connected=connected)
+
         """The session now, replayed from its events. Not an access.
 
         Raises:

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lifecycle import errors
+from lifecycle.actions import Click
 from lifecycle.core import State, Trigger, view
+from lifecycle.core.view import moment
 from lifecycle.errors import (
+    ActionFailed,
     AlreadyStarted,
     BrowserLost,
     BrowserNotFound,
@@ -27,6 +30,7 @@ from lifecycle.errors import (
     LogTampered,
     LogUnavailable,
     MalformedEvent,
+    MissingExtra,
     NewerLog,
     NotALog,
     NotStarted,
@@ -40,6 +44,7 @@ from lifecycle.errors import (
     WrongThread,
     WrongVersion,
 )
+from lifecycle.results import ExecutionResult
 from tests.core.given import T0, D, closed, created, session, started
 
 if TYPE_CHECKING:
@@ -47,6 +52,15 @@ if TYPE_CHECKING:
 
 OVERDUE = view(session(created(labels={"a": "b"}), started()), D)
 STOPPED = view(session(created(), started(), closed(T0)), T0)
+FAILED = ExecutionResult(
+    action=Click(selector="#go"),
+    success=False,
+    message="a dialog blocked the page: 'Sure?'",
+    reason="dialog",
+    summary="a dialog blocked the page",
+    started_at=moment(T0),
+    ended_at=moment(T0 + 1),
+)
 
 #: an example of each, its fields, and how its sentence begins: what is wrong and, where there is one, the choice
 EXAMPLES: list[tuple[LifecycleError, dict[str, Any], str]] = [
@@ -78,6 +92,12 @@ EXAMPLES: list[tuple[LifecycleError, dict[str, Any], str]] = [
         "session s-1 belongs to process 5 and can't be used in a forked child; make a Client here and attach by sess",
     ),
     (WrongThread("use AsyncClient here"), {}, "use AsyncClient here"),
+    (
+        MissingExtra("scrape()", "scrape"),
+        {"what": "scrape()", "extra": "scrape"},
+        "scrape() needs the extra 'scrape': pip install 'session-lifecycle[scrape]'",
+    ),
+    (ActionFailed(FAILED), {"result": FAILED}, "click failed: a dialog blocked the page"),
     (NotALog("a.db", "a picture"), {"locator": "a.db", "reason": "a picture"}, "a.db: a picture"),
     (NewerLog("a.db", "version 9"), {"locator": "a.db", "reason": "version 9"}, "a.db: version 9"),
     (ReadOnlyLog("a.db", "read-only"), {"locator": "a.db", "reason": "read-only"}, "a.db: read-only"),
