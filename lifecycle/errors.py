@@ -45,11 +45,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from lifecycle.core.view import SessionView
-
     from lifecycle.results import ExecutionResult
+
 __all__ = [
-    "AlreadyStarted",
     "ActionFailed",
+    "AlreadyStarted",
     "BrowserLost",
     "BrowserNotFound",
     "EventIdReused",
@@ -66,8 +66,8 @@ __all__ = [
     "LogUnavailable",
     "LogUnsuitable",
     "MalformedEvent",
-    "NewerLog",
     "MissingExtra",
+    "NewerLog",
     "NotALog",
     "NotStarted",
     "ReadOnlyLog",
@@ -180,8 +180,6 @@ class WrongThread(UsageError):
     """Playwright's synchronous API can't be used from this thread."""
 
 
-class LogUnsuitable(UsageError):
-    """The file can't serve as a log of ours; `locator` names it."""
 class MissingExtra(UsageError):
     """*what* needs libraries that are installed with an extra; `extra` names it."""
 
@@ -191,6 +189,8 @@ class MissingExtra(UsageError):
         super().__init__(f"{what} needs the extra {extra!r}: pip install 'session-lifecycle[{extra}]'")
 
 
+class LogUnsuitable(UsageError):
+    """The file can't serve as a log of ours; `locator` names it."""
 
     def __init__(self, locator: str, reason: str) -> None:
         self.locator = locator
@@ -237,8 +237,6 @@ class WorldError(LifecycleError):
     """The world's doing: may work later, or elsewhere."""
 
 
-class BrowserNotFound(WorldError):
-    """No usable browser on this machine; the message says what to install."""
 class ActionFailed(WorldError):
     """An operation on the page did not succeed; `result` says how, its `reason` in a word for programs.
 
@@ -253,6 +251,8 @@ class ActionFailed(WorldError):
             self.add_note(result.message)
 
 
+class BrowserNotFound(WorldError):
+    """No usable browser on this machine; the message says what to install."""
 
 
 class LaunchFailed(WorldError):

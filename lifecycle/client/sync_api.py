@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from lifecycle.client import adapters, operations
 from lifecycle.client.handle import ended_error
-from lifecycle.client.shared import Shared
+from lifecycle.client.shared import Shared, part
 from lifecycle.core import LIVE, SessionView
 from lifecycle.core.deadlines import microseconds
 from lifecycle.errors import InvalidConfig
@@ -65,6 +65,7 @@ class Client:
         ids: Ids | None = None,
         actor: str | None = None,
     ) -> None:
+        part("pages", pages, "connect", "what makes pages, such as lifecycle_playwright.Pages()")
         self._shared = Shared(log, browser, clock, ids, actor)
         self._drivers = Drivers(pages)
 
@@ -160,8 +161,8 @@ class Session:
         self._handle = handle
         self._connections: dict[int, PageConnection] = {}
         self._give_back: dict[int, Callable[[], None]] = {}
-        self._lock = threading.Lock()
         self._hidden = operations.Hidden()
+        self._lock = threading.Lock()
 
     @property
     def session_id(self) -> str:
@@ -224,11 +225,11 @@ class Session:
             WrongThread: Playwright's sync API can't run in this thread.
         """
         self._handle.check("page")
-        me = threading.get_ident()
         return self._reach().page
 
     def _reach(self) -> PageConnection:
         """This thread's connection to the browser, made anew where the last one is gone."""
+        me = threading.get_ident()
         connection = self._connections.get(me)
         if connection is None or not connection.connected():
             if connection is not None:
@@ -247,7 +248,6 @@ class Session:
                 raise ended_error(now) from error
             raise
 
-    def status(self) -> SessionView:
     def execute(
         self, action: Action | Mapping[str, Any] | None = None, *, raise_on_failure: bool = True, **fields: Any
     ) -> ExecutionResult:
@@ -331,6 +331,7 @@ class Session:
         assert performed is not None  # by the connection, without it, or not at all
         return operation.finish(performed, connected=connected)
 
+    def status(self) -> SessionView:
         """The session now, replayed from its events. Not an access.
 
         Raises:
