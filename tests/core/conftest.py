@@ -18,11 +18,17 @@ _SLOW_MACHINE = [HealthCheck.too_slow]
 
 #: The same examples in every run, everywhere: a red build is red for everybody.
 settings.register_profile(
-    "steady", derandomize=True, database=None, deadline=None, print_blob=True, suppress_health_check=_SLOW_MACHINE
+    "steady",
+    max_examples=60,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=_SLOW_MACHINE,
 )
 #: New examples in every run, many of them: pytest tests/core --hypothesis-profile=explore
 settings.register_profile(
-    "explore", max_examples=5_000, deadline=None, print_blob=True, suppress_health_check=_SLOW_MACHINE
+    "explore", max_examples=2_000, deadline=None, print_blob=True, suppress_health_check=_SLOW_MACHINE
 )
 
 

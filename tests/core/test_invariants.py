@@ -59,7 +59,8 @@ from tests.core.given import COMMANDS, SECOND, accepted, emitted, navigated, ord
 from tests.core.worlds import Run, any_event, events_of, play, runs
 
 STOP = Close(cause=Cause.STOPPED)
-laps = settings(max_examples=60)
+#: for the laws that look at whole histories and single events together
+many = settings(max_examples=4 * settings().max_examples)
 clocks = st.integers(-10, 40 * SECOND) | st.integers(-(10**16), 10**16)
 
 
@@ -100,13 +101,11 @@ def told_duration(events: tuple[Event, ...], now: int) -> int:
     return until - events[0].at
 
 
-@laps
 @given(runs())
 def test_1_the_first_event_is_created_and_no_other_is(run: Run) -> None:
     assert [index for index, event in enumerate(run.events) if isinstance(event, SessionCreated)] == [0]
 
 
-@laps
 @given(runs())
 def test_2_every_event_is_in_the_table_from_the_state_it_met(run: Run) -> None:
     rows = {(trigger, source): dest or source for trigger, sources, dest in TABLE for source in sources}
@@ -115,13 +114,11 @@ def test_2_every_event_is_in_the_table_from_the_state_it_met(run: Run) -> None:
             assert evolve(before, event).status is rows[trigger_of(event.type), before.status]
 
 
-@laps
 @given(runs())
 def test_3_there_is_at_most_one_ending(run: Run) -> None:
     assert sum(is_ending(event) for event in run.events) <= 1
 
 
-@laps
 @given(runs(), clocks)
 def test_4_nothing_but_one_release_follows_an_ending_and_it_changes_nothing(run: Run, now: int) -> None:
     for index, event in enumerate(run.events):
@@ -134,27 +131,23 @@ def test_4_nothing_but_one_release_follows_an_ending_and_it_changes_nothing(run:
             assert view(after, now).duration == view(ended, now).duration
 
 
-@laps
 @given(runs())
 def test_7_a_session_starts_at_most_once(run: Run) -> None:
     assert sum(isinstance(event, SessionStarted) for event in run.events) <= 1
 
 
-@laps
 @given(runs())
 def test_9_a_session_keeps_its_id(run: Run) -> None:
     """Only `created` carries an id in the pure layer; the log holds the stream's name against it."""
     assert {step.after.session_id for step in run.steps if step.after} == {"s"}
 
 
-@laps
 @given(runs())
 def test_10_time_never_runs_back_in_a_history(run: Run) -> None:
     times = [event.at for event in run.events]
     assert times == sorted(times)
 
 
-@laps
 @given(runs())
 def test_11_no_event_is_stamped_in_the_future(run: Run) -> None:
     for step, before, event in run.recorded:
@@ -163,7 +156,6 @@ def test_11_no_event_is_stamped_in_the_future(run: Run) -> None:
             assert event.last_at <= event.at
 
 
-@laps
 @given(runs())
 def test_12_a_timeout_is_stamped_with_the_deadline_however_late_it_was_noticed(run: Run) -> None:
     for index, event in enumerate(run.events):
@@ -171,7 +163,6 @@ def test_12_a_timeout_is_stamped_with_the_deadline_however_late_it_was_noticed(r
             assert event.at == told_deadline(run.events[:index])
 
 
-@laps
 @given(runs())
 def test_13_no_other_event_of_a_live_session_is_at_or_after_its_deadline(run: Run) -> None:
     for index, event in enumerate(run.events):
@@ -179,7 +170,6 @@ def test_13_no_other_event_of_a_live_session_is_at_or_after_its_deadline(run: Ru
             assert event.at < told_deadline(run.events[:index])
 
 
-@laps
 @given(runs(), st.integers(-SECOND, SECOND) | st.integers(-1, 1))
 def test_14_expiring_before_the_deadline_does_nothing_and_from_it_on_it_times_out(run: Run, delta: int) -> None:
     session = run.live.session
@@ -191,7 +181,6 @@ def test_14_expiring_before_the_deadline_does_nothing_and_from_it_on_it_times_ou
         assert [event.type for event in events] == ["session.timed_out"]
 
 
-@laps
 @given(runs())
 def test_15_the_deadline_is_a_function_of_the_history(run: Run) -> None:
     for index in range(1, len(run.events) + 1):
@@ -201,7 +190,6 @@ def test_15_the_deadline_is_a_function_of_the_history(run: Run) -> None:
         assert deadline(session) == told_deadline(history)
 
 
-@laps
 @given(runs())
 def test_16_the_last_access_never_moves_back_and_is_never_before_creation(run: Run) -> None:
     sessions = [step.after for step in run.steps if step.after]
@@ -210,7 +198,6 @@ def test_16_the_last_access_never_moves_back_and_is_never_before_creation(run: R
     assert accesses[0] == sessions[0].created_at
 
 
-@laps
 @given(runs(), st.sampled_from(sorted(COMMANDS)), st.integers(1, 10**16))
 def test_17_a_clock_that_steps_back_is_the_same_as_one_that_stands_still(run: Run, name: str, back: int) -> None:
     session = run.session
@@ -224,7 +211,6 @@ def test_17_a_clock_that_steps_back_is_the_same_as_one_that_stands_still(run: Ru
         assert view(session, session.last_at - back).status is session.status
 
 
-@laps
 @given(runs(), st.lists(st.integers(0, 10**15), min_size=1, max_size=4))
 def test_18_a_clock_that_jumps_forward_yields_one_timeout_at_the_deadline(run: Run, jumps: list[int]) -> None:
     session: Session | None = run.live.session
@@ -237,7 +223,6 @@ def test_18_a_clock_that_jumps_forward_yields_one_timeout_at_the_deadline(run: R
     assert [(event.type, event.at) for event in events] == [("session.timed_out", ends)]
 
 
-@laps
 @given(runs(), st.lists(st.sampled_from(sorted(COMMANDS)), max_size=6))
 def test_19_events_of_one_moment_are_legal_and_ordered_by_version(run: Run, names: list[str]) -> None:
     session: Session | None = run.session
@@ -252,7 +237,6 @@ def test_19_events_of_one_moment_are_legal_and_ordered_by_version(run: Run, name
         session = step.after
 
 
-@laps
 @given(runs())
 def test_20_the_deadline_never_moves_back_and_only_access_moves_it(run: Run) -> None:
     for _, before, event in run.recorded:
@@ -263,7 +247,6 @@ def test_20_the_deadline_never_moves_back_and_only_access_moves_it(run: Run) -> 
                 assert deadline(after) == deadline(before)
 
 
-@laps
 @given(runs(), clocks)
 def test_21_duration_is_what_the_events_say(run: Run, offset: int) -> None:
     for index in range(1, len(run.events) + 1):
@@ -274,7 +257,6 @@ def test_21_duration_is_what_the_events_say(run: Run, offset: int) -> None:
             assert view(session, now).duration == timedelta(microseconds=told_duration(history, now))
 
 
-@laps
 @given(runs(), st.lists(clocks, min_size=2, max_size=5))
 def test_22_duration_never_shrinks(run: Run, offsets: list[int]) -> None:
     """Not as time goes by, not from one event to the next, not across an ending, however late it is noticed."""
@@ -289,14 +271,12 @@ def test_22_duration_never_shrinks(run: Run, offsets: list[int]) -> None:
                 assert view(step.after, later).duration >= view(step.before, earlier).duration
 
 
-@laps
 @given(runs(), clocks, clocks)
 def test_23_duration_is_constant_after_the_ending(run: Run, one: int, other: int) -> None:
     ended = ended_session(run)
     assert view(ended, ended.created_at + one).duration == view(ended, ended.created_at + other).duration
 
 
-@laps
 @given(runs(), clocks)
 def test_24_duration_is_never_negative_and_of_a_timeout_it_ends_at_the_deadline(run: Run, offset: int) -> None:
     session = run.session
@@ -312,7 +292,6 @@ def moved(event: Event, by: int) -> Event:
     return event.model_copy(update=times)
 
 
-@laps
 @given(runs(), st.integers(0, 10**14))
 def test_25_only_differences_of_time_matter(run: Run, by: int) -> None:
     assume(0 < run.events[0].at < 2**52)
@@ -331,7 +310,6 @@ def test_25_only_differences_of_time_matter(run: Run, by: int) -> None:
     assert view(session, now + by).duration == view(run.session, now).duration
 
 
-@laps
 @given(runs())
 def test_26_decide_is_deterministic_and_changes_nothing_it_was_given(run: Run) -> None:
     for step in run.steps:
@@ -365,7 +343,7 @@ def candidates(draw: st.DrawFn, session: Session) -> Event:
     return event.model_copy(update=changed)
 
 
-@settings(max_examples=250)
+@many
 @given(st.data())
 def test_27_evolve_accepts_exactly_what_decide_emits(data: st.DataObject) -> None:
     session = data.draw(runs(max_steps=5)).session
@@ -373,20 +351,17 @@ def test_27_evolve_accepts_exactly_what_decide_emits(data: st.DataObject) -> Non
     assert accepted(session, event) == emitted(session, event)
 
 
-@laps
 @given(any_event)
 def test_27_a_history_begins_with_exactly_what_decide_emits(event: Event) -> None:
     assert accepted(None, event) == emitted(None, event)
 
 
-@laps
 @given(runs())
 def test_28_evolve_takes_everything_that_decide_emits(run: Run) -> None:
     for step in run.steps:
         fold(step.events or (), step.before)
 
 
-@laps
 @given(runs())
 def test_29_the_live_session_equals_the_fold_of_its_history(run: Run) -> None:
     history: tuple[Event, ...] = ()
@@ -395,13 +370,11 @@ def test_29_the_live_session_equals_the_fold_of_its_history(run: Run) -> None:
         assert fold(history) == step.after
 
 
-@laps
 @given(runs(), st.integers(0, 20))
 def test_30_a_fold_can_be_cut_anywhere(run: Run, cut: int) -> None:
     assert fold(run.events[cut:], fold(run.events[:cut])) == fold(run.events)
 
 
-@laps
 @given(runs())
 def test_31_a_prefix_folds_to_the_session_as_it_stood_then(run: Run) -> None:
     length = 0
@@ -413,7 +386,6 @@ def test_31_a_prefix_folds_to_the_session_as_it_stood_then(run: Run) -> None:
 sessions = TypeAdapter(Session)
 
 
-@laps
 @given(runs())
 def test_32_a_session_survives_serialisation(run: Run) -> None:
     assert sessions.validate_json(sessions.dump_json(run.session)) == run.session
@@ -422,7 +394,6 @@ def test_32_a_session_survives_serialisation(run: Run) -> None:
 
 @pytest.mark.parametrize("cls", EVENT_TYPES.values(), ids=EVENT_TYPES.keys())
 def test_32_every_event_survives_json(cls: type[Event]) -> None:
-    @settings(max_examples=40)
     @given(events_of(cls))
     def survives(event: Event) -> None:
         data = json.loads(event.model_dump_json(exclude={"at"}))
@@ -432,7 +403,6 @@ def test_32_every_event_survives_json(cls: type[Event]) -> None:
     survives()
 
 
-@laps
 @given(runs())
 def test_35_a_refusal_names_its_case_and_leaves_everything_as_it_was(run: Run) -> None:
     for step in run.steps:
@@ -445,7 +415,6 @@ def test_35_a_refusal_names_its_case_and_leaves_everything_as_it_was(run: Run) -
             assert caught.value.legal == legal(step.before.status)
 
 
-@laps
 @given(runs(), clocks)
 def test_36_stopping_twice_is_stopping_once(run: Run, offset: int) -> None:
     session = run.session
@@ -459,7 +428,6 @@ def test_36_stopping_twice_is_stopping_once(run: Run, offset: int) -> None:
         assert once.events == ()
 
 
-@laps
 @given(runs(), clocks)
 def test_37_an_ended_session_ignores_expiry_and_refuses_the_rest(run: Run, offset: int) -> None:
     ended = ended_session(run)
@@ -470,7 +438,6 @@ def test_37_an_ended_session_ignores_expiry_and_refuses_the_rest(run: Run, offse
         assert play(ended, command, clock).events is None
 
 
-@laps
 @given(runs(), clocks)
 def test_38_after_a_stop_the_session_is_ended(run: Run, offset: int) -> None:
     after = play(run.session, STOP, run.session.created_at + offset).after
@@ -478,7 +445,6 @@ def test_38_after_a_stop_the_session_is_ended(run: Run, offset: int) -> None:
     assert after.status in ENDED
 
 
-@laps
 @given(runs())
 def test_39_what_is_legal_is_what_is_not_refused(run: Run) -> None:
     """Before the deadline. On an ended session close and expire are accepted besides, and do nothing: idempotence."""
@@ -495,7 +461,7 @@ def test_41_the_runs_take_every_row_of_the_table_and_meet_the_deadline_from_both
     rows: set[tuple[State, str]] = set()
     deltas: set[int] = set()
 
-    @settings(max_examples=300)
+    @settings(max_examples=600)
     @given(runs())
     def look(run: Run) -> None:
         for step, before, event in run.recorded:
@@ -546,7 +512,7 @@ def mutations(draw: st.DrawFn, history: tuple[Event, ...]) -> tuple[Event, ...]:
     return tuple(events)
 
 
-@settings(max_examples=250)
+@many
 @given(st.data())
 def test_a_tampered_history_is_refused_unless_it_could_have_happened(data: st.DataObject) -> None:
     run = data.draw(runs(max_steps=6))
@@ -581,7 +547,6 @@ COMMAND_EVENTS = [
 ]
 
 
-@laps
 @given(runs(), clocks)
 def test_the_view_agrees_with_the_session_whether_or_not_the_timeout_is_written(run: Run, offset: int) -> None:
     """A session past D is timed out for every reader; writing it down changes nothing that a reader sees."""
