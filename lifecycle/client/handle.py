@@ -6,6 +6,7 @@ import json
 import os
 import threading
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
@@ -43,7 +44,6 @@ from lifecycle.errors import (
 from lifecycle.ports import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from os import PathLike
     from pathlib import Path
 
@@ -314,6 +314,8 @@ class Handle:
     def annotate(self, name: str, data: Mapping[str, JsonValue] | None) -> None:
         """Record an embedder's own fact."""
         self.check("annotate()")
+        if data is not None and not isinstance(data, Mapping):
+            raise InvalidConfig("annotate", data, "the data must be a mapping of names to JSON values")
         try:
             self._note(Record(event=SessionAnnotated(name=name, data=dict(data or {}))))
         except (ValidationError, MalformedEvent) as error:

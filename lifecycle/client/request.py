@@ -36,6 +36,7 @@ _RESERVED: Final = (
     "--proxy-bypass-list",
     "--user-agent",
 )
+_SWITCH: Final = re.compile(r"--\w[\w-]*(?:=.*)?", re.ASCII | re.DOTALL)
 _LABEL_KEY: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,63}")
 _LABELS: Final = 64
 _LABEL_VALUE: Final = 1024
@@ -247,12 +248,12 @@ def _user_data_dir(value: object) -> str | None:
 
 
 def _args(value: object) -> tuple[str, ...]:
-    allowed = "must be a list of texts that start with --"
+    allowed = "must be a list of texts that look like --name or --name=value"
     if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
         raise InvalidConfig("browser_args", value, allowed)
     args: list[object] = list(cast("Iterable[object]", value))
     for arg in args:
-        if not isinstance(arg, str) or not arg.startswith("--") or not clean(arg) or len(arg) > 4096:
+        if not isinstance(arg, str) or not _SWITCH.fullmatch(arg) or not clean(arg) or len(arg) > 4096:
             raise InvalidConfig("browser_args", arg, allowed)
         if arg.partition("=")[0] in _RESERVED:
             raise InvalidConfig("browser_args", arg, f"the keeper decides about {', '.join(_RESERVED)}")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lifecycle.log.port import EventLog
     from lifecycle.ports import BrowserHost, Clock, Ids, Starting
 
-__all__ = ["Shared"]
+__all__ = ["Shared", "part"]
 
 
 class Shared:
@@ -39,10 +39,14 @@ class Shared:
         actor: str | None,
     ) -> None:
         name = _actor(actor)
+        part("browser", browser, "prepare", "a host for browsers; the session takes the browser itself")
+        part("clock", clock, "now", "a clock: something with now(), µs since the epoch")
+        part("ids", ids, "new", "a maker of ids: something with new()")
         self.log: EventLog
         if log is None or isinstance(log, str | os.PathLike):
             self.log, self._opened = open_log(default_log() if log is None else log), True
         else:
+            part("log", log, "read_all", "a path, a locator such as sqlite:/abs/path, or an EventLog")
             self.log, self._opened = log, False
         self.host = browser or adapters.default_host()
         self.recorder = Recorder(
@@ -93,6 +97,16 @@ class Shared:
         self.guard.close()
         if self._opened:
             self.log.close()
+
+
+def part(name: str, given: object, method: str, allowed: str) -> None:
+    """Refuse a working part that can't be one; None stands for the default.
+
+    Raises:
+        InvalidConfig: It has no such method.
+    """
+    if given is not None and not callable(getattr(given, method, None)):
+        raise InvalidConfig(name, given, f"must be {allowed}")
 
 
 def _actor(actor: object) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from lifecycle.core.deadlines import deadline
 from lifecycle.core.states import LIVE, State
@@ -63,10 +64,18 @@ def checked(
     for argument, value in (("now", now), ("since", since), ("until", until)):
         if value is not None and (type(value) is not int or not -_MOST <= value <= _MOST):
             raise InvalidConfig(argument, value, "µs since the epoch")
-    wanted = dict(labels or {})
+    wanted = _labels(labels)
+    return Query(now, _statuses(status), wanted, since, until)
+
+
+def _labels(labels: Mapping[str, str] | None) -> dict[str, str]:
+    try:
+        wanted = dict(labels or {})
+    except (TypeError, ValueError):  # not a mapping, whatever its type says
+        raise InvalidConfig("labels", labels, "a mapping of text to text") from None
     if not all(is_text(text) for item in wanted.items() for text in item):
         raise InvalidConfig("labels", labels, "a mapping of text to text")
-    return Query(now, _statuses(status), wanted, since, until)
+    return wanted
 
 
 def is_text(value: object) -> bool:
@@ -81,8 +90,8 @@ def is_text(value: object) -> bool:
 def _statuses(status: str | Collection[str] | None) -> tuple[State, ...] | None:
     if status is None:
         return None
-    names = (status,) if isinstance(status, str) else tuple(status)
     try:
+        names = (status,) if isinstance(status, str) else tuple(status)
         return tuple(sorted({State(name) for name in names}))
-    except ValueError:
+    except (TypeError, ValueError):
         raise InvalidConfig("status", status, f"one or several of {', '.join(State)}") from None
