@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from lifecycle.core.events import SessionCreated
+from lifecycle.core.events import MAX_TIME, SessionCreated
 from lifecycle.core.evolve import Session, evolve
 from lifecycle.errors import EventIdReused, IllegalHistory, InvalidConfig, WrongVersion
 from lifecycle.log.codec import FIRST, Encoded, commitment, encode, envelope_hash
@@ -209,6 +209,8 @@ def rows(
     made: list[Recorded] = []
     last = FIRST if prev is None else prev
     recorded_at = clock()
+    if type(recorded_at) is not int or not 0 <= recorded_at <= MAX_TIME:
+        raise InvalidConfig("clock", recorded_at, "a function that gives µs since the epoch, as a whole number")
     for offset, prepared in enumerate(batch, start=1):
         new, encoded = prepared.new, prepared.encoded
         grain = None if encoded.private is None else salt()

@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from lifecycle.core.events import EVENT_TYPES, private_fields
 from lifecycle.core.upcast import load
 from lifecycle.errors import FutureSchema, InvalidConfig, LogTampered, MalformedEvent, UnknownEventType
-from lifecycle.log.canonical import canonical, parse
+from lifecycle.log.canonical import canonical, flat, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -147,28 +147,27 @@ def envelope_hash(
     prev: str,
 ) -> str:
     """The hash of an event that is about to be recorded."""
-    return _hash(
-        {
-            "actor": new.actor,
-            "at": new.event.at,
-            "causation_id": new.causation_id,
-            "correlation_id": new.correlation_id,
-            "data": encoded.data,
-            "event_id": new.event_id,
-            "prev": prev,
-            "private_sha256": private_sha256,
-            "recorded_at": recorded_at,
-            "schema_version": new.event.schema_version,
-            "stream": stream,
-            "type": new.event.type,
-            "version": version,
-            "writer": new.writer,
-        }
-    )
+    envelope: dict[str, str | int | None] = {
+        "actor": new.actor,
+        "at": new.event.at,
+        "causation_id": new.causation_id,
+        "correlation_id": new.correlation_id,
+        "data": encoded.data,
+        "event_id": new.event_id,
+        "prev": prev,
+        "private_sha256": private_sha256,
+        "recorded_at": recorded_at,
+        "schema_version": new.event.schema_version,
+        "stream": stream,
+        "type": new.event.type,
+        "version": version,
+        "writer": new.writer,
+    }
+    return _hash(flat(envelope))
 
 
-def _hash(envelope: dict[str, object]) -> str:
-    return hashlib.sha256(canonical(envelope).encode()).hexdigest()
+def _hash(envelope: str) -> str:
+    return hashlib.sha256(envelope.encode()).hexdigest()
 
 
 def check_hash(row: Recorded, prev: str, *, locator: str = "log") -> None:
@@ -196,7 +195,7 @@ def check_hash(row: Recorded, prev: str, *, locator: str = "log") -> None:
         )
     }
     try:
-        found = _hash({**envelope, "prev": prev})
+        found = _hash(canonical({**envelope, "prev": prev}))
     except ValueError as error:
         found = f"no canonical form: {error}"
     if found != row.hash:

@@ -65,20 +65,24 @@ END""",
     # A replacing insert deletes the old row without firing delete triggers (recursive_triggers is off in most clients),
     # so the insert itself has to be refused. Without gaps, the event before the new one tells all that came before.
     "events_guard": f"""CREATE TRIGGER events_guard BEFORE INSERT ON events BEGIN
-    SELECT RAISE(ABORT, 'lifecycle: position must be the one after the last')
-        WHERE NEW.position IS NOT (SELECT coalesce(max(position), 0) + 1 FROM events);
-    SELECT RAISE(ABORT, 'lifecycle: event_id is in the log already')
-        WHERE EXISTS (SELECT 1 FROM events WHERE event_id = NEW.event_id);
-    SELECT RAISE(ABORT, 'lifecycle: version must be the one after the last of its stream')
-        WHERE NEW.version IS NOT (SELECT coalesce(max(version), 0) + 1 FROM events WHERE stream = NEW.stream);
-    SELECT RAISE(ABORT, 'lifecycle: nothing follows session.released')
-        FROM events WHERE stream = NEW.stream AND version = NEW.version - 1 AND type = 'session.released';
-    SELECT RAISE(ABORT, 'lifecycle: only session.released follows an ending')
-        FROM events WHERE stream = NEW.stream AND version = NEW.version - 1
-        AND type IN ({_ENDINGS}) AND NEW.type <> 'session.released';
-    SELECT RAISE(ABORT, 'lifecycle: session.released follows an ending only')
-        WHERE NEW.type = 'session.released' AND NOT EXISTS (
-            SELECT 1 FROM events WHERE stream = NEW.stream AND version = NEW.version - 1 AND type IN ({_ENDINGS}));
+    SELECT CASE
+        WHEN NEW.position IS NOT (SELECT coalesce(max(position), 0) + 1 FROM events)
+            THEN RAISE(ABORT, 'lifecycle: position must be the one after the last')
+        WHEN EXISTS (SELECT 1 FROM events WHERE event_id = NEW.event_id)
+            THEN RAISE(ABORT, 'lifecycle: event_id is in the log already')
+        WHEN NEW.version IS NOT (SELECT coalesce(max(version), 0) + 1 FROM events WHERE stream = NEW.stream)
+            THEN RAISE(ABORT, 'lifecycle: version must be the one after the last of its stream')
+        WHEN NEW.version = 1 AND NEW.type = 'session.released'
+            THEN RAISE(ABORT, 'lifecycle: session.released follows an ending only')
+    END;
+    SELECT CASE
+        WHEN type = 'session.released'
+            THEN RAISE(ABORT, 'lifecycle: nothing follows session.released')
+        WHEN type IN ({_ENDINGS}) AND NEW.type <> 'session.released'
+            THEN RAISE(ABORT, 'lifecycle: only session.released follows an ending')
+        WHEN type NOT IN ({_ENDINGS}) AND NEW.type = 'session.released'
+            THEN RAISE(ABORT, 'lifecycle: session.released follows an ending only')
+    END FROM events WHERE stream = NEW.stream AND version = NEW.version - 1;
 END""",
     "private_no_update": """CREATE TRIGGER private_no_update BEFORE UPDATE ON private BEGIN
     SELECT RAISE(ABORT, 'lifecycle: what is private may be forgotten, not changed');

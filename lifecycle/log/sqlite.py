@@ -34,7 +34,7 @@ from lifecycle.log.opening import Options
 from lifecycle.log.place import place
 from lifecycle.log.port import Appended, Cursor, Page
 from lifecycle.log.record import COLUMNS, INSERT, INSERT_PRIVATE, recorded, values
-from lifecycle.projections.maintain import failure_of, known, store
+from lifecycle.projections.maintain import Recent, failure_of, known, store
 from lifecycle.projections.replay import rebuild
 from lifecycle.projections.sessions import SqlSessions
 
@@ -116,6 +116,7 @@ class SqliteLog:
         if type(timeout_s) not in (int, float) or not 0 < timeout_s <= 86_400:
             raise InvalidConfig("timeout_s", timeout_s, "seconds, above 0 and at most 86400")
         self._clock = clock or (lambda: time.time_ns() // 1000)
+        self._recent = Recent()
         self._waiters: list[SimpleQueue[None]] = []
         options = Options(
             place(path),
@@ -174,7 +175,9 @@ class SqliteLog:
         ).fetchone()
         head, prev = last or (0, None)
         check_expected(stream, expected, head)
-        session, failure, readable = known(conn, stream, head, lambda: self._recorded(ask(_WHOLE, (stream,))))
+        session, failure, readable = self._recent.get(stream, prev) or known(
+            conn, stream, head, lambda: self._recorded(ask(_WHOLE, (stream,)))
+        )
         after = project(stream, session, batch, head) if readable else None
         (position,) = conn.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()
         made = rows(
@@ -195,7 +198,9 @@ class SqliteLog:
             # Only on a stream that evolve can't judge: the guards know endings by themselves.
             raise IllegalHistory(stream, head + 1, str(error).removeprefix("lifecycle: ")) from error
         if after is not None and after is not session:
-            store(conn, after, failure_of(made) or failure, new=session is None)
+            failure = failure_of(made) or failure
+            store(conn, session, after, failure)
+            self._recent.put(stream, made[-1].hash, after, failure)
         return Appended(made[-1].version, made[-1].position)
 
     def _stands(self, stream: str, batch: Sequence[Prepared]) -> Appended | None:

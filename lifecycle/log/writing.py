@@ -152,6 +152,8 @@ class Writing:
 
     def _end(self) -> None:
         me = threading.get_ident()
+        if me not in self._inside:
+            return
         if self._owner == me:
             self._rollback()
             if self._lifted and self._conn is not None:

@@ -9,7 +9,7 @@ from lifecycle.core.events import SessionFailed
 from lifecycle.core.evolve import Session, fold
 from lifecycle.errors import HistoryError, LogTampered
 from lifecycle.log.codec import events as typed
-from lifecycle.projections.rows import COLUMNS, INSERT, SELECT, UPDATE, from_row, to_row, to_update
+from lifecycle.projections.rows import COLUMNS, INSERT, NOTE, SELECT, UPDATE, from_row, to_note, to_row, to_update
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lifecycle.log.driver import Connection
     from lifecycle.log.port import Recorded
 
-__all__ = ["Known", "failure_of", "forget", "known", "label", "mark", "replay", "store"]
+__all__ = ["Known", "Recent", "failure_of", "forget", "known", "label", "mark", "replay", "store"]
 
 _VERSION: Final = COLUMNS.index("version")
 _FAILURE: Final = COLUMNS.index("failure_id")
@@ -25,6 +25,9 @@ _FAILURE: Final = COLUMNS.index("failure_id")
 _ONE: Final = f"SELECT {SELECT} FROM sessions AS s WHERE session_id = ?"
 #: whether a stream is a session's
 _OURS: Final = "SELECT 1 FROM events WHERE stream = ? AND version = 1 AND type LIKE 'session.%'"
+
+#: more than one process has alive at once
+_REMEMBERED: Final = 256
 
 #: session, the id of its failed event, whether the stream can be read typed
 Known = tuple[Session | None, str | None, bool]
@@ -70,18 +73,46 @@ def known(conn: Connection, stream: str, head: int, read: Callable[[], Sequence[
     failure = failure_of(rows)
     forget(conn, stream)
     if session is not None:
-        store(conn, session, failure, new=True)
+        store(conn, None, session, failure)
     return session, failure, True
 
 
-def store(conn: Connection, session: Session, failure_id: str | None, *, new: bool) -> None:
-    """Write the row of *session*, in the caller's transaction."""
-    row = to_row(session, failure_id)
-    if new:
-        conn.execute(INSERT, row)
-        label(conn, session)
+def store(conn: Connection, before: Session | None, after: Session, failure_id: str | None) -> None:
+    """Write the row of the session *after*, which was *before*, in the caller's transaction."""
+    if before is not None and after.status is before.status and after.released is before.released:
+        written = conn.execute(NOTE, to_note(after)).rowcount
+    elif before is not None:
+        written = conn.execute(UPDATE, to_update(to_row(after, failure_id))).rowcount
     else:
-        conn.execute(UPDATE, to_update(row))
+        written = 0
+    if not written:
+        conn.execute(INSERT, to_row(after, failure_id))
+        label(conn, after)
+
+
+class Recent:
+    """The sessions this process has last appended to, so that their rows need not be read back each time.
+
+    An entry counts only while the stream's last event still has the hash it was made at: a hash stands for the whole
+    history, whoever else has written meanwhile, and whether or not our own transaction came to its end.
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[str, tuple[str, Session, str | None]] = {}
+
+    def get(self, stream: str, last_hash: str | None) -> Known | None:
+        """The session of *stream* at *last_hash*, if it is remembered."""
+        entry = self._entries.get(stream)
+        if entry is None or entry[0] != last_hash:
+            return None
+        return entry[1], entry[2], True
+
+    def put(self, stream: str, last_hash: str, session: Session, failure_id: str | None) -> None:
+        """Remember the session of *stream* at *last_hash*."""
+        self._entries.pop(stream, None)
+        self._entries[stream] = (last_hash, session, failure_id)
+        if len(self._entries) > _REMEMBERED:
+            del self._entries[next(iter(self._entries))]
 
 
 def label(conn: Connection, session: Session) -> None:

@@ -17,7 +17,7 @@ from lifecycle.errors import LogTampered
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["COLUMNS", "INSERT", "SELECT", "UPDATE", "from_row", "to_row", "to_update"]
+__all__ = ["COLUMNS", "INSERT", "NOTE", "SELECT", "UPDATE", "from_row", "to_note", "to_row", "to_update"]
 
 COLUMNS: Final = (
     "session_id",
@@ -64,6 +64,9 @@ _FIXED: Final = frozenset(
 _CHANGING: Final = tuple(name for name in COLUMNS if name not in _FIXED)
 
 INSERT: Final = f"INSERT INTO sessions ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+_NOTED: Final = ("version", "last_at", "last_accessed_at", "deadline", "extended_until")
+#: what an event changes that leaves the status as it is; no column of an index among them
+NOTE: Final = f"UPDATE sessions SET {', '.join(f'{name} = ?' for name in _NOTED)} WHERE session_id = ?"
 UPDATE: Final = f"UPDATE sessions SET {', '.join(f'{name} = ?' for name in _CHANGING)} WHERE session_id = ?"
 
 #: Columns of a query over `sessions AS s` whose rows from_row takes; only a failed session has a message to look up.
@@ -101,6 +104,18 @@ def to_row(session: Session, failure_id: str | None) -> tuple[Any, ...]:
         session.owner.model_dump_json(),
         None if session.keeper is None else session.keeper.model_dump_json(),
         None if session.browser is None else session.browser.model_dump_json(),
+    )
+
+
+def to_note(session: Session) -> tuple[Any, ...]:
+    """The parameters of NOTE."""
+    return (
+        session.version,
+        session.last_at,
+        session.last_accessed_at,
+        deadline(session),
+        session.extended_until,
+        session.session_id,
     )
 
 

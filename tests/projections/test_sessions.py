@@ -207,7 +207,18 @@ def test_a_list_without_a_limit_holds_no_cursor_open(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "question", [{"status": "gone"}, {"labels": {1: "x"}}, {"since": True}, {"limit": 0}, {"now": 1.0}, {"now": 2**64}]
+    "question",
+    [
+        {"status": "gone"},
+        {"status": 5},
+        {"labels": {1: "x"}},
+        {"labels": 5},
+        {"labels": "ab"},
+        {"since": True},
+        {"limit": 0},
+        {"now": 1.0},
+        {"now": 2**64},
+    ],
 )
 def test_both_logs_refuse_the_same_questions(tmp_path: Path, question: dict[str, Any]) -> None:
     with ExitStack() as stack:
