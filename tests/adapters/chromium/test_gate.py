@@ -24,8 +24,8 @@ from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page, Playwright, sync_playwright
 from websockets.frames import Opcode
 
-from lifecycle_chromium import gate as gate_module
 from lifecycle_chromium import access, handshake, relay
+from lifecycle_chromium import gate as gate_module
 from lifecycle_chromium.gate import Gate
 from lifecycle_chromium.launch import Exit
 from lifecycle_chromium.process import group_members, wait_gone
