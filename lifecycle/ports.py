@@ -81,6 +81,7 @@ class Plan:
     config: Config
     browser_path: str | None = None
     browser_args: tuple[str, ...] = ()
+    cdp_url: str | None = field(default=None, repr=False)
     cookie_file: str | None = None
     user_data_dir: str | None = None
     extra_http_headers: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -102,6 +103,11 @@ class KeptBrowser(Protocol):
 
     def exit(self, timeout_s: float) -> Exit | None:
         """How it ended, waiting up to *timeout_s*; None while it runs."""
+        ...
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is ours to end; another one is only disconnected from."""
         ...
 
     def ask_to_close(self) -> None:
@@ -164,7 +170,9 @@ class BrowserHost(Protocol):
     """Where browsers run. Safe to use from several threads."""
 
     def prepare(self, config: Config, browser_path: str | None, log: EventLog) -> Found:
-        """Find the browser and make sure that this process has a keeper for *log*. Nothing is spawned for a session.
+        """Find the browser (but an external one) and make sure that this process has a keeper for *log*.
+
+        Nothing is spawned for a session yet.
 
         Raises:
             BrowserNotFound: No usable browser; says what to install.
@@ -211,8 +219,8 @@ class Found:
 
     keeper_id: str
     keeper: ProcessIdentity | None
-    browser_path: str
-    browser: Literal["chromium", "chrome", "named"]
+    browser_path: str | None
+    browser: Literal["chromium", "chrome", "named", "external"]
 
 
 class Starting(Protocol):

@@ -50,6 +50,8 @@ _ATTACH_WAIT_S: Final = 5.0
 _POKE_S: Final = 0.5
 #: A keeper answers within milliseconds; one that takes this long is stopped, not busy.
 _PING_S: Final = 1.0
+#: Where a window goes, as this process has it now; the keeper's own environment is that of its start.
+_DISPLAY: Final = ("DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "XDG_RUNTIME_DIR")
 
 
 class _Line:
@@ -277,6 +279,9 @@ class ChromiumHost:
             raise InvalidConfig(
                 "log", type(log).__name__, "a browser's keeper is a process of its own and needs a log with a locator"
             )
+        if config.browser == "external":
+            line = self._line(runtime, locator)
+            return Found(keeper_id=line.keeper_id, keeper=line.identity, browser_path=None, browser="external")
         found = find_browser(headless=config.headless, wanted=browser_path or config.browser)
         line = self._line(runtime, locator)
         family: Literal["chromium", "chrome", "named"] = "chromium"
@@ -298,8 +303,10 @@ class ChromiumHost:
             session=plan.session_id,
             browser=plan.browser_path,
             headless=plan.config.headless,
+            display={name: os.environ[name] for name in _DISPLAY if name in os.environ},
             args=[*self._sandbox(), *_looks(plan.config), *plan.browser_args],
             viewport=viewport or None,
+            cdp_url=plan.cdp_url,
             cookie_file=plan.cookie_file,
             user_data_dir=plan.user_data_dir,
             timezone=plan.config.timezone,
@@ -354,6 +361,8 @@ class ChromiumHost:
             removed = paths.remove_profile(runtime, session.session_id)
             if session.keeper_id is not None and not _held(paths.keeper_lock(runtime, session.keeper_id)):
                 paths.remove_keeper(runtime, session.keeper_id)
+        if session.ownership == "external":
+            return Remains(how="detached", profile_removed=False, evidence={"by": "identity"})
         never = session.started_at is None and not found
         evidence: Evidence = {"by": "identity", "processes_found": len(found), "processes_left": len(left)}
         return Remains(how="never_started" if never else "killed", profile_removed=removed, evidence=evidence)

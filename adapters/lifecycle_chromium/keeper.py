@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from lifecycle.client.keeping import Kept
+    from lifecycle_chromium.external import ExternalBrowser
     from lifecycle_chromium.serving import Serving
 
 __all__ = ["LAUNCH_TIMEOUT_S", "Keeper", "main"]
@@ -154,8 +155,12 @@ class Keeper:
                 return
             self._attend(message, process, began)
 
-    def _launch(self, message: dict[str, Any], held: contextlib.ExitStack) -> BrowserProcess:
+    def _launch(self, message: dict[str, Any], held: contextlib.ExitStack) -> BrowserProcess | ExternalBrowser:
         session_id: str = message["session"]
+        if message["cdp_url"]:
+            from lifecycle_chromium.external import reach
+
+            return reach(message["cdp_url"], timeout_s=LAUNCH_TIMEOUT_S)
         profile, args = paths.profile(self.runtime, session_id), list(message["args"])
         if message["user_data_dir"]:
             profile = Path(message["user_data_dir"])
@@ -167,11 +172,11 @@ class Keeper:
             headless=message["headless"],
             args=args,
             viewport=tuple(message["viewport"]) if message["viewport"] else None,
-            env={**os.environ, "TZ": message["timezone"]} if message["timezone"] else None,
+            env={**os.environ, **message["display"], **({"TZ": message["timezone"]} if message["timezone"] else {})},
             timeout_s=LAUNCH_TIMEOUT_S,
         )
 
-    def _attend(self, message: dict[str, Any], process: BrowserProcess, began: float) -> None:
+    def _attend(self, message: dict[str, Any], process: BrowserProcess | ExternalBrowser, began: float) -> None:
         session_id: str = message["session"]
         try:
             kept = self._open(message, process, began)
@@ -183,7 +188,7 @@ class Keeper:
         if kept is not None:
             self._keep(session_id, kept)
 
-    def _open(self, message: dict[str, Any], process: BrowserProcess, began: float) -> Kept | None:
+    def _open(self, message: dict[str, Any], process: BrowserProcess | ExternalBrowser, began: float) -> Kept | None:
         """Gate and `started` for a browser that speaks; None when it fell silent again and that is recorded."""
         session_id: str = message["session"]
         serving = self._ready()

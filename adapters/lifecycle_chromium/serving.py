@@ -30,16 +30,17 @@ from lifecycle.errors import IllegalCommand, InvalidConfig, LifecycleError, LogU
 from lifecycle.log.locate import open_log
 from lifecycle.ports import Exit
 from lifecycle_chromium import paths, watch
+from lifecycle_chromium.access import QUIET_CLIENTS
 from lifecycle_chromium.cookie_jar import CookieJar
 from lifecycle_chromium.dress import dress, orders
 from lifecycle_chromium.gate import Gate
-from lifecycle_chromium.launch import LaunchError
+from lifecycle_chromium.launch import BrowserProcess, LaunchError
 
 if TYPE_CHECKING:
     from lifecycle.core import Session
     from lifecycle.core.events import Evidence
+    from lifecycle_chromium.external import ExternalBrowser
     from lifecycle_chromium.keeper import Keeper
-    from lifecycle_chromium.launch import BrowserProcess
     from lifecycle_chromium.pipe import CdpPipe
     from lifecycle_chromium.process import Identity
     from lifecycle_chromium.relay import Client
@@ -70,7 +71,7 @@ class ChromiumKept:
     def __init__(
         self,
         session_id: str,
-        process: BrowserProcess,
+        process: BrowserProcess | ExternalBrowser,
         pipe: CdpPipe,
         gate: Gate,
         runtime: Path,
@@ -91,6 +92,11 @@ class ChromiumKept:
         """How the browser ended, waiting up to *timeout_s*."""
         ended = self._process.wait(timeout_s) if timeout_s else self._process.poll()
         return None if ended is None else Exit(ended.code, ended.signal)
+
+    @property
+    def ours(self) -> bool:
+        """Not an external one."""
+        return isinstance(self._process, BrowserProcess)
 
     def ask_to_close(self) -> None:
         """Send Browser.close."""
@@ -130,7 +136,7 @@ class Serving:
         self._gate = Gate()
 
     def begin(
-        self, keeper: Keeper, plan: dict[str, Any], process: BrowserProcess, pipe: CdpPipe
+        self, keeper: Keeper, plan: dict[str, Any], process: BrowserProcess | ExternalBrowser, pipe: CdpPipe
     ) -> tuple[Kept, dict[str, object]]:
         """Open the gate and record `started`; the session to see through, and what to tell the owner.
 
@@ -172,12 +178,7 @@ class Serving:
             on_poke=kept.look,
         )
         paths.write_endpoint(keeper.runtime, session_id, url)
-        started = SessionStarted(
-            ownership="launched",
-            browser=core_identity(process.identity),
-            browser_version=process.version.get("product"),
-            profile=str(process.profile),
-        )
+        started = _started(process, plan)
         try:
             if loaded is not None:  # before `started`: a stop right after it must not cost the receipt
                 self._record(session_id, Record(event=loaded))
@@ -240,6 +241,19 @@ class Serving:
         self._log.close()
 
 
+def _started(process: BrowserProcess | ExternalBrowser, plan: dict[str, Any]) -> SessionStarted:
+    version = process.version.get("product")
+    if not isinstance(process, BrowserProcess):
+        return SessionStarted(ownership="external", browser_version=version)
+    return SessionStarted(
+        ownership="launched",
+        browser=core_identity(process.identity),
+        browser_version=version,
+        profile=str(process.profile),
+        window=not plan["headless"],
+    )
+
+
 def _label(client: Client) -> str:
     """What the history calls a client: its own name, if it gave one, and its number at this gate."""
     return f"{client.label or 'client'}#{client.number}"
@@ -247,7 +261,8 @@ def _label(client: Client) -> str:
 
 def _connected(kept: Kept, client: Client) -> None:
     # No page can make a client connect, and what a script does in the 50 ms after it does not count by itself.
-    kept.accessed()
+    if client.label not in QUIET_CLIENTS:
+        kept.accessed()
     kept.note(ClientConnected(client=_label(client)))
 
 

@@ -224,6 +224,7 @@ class Handle:
             config=config.model_copy(update={"browser": found.browser}),
             browser_path=found.browser_path,
             browser_args=request.browser_args,
+            cdp_url=request.cdp_url,
             cookie_file=request.cookie_file,
             user_data_dir=request.user_data_dir,
             extra_http_headers=request.extra_http_headers,

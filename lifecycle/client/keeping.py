@@ -214,7 +214,8 @@ class Kept:
             seen = {**evidence, **exit_evidence(exit)}
             if exit.code == 0:
                 return Close(cause=Cause.BROWSER_CLOSED, evidence=seen)
-            return Fail(cause=Cause.BROWSER_CRASHED, evidence=seen)
+            lost = exit.code is None and exit.signal is None
+            return Fail(cause=Cause.BROWSER_LOST if lost else Cause.BROWSER_CRASHED, evidence=seen)
         if self._owner_gone is not None and not self._session.keep_alive:
             return Close(cause=Cause.OWNER_EXITED, evidence={**evidence, **self._owner_gone})
         if now >= deadline(self._session):
@@ -288,6 +289,8 @@ class Kept:
         began = self._monotonic()
         clients = self._browser.clients()
         exit = self._browser.exit(0)
+        if not self._browser.ours:
+            return self._detach(began, clients, alive=exit is None)
         killed = False
         receipts: Evidence = {}
         if exit is None:
@@ -307,6 +310,16 @@ class Kept:
             took_us=round((self._monotonic() - began) * 1e6),
             profile_removed=self._browser.clean_up(),
             receipts=receipts,
+            clients=clients,
+        )
+
+    def _detach(self, began: float, clients: tuple[str, ...], *, alive: bool) -> SessionReleased:
+        saved = self._browser.save_cookies() if alive else None
+        self._browser.clean_up()
+        return SessionReleased(
+            how="detached",
+            took_us=round((self._monotonic() - began) * 1e6),
+            receipts=_receipts(saved) if saved is not None else {},
             clients=clients,
         )
 

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Required, TypedDict, cast
+from urllib.parse import urlsplit
 
 from lifecycle.client import look
 from lifecycle.client.cookies import read
@@ -62,6 +63,7 @@ class SessionConfig(TypedDict, total=False):
     viewport_height: int | None
     browser: str | PathLike[str] | None
     browser_args: Iterable[str]
+    cdp_url: str | None
     cookie_file: str | PathLike[str] | None
     user_data_dir: str | PathLike[str] | None
     user_agent: str | None
@@ -83,6 +85,7 @@ _DEFAULTS: Final[SessionConfig] = {
     "viewport_height": None,
     "browser": None,
     "browser_args": (),
+    "cdp_url": None,
     "cookie_file": None,
     "user_data_dir": None,
     "user_agent": None,
@@ -103,6 +106,7 @@ class Request:
     config: Config
     limits: Limits
     browser_path: str | None
+    cdp_url: str | None
     browser_args: tuple[str, ...]
     cookie_file: str | None
     user_data_dir: str | None
@@ -122,13 +126,14 @@ def request(given: SessionConfig) -> Request:
     _refuse_unknown(given)
     full: dict[str, Any] = {**_DEFAULTS, **given}
     kind, path = _browser(full["browser"])
+    cdp_url = _cdp_url(full)
     headers = look.headers(full["extra_http_headers"])
     proxy = look.proxy(full["proxy"])
     return Request(
         config=Config(
             headless=_flag("headless", full["headless"]),
             **_viewport(full["viewport_width"], full["viewport_height"]),
-            browser=kind,
+            browser=kind if cdp_url is None else "external",
             user_agent=look.user_agent(full["user_agent"]),
             locale=look.locale(full["locale"]),
             timezone=look.timezone(full["timezone"]),
@@ -141,6 +146,7 @@ def request(given: SessionConfig) -> Request:
             max_duration_minutes=full["max_duration_minutes"],
         ),
         browser_path=path,
+        cdp_url=cdp_url,
         browser_args=(*_args(full["browser_args"]), *proxy.args),
         cookie_file=_cookie_file(full["cookie_file"]),
         user_data_dir=_user_data_dir(full["user_data_dir"]),
@@ -208,6 +214,37 @@ def _browser(value: object) -> tuple[Any, str | None]:
     if not text.strip() or not clean(text) or len(path.parts) < 2:
         raise InvalidConfig("browser", value, allowed)
     return "named", str(path.absolute())
+
+
+#: What only a browser of our own can be given.
+_AT_LAUNCH: Final = (
+    ("headless", True),
+    ("browser", None),
+    ("browser_args", ()),
+    ("user_data_dir", None),
+    ("user_agent", None),
+    ("timezone", None),
+    ("proxy", None),
+)
+
+
+def _cdp_url(given: dict[str, Any]) -> str | None:
+    url: object = given["cdp_url"]
+    if url is None:
+        return None
+    allowed = "must be ws://, wss://, http:// or https:// with a host: the CDP endpoint of a browser that runs already"
+    try:
+        parts = urlsplit(url) if isinstance(url, str) and url.isascii() and url.isprintable() else None
+        good = parts is not None and parts.scheme in ("ws", "wss", "http", "https") and bool(parts.hostname)
+        _ = parts.port if parts is not None else None
+    except ValueError:
+        good = False
+    if not good:
+        raise InvalidConfig("cdp_url", "…", allowed)  # never shown: it is a credential
+    for name, default in _AT_LAUNCH:
+        if given[name] != default:
+            raise InvalidConfig(name, given[name], "can't be given with cdp_url: that browser runs already")
+    return str(url)
 
 
 def file_of(name: str, value: object) -> Path:

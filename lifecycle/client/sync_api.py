@@ -84,13 +84,16 @@ class Client:
 
         Args:
             session_id: Attach to this session; leaving the block detaches and leaves it running.
-            headless: False opens a window, which needs a display. Default True.
+            headless: False opens a window; where there is no display it serves the live view instead, and viewer_url()
+                tells where. Default True.
             timeout_minutes: Another name for idle_timeout_minutes.
             idle_timeout_minutes: Minutes (fractions too) or timedelta without access; default 3.
             max_duration_minutes: Minutes or timedelta for the whole life; default 15.
             viewport_width, viewport_height: Pixels, 1 to 16384, both or neither.
             browser: "chromium", "chrome" or the path of a binary; default: what `lifecycle doctor` shows.
             browser_args: More command line arguments for the browser, each starting with `--`.
+            cdp_url: The CDP endpoint of a browser that runs already. It is kept and recorded like our own, and never
+                ended: only disconnected from.
             cookie_file: Cookies are loaded from this file at the start, if it is there, and saved into it at every
                 ending and every 30 seconds: a JSON array, a Playwright storage_state, or (read only) a cookies.txt.
             user_data_dir: A persistent profile, kept after the session; one session at a time.
@@ -347,6 +350,19 @@ class Session:
             SessionEnded: The session is over.
         """
         return self._handle.cdp_url()
+
+    def viewer_url(self) -> str:
+        """Where to watch this session in a browser: a page on this machine that is good for looking only.
+
+        A small process serves it, started by the first call; it ends with the session, or with this process. Whoever
+        has the URL may look. Neither asking nor looking is an access.
+
+        Raises:
+            NotStarted: Before start().
+            SessionEnded: The session is over.
+            ViewerUnavailable: The process did not come up; the session goes on.
+        """
+        return self._handle.viewer_url()
 
     def touch(self) -> None:
         """Count as access now: the idle timeout begins anew.

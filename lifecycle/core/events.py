@@ -209,7 +209,7 @@ class Config(_Frozen):
     headless: _Flag = True
     viewport_width: Annotated[int, Field(ge=1, le=16_384, strict=True)] | None = None
     viewport_height: Annotated[int, Field(ge=1, le=16_384, strict=True)] | None = None
-    browser: Literal["chromium", "chrome", "named"] | None = None  # named: browser_path in the event says which
+    browser: Literal["chromium", "chrome", "named", "external"] | None = None  # named: browser_path says which
     user_agent: _Line | None = None
     locale: _Word | None = None
     timezone: _Word | None = None
@@ -263,6 +263,7 @@ class SessionStarted(Event):
     browser_version: _Word | None = None
     browser_path: _Path | None = None
     profile: _Path | None = None
+    window: _Flag | None = None  # whether one was opened, where headless=False asked for it and there was a display
 
 
 class SessionAccessed(Event):

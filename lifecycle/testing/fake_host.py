@@ -44,6 +44,7 @@ class FakeBrowser:
         self.profile = True
         self.deaf = False  # does not answer a request to close
         self.keeper_gone = False
+        self.external = False
         self.cookies: CookiesSaved | None = None
         self.on_exit: Callable[[], None] = lambda: None
 
@@ -66,6 +67,10 @@ class FakeBrowser:
         with self._changed:
             self._changed.wait_for(lambda: self._exit is not None, timeout_s)
             return self._exit
+
+    @property
+    def ours(self) -> bool:
+        return not self.external
 
     def ask_to_close(self) -> None:
         if not self.deaf:
