@@ -159,6 +159,15 @@ def test_a_page_can_not_name_a_session(
     assert found == []
 
 
+def test_a_message_that_mentions_another_session_reaches_its_own(
+    fake: FakeBrowser, workers: ThreadPoolExecutor
+) -> None:
+    one, two = routed(fake.pipe, S1), routed(fake.pipe, S2)
+    fake.say({"method": "Target.detachedFromTarget", "params": {"x": 1, "sessionId": S1}, "sessionId": S2})
+    settle(fake, workers)
+    assert (len(one), len(two)) == (0, 1)
+
+
 @given(
     messages=st.lists(st.text(max_size=40), min_size=1, max_size=8),
     cuts=st.lists(st.integers(1, 200), max_size=12),
