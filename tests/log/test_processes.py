@@ -244,3 +244,37 @@ def test_an_append_inside_an_append_is_refused_and_the_outer_one_goes_on(
             assert versions(log) == {"s-1": [1, 2, 3, 4]}
     finally:
         signal.signal(signal.SIGUSR1, old)
+
+
+def test_a_foreign_writer_outside_the_queue_is_waited_for_each_time(memory_dir: Path, journal: Journal) -> None:
+    """Somebody who knows nothing of the queue appends as fast as it can; nobody gets an error, no version is lost."""
+    code = """
+    import sqlite3, sys
+    conn = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for n in range(300):
+        conn.execute("BEGIN IMMEDIATE")
+        conn.execute(
+            "INSERT INTO events SELECT max(position) + 1, 'foreign-' || ?, 's-1',"
+            " (SELECT max(version) + 1 FROM events WHERE stream = 's-1'), 'session.annotated', 1,"
+            " (SELECT at FROM events WHERE stream = 's-1' AND version = 2), 1, 'x', 'x', NULL, NULL,"
+            " '{\\"name\\":\\"x\\"}', NULL, hash FROM events", (n,))
+        conn.execute("COMMIT")
+    print("done", flush=True)
+    """
+    with SqliteLog(memory_dir / "log.db", journal=journal) as log:
+        begin(log, "s-1")
+        begin(log, "s-2")
+        with child(code, memory_dir / "log.db") as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+            for n in range(150):
+                log.append("s-2", [new(annotated(n=n))], expected=n + 2)
+                log.append("s-1", [new(annotated(n=n))], expected=ANY)
+            assert process.stdout.readline() == "done\n"
+        log.append("s-1", [new(annotated())], expected=ANY)  # what others wrote last is taken into the read model here
+        assert versions(log) == {"s-1": list(range(1, 454)), "s-2": list(range(1, 153))}
+        assert log.sessions.rebuild().equal
