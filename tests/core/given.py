@@ -149,6 +149,7 @@ SAMPLES: Final[tuple[Event, ...]] = (
         browser_version="Chrome/150.0",
         browser_path="/usr/bin/chromium",
         profile="/run/profile",
+        window=True,
     ),
     SessionAccessed(at=T0 + 2, last_at=T0 + 1, by="attach"),
     ClientConnected(at=T0 + 2, client="client-1", identity=OWNER),

@@ -121,6 +121,7 @@ FIELDS: Final[dict[type[Event], dict[str, st.SearchStrategy[Any]]]] = {
         "browser_version": st.none() | words,
         "browser_path": texts,
         "profile": texts,
+        "window": st.none() | st.booleans(),
     },
     SessionAccessed: {"last_at": instants, "by": st.sampled_from(["gate", "api", "attach"])},
     ClientConnected: {"client": words, "identity": st.none() | identities},
