@@ -23,6 +23,7 @@
     │   ├── BrowserNotFound         no usable browser on this machine
     │   ├── LaunchFailed            the browser did not start
     │   ├── KeeperUnavailable       the keeper process did not start or does not answer
+    │   ├── ViewerUnavailable       the live view can't be shown
     │   ├── LogUnavailable          the log can't be reached or written now (retry is safe)
     │   └── WrongVersion            another writer was first (load again, decide again)
     └── HistoryError                the record: what is stored can't be used as it is
@@ -77,6 +78,7 @@ __all__ = [
     "UnknownEventType",
     "UnknownSession",
     "UsageError",
+    "ViewerUnavailable",
     "WorldError",
     "WrongThread",
     "WrongVersion",
@@ -270,6 +272,17 @@ class KeeperUnavailable(WorldError):
     """The keeper process did not start, or does not answer."""
 
     retryable = True
+
+
+class ViewerUnavailable(WorldError):
+    """The process that serves a session's live view did not start; the session itself goes on."""
+
+    retryable = True
+
+    def __init__(self, session_id: str, reason: str) -> None:
+        self.session_id = session_id
+        self.reason = reason
+        super().__init__(f"the live view of session {session_id} can't be shown: {reason}")
 
 
 class LogUnavailable(WorldError):

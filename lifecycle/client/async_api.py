@@ -389,6 +389,11 @@ class AsyncSession:
         handle = self._started("cdp_url()")
         return await self._worker.run(lambda _: handle.cdp_url())
 
+    async def viewer_url(self) -> str:
+        """As Session.viewer_url."""
+        handle = self._started("viewer_url()")
+        return await self._worker.run(lambda _: handle.viewer_url())
+
     async def touch(self) -> None:
         """As Session.touch."""
         handle = self._started("touch()")

@@ -13,6 +13,7 @@ import pytest
 import lifecycle
 import lifecycle_chromium
 import lifecycle_playwright
+import lifecycle_viewer
 
 # pydantic and transitions, and what these two bring themselves.
 CORE_MAY_LOAD = {
@@ -48,18 +49,19 @@ def test_the_core_does_load_what_it_may() -> None:
 
 def test_importing_the_library_loads_no_driver_and_no_adapter() -> None:
     loaded = loaded_by("import lifecycle")
-    assert not loaded & {"playwright", "greenlet", "lifecycle_chromium", "lifecycle_playwright"}
+    assert not loaded & {"playwright", "greenlet", "lifecycle_chromium", "lifecycle_playwright", "lifecycle_viewer"}
 
 
 def test_importing_an_adapter_loads_no_driver() -> None:
     """`import lifecycle_playwright` must work where a part of Playwright is broken, so that the error can say so."""
     assert "playwright" not in loaded_by("import lifecycle_playwright")
     assert "playwright" not in loaded_by("import lifecycle_chromium")
+    assert "playwright" not in loaded_by("import lifecycle_viewer.__main__")
 
 
 def modules() -> list[str]:
-    names = ["lifecycle", "lifecycle_chromium", "lifecycle_playwright"]
-    for package in (lifecycle, lifecycle_chromium, lifecycle_playwright):
+    names = ["lifecycle", "lifecycle_chromium", "lifecycle_playwright", "lifecycle_viewer"]
+    for package in (lifecycle, lifecycle_chromium, lifecycle_playwright, lifecycle_viewer):
         found = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
         names += [info.name for info in found if not info.name.endswith(".__main__")]
     return names

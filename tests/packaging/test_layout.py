@@ -13,6 +13,7 @@ import pytest
 import lifecycle
 import lifecycle_chromium
 import lifecycle_playwright
+import lifecycle_viewer
 
 ROOT = Path(__file__).parents[2]
 FIXED = {"pyproject.toml", "lifecycle", "adapters", "tests", "docs", "README.md"}
@@ -78,7 +79,9 @@ def test_every_entry_point_can_be_loaded() -> None:
 def test_library_and_adapters_come_from_one_place() -> None:
     """A library from the checkout beside adapters from a wheel would pass every other test."""
     library = Path(lifecycle.__path__[0]).parent
-    adapters = {Path(module.__path__[0]).parent for module in (lifecycle_chromium, lifecycle_playwright)}
+    adapters = {
+        Path(module.__path__[0]).parent for module in (lifecycle_chromium, lifecycle_playwright, lifecycle_viewer)
+    }
     assert adapters == ({ROOT / "adapters"} if library == ROOT else {library})
 
 
