@@ -44,6 +44,8 @@ _RETRY_S: Final = 0.1
 _OFFER_S: Final = 600.0
 #: How often a running browser's cookies are looked at: what a crash can lose at most.
 _COOKIES_S: Final = 30.0
+#: Clients named in `released`; an ending must fit into the log, however many were connected.
+_CLIENTS: Final = 64
 #: A burst of facts beyond this is cut: the history says how many were dropped.
 _FACTS: Final = 10_000
 
@@ -287,7 +289,7 @@ class Kept:
 
     def _end_browser(self) -> SessionReleased:
         began = self._monotonic()
-        clients = self._browser.clients()
+        clients = self._browser.clients()[:_CLIENTS]
         exit = self._browser.exit(0)
         if not self._browser.ours:
             return self._detach(began, clients, alive=exit is None)
