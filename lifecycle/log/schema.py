@@ -172,8 +172,11 @@ def _added(found: dict[str, tuple[str, str, str]]) -> list[str]:
 
 
 def _check_end(conn: Connection, locator: str) -> None:
-    (last,) = conn.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()
-    (issued,) = conn.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'events'").fetchone()
+    # One statement, so one snapshot: between two, another process may append.
+    last, issued = conn.execute(
+        "SELECT (SELECT coalesce(max(position), 0) FROM events),"
+        " (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'events')"
+    ).fetchone()
     if last != issued:
         raise LogTampered(locator, "the end", expected=f"position {issued} as the last", found=f"position {last}")
 
