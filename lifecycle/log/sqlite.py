@@ -175,7 +175,7 @@ class SqliteLog:
         ).fetchone()
         head, prev = last or (0, None)
         check_expected(stream, expected, head)
-        session, failure, readable = self._recent.get(stream, prev) or known(
+        session, failure, readable = self._recent.get(stream, head, prev) or known(
             conn, stream, head, lambda: self._recorded(ask(_WHOLE, (stream,)))
         )
         after = project(stream, session, batch, head) if readable else None

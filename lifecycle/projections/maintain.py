@@ -100,10 +100,11 @@ class Recent:
     def __init__(self) -> None:
         self._entries: dict[str, tuple[str, Session, str | None]] = {}
 
-    def get(self, stream: str, last_hash: str | None) -> Known | None:
-        """The session of *stream* at *last_hash*, if it is remembered."""
+    def get(self, stream: str, head: int, last_hash: str | None) -> Known | None:
+        """The session of *stream* at version *head* with *last_hash*, if it is remembered."""
         entry = self._entries.get(stream)
-        if entry is None or entry[0] != last_hash:
+        # The version too: nothing but the library's own writing makes a hash unlike the one before.
+        if entry is None or entry[0] != last_hash or entry[1].version != head:
             return None
         return entry[1], entry[2], True
 
