@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 PAGES = {
     "/": '<h1>Welcome</h1><a href="/second">second</a>',
@@ -22,11 +22,11 @@ PAGES = {
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: _Server
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
         if parts.path == "/never":
+            assert isinstance(self.server, _Server)
             self.server.over.wait()
             self.close_connection = True
             return
@@ -60,7 +60,7 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def serve() -> Iterator[str]:
+def serve() -> Generator[str]:
     """The site's address, without a slash at its end, as long as the block lasts."""
     with _Server() as server:
         thread = threading.Thread(target=server.serve_forever, name="site", daemon=True)

@@ -229,7 +229,7 @@ def test_the_environments_log_is_used_and_an_empty_one_ignored(world: World, mon
 
 WRONG_FILTERS: list[tuple[str, object]] = [
     *_each("status", "", "open", 5, ["active", "open"], [5], b"active"),
-    *_each("labels", [], "a", {"a": 5}, {5: "a"}),
+    *_each("labels", 5, "a", {"a": 5}, {5: "a"}),
     *_each("since", datetime(2026, 1, 1), "2026-01-01", 5),  # noqa: DTZ001
     *_each("until", datetime(2026, 1, 1), "2026-01-01", 5),  # noqa: DTZ001
     *_each("limit", 0, -1, True, "5", 1.5, math.nan),

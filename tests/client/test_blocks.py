@@ -196,12 +196,10 @@ say("after")
     ("body", "code", "status", "cause"),
     [
         ("pass", 0, State.CLOSED, Cause.STOPPED),
-        ("sys.exit()", 0, State.CLOSED, Cause.EXITED),
         ("sys.exit(0)", 0, State.CLOSED, Cause.EXITED),
         ("sys.exit(3)", 3, State.ERROR, Cause.EXCEPTION),
         ("1 / 0", 1, State.ERROR, Cause.EXCEPTION),
         ("os._exit(5)", 5, State.CLOSED, Cause.OWNER_EXITED),
-        ("os.kill(os.getpid(), signal.SIGKILL)", -9, State.CLOSED, Cause.OWNER_EXITED),
     ],
 )
 def test_a_script_that_ends_in_its_block(body: str, code: int, status: State, cause: Cause, world: World) -> None:
@@ -213,8 +211,15 @@ def test_a_script_that_ends_in_its_block(body: str, code: int, status: State, ca
     assert ending(client, session_id)[:2] == (status, cause)
 
 
-@pytest.mark.parametrize("group", [False, True], ids=["the script", "the whole group, as a terminal does"])
-@pytest.mark.parametrize("body", ["session.page.wait_for_timeout(60_000)", "time.sleep(60)"])
+WAITS = "session.page.wait_for_timeout(60_000)"
+SLEEPS = "time.sleep(60)"
+
+
+@pytest.mark.parametrize(
+    ("body", "group"),
+    [(WAITS, False), (WAITS, True), (SLEEPS, True)],
+    ids=["waiting", "waiting, the whole group as a terminal does", "sleeping, the whole group"],
+)
 def test_ctrl_c(body: str, group: bool, world: World) -> None:
     script = world.script(BLOCK.format(body=body))
     [session_id] = script.hear()
@@ -228,8 +233,10 @@ def test_ctrl_c(body: str, group: bool, world: World) -> None:
     assert world.types(session_id) == ENDING
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
-@pytest.mark.parametrize("body", ["session.page.wait_for_timeout(60_000)", "time.sleep(60)"])
+@pytest.mark.parametrize(
+    ("body", "number"),
+    [(WAITS, signal.SIGTERM), (SLEEPS, signal.SIGTERM), (SLEEPS, signal.SIGHUP), (WAITS, signal.SIGKILL)],
+)
 def test_a_signal_that_ends_the_script_at_once(body: str, number: signal.Signals, world: World) -> None:
     script = world.script(BLOCK.format(body=body))
     [session_id] = script.hear()
@@ -242,7 +249,7 @@ def test_a_signal_that_ends_the_script_at_once(body: str, number: signal.Signals
 
 def test_sigterm_with_a_handler_that_exits_ends_it_as_that(world: World) -> None:
     handler = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
-    script = world.script(handler + BLOCK.format(body="session.page.wait_for_timeout(60_000)"))
+    script = world.script(handler + BLOCK.format(body=WAITS))
     [session_id] = script.hear()
     script.signal(signal.SIGTERM)
     assert script.ended_with(0) == ""

@@ -58,7 +58,7 @@ def test_a_browser_named_by_the_environment_is_used_or_refused(
         assert session.status().status is State.ACTIVE
 
 
-FAILING = {
+FAILING: dict[str, tuple[str, dict[str, int], str | None]] = {
     "exits with 7": ("#!/bin/sh\necho it is broken >&2\nexit 7\n", {"exit_code": 7}, "it is broken"),
     "exits with 0": ("#!/bin/sh\necho done\nexit 0\n", {"exit_code": 0}, "done"),
     "kills itself": ("#!/bin/sh\nkill -9 $$\n", {"signal": 9}, None),
@@ -154,7 +154,7 @@ def test_ctrl_c_while_the_browser_hangs_in_its_launch(world: World) -> None:
     until(lambda: world.types(session_id)[-1] == "released", "never released")
 
 
-@pytest.mark.parametrize("tenths", range(0, 12, 2))
+@pytest.mark.parametrize("tenths", [0, 2, 5, 9])
 def test_ctrl_c_at_any_moment_of_the_start(tenths: int, world: World) -> None:
     script = world.script(
         "session = client.Session()\n"

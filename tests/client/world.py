@@ -71,7 +71,8 @@ def say(*words):
     def __init__(self, world: World, text: str, *arguments: str, actor: str = "script") -> None:
         self.process = subprocess.Popen(
             [
-                *(sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning:lifecycle", "-c"),
+                # Python 3.12 warns of every fork in a process with threads; the library has some.
+                *(sys.executable, "-W", "error", "-W", "ignore:This process:DeprecationWarning", "-c"),
                 *(self.BEGIN.format(actor=actor) + text, str(world.log), world.site, *arguments),
             ],
             cwd=world.folder,
