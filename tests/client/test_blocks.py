@@ -233,6 +233,21 @@ def test_ctrl_c(body: str, group: bool, world: World) -> None:
     assert world.types(session_id) == ENDING
 
 
+def test_ctrl_c_again_while_the_first_one_ends_the_session(world: World) -> None:
+    script = world.script(BLOCK.format(body=WAITS))
+    [session_id] = script.hear()
+    client = world.client()
+    script.signal(signal.SIGINT)
+    until(lambda: client.sessions.get(session_id).status is State.CLOSED, "the first one ended nothing")
+    script.signal(signal.SIGINT)
+    code, _, printed = script.end()
+    assert code == -signal.SIGINT
+    assert printed.rstrip().endswith("KeyboardInterrupt")
+    assert "never retrieved" not in printed
+    until(lambda: world.types(session_id)[-1] == "released", "never released")
+    assert ending(client, session_id) == (State.CLOSED, Cause.INTERRUPTED, None)
+
+
 @pytest.mark.parametrize(
     ("body", "number"),
     [(WAITS, signal.SIGTERM), (SLEEPS, signal.SIGTERM), (SLEEPS, signal.SIGHUP), (WAITS, signal.SIGKILL)],

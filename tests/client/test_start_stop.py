@@ -204,3 +204,36 @@ def test_a_client_in_a_with_block_lets_go_of_its_log(world: World) -> None:
         assert client.sessions.list() == []
     with pytest.raises(LogUnavailable):
         client.sessions.list()
+
+
+def test_a_session_outlives_its_client_only_until_it_is_stopped(client: Client, world: World) -> None:
+    """The log is closed: the ending can't be recorded from here, so the keeper records it and ends the browser."""
+    from lifecycle.errors import LogUnavailable
+
+    session = client.Session(page=False).start()
+    client.close()
+    with pytest.raises(LogUnavailable):
+        session.stop()
+    reader = world.client("reader")
+    until(lambda: reader.log.read(session.session_id)[-1].type == "session.released", "never released")
+    assert reader.sessions.get(session.session_id).cause is Cause.STOPPED
+
+
+def test_a_start_of_many_threads_is_one_start(client: Client, world: World) -> None:
+    session = client.Session(page=False)
+    errors: list[BaseException] = []
+
+    def start() -> None:
+        try:
+            session.start()
+        except AlreadyStarted as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(errors) == 4
+    session.stop()
+    assert world.types(session.session_id) == ["created", "started", "closed", "released"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
-from lifecycle import Cause, Client, State
+from lifecycle import Cause, Client, SessionStopped, State
 from lifecycle.errors import LifecycleError, WrongThread
 from tests.client.world import failing, inside, until
 
@@ -203,8 +204,6 @@ def test_an_error_of_the_users_own_driver_is_explained_too(client: Client, world
     """The script connects to cdp_url() by itself; the session is stopped underneath it."""
     from playwright.sync_api import sync_playwright
 
-    from lifecycle import SessionStopped
-
     def own(session: Session) -> None:
         with sync_playwright() as playwright:
             folder = world.folder / "artifacts"  # Playwright would leave one of its own
@@ -244,3 +243,48 @@ def test_starting_and_stopping_over_and_over_in_threads(client: Client, world: W
     assert time.monotonic() - began < 60
     for session_id in ids:
         assert world.types(session_id) == ["created", "started", "closed", "released"]
+
+
+def test_a_stop_in_a_pages_event_handler(client: Client, world: World) -> None:
+    def stops(session: Session) -> None:
+        def stop(_: object) -> None:
+            session.stop()
+
+        session.page.on("console", stop)
+        session.page.evaluate("setTimeout(() => console.log('now'), 100)")
+        session.page.wait_for_timeout(60_000)
+
+    session = client.Session()
+    with pytest.raises(SessionStopped):
+        inside(session, stops)
+    assert world.types(session.session_id) == ["created", "started", "closed", "released"]
+    with client.Session() as following:  # whose end stops the driver too, which the handler could not
+        following.page.goto(world.site)
+    assert world.drivers() == []
+
+
+def test_a_signal_handler_that_raises_inside_a_call(client: Client, world: World) -> None:
+    class TooSlow(Exception):
+        """As pytest-timeout and many a script do it."""
+
+    def late(*_: object) -> None:
+        raise TooSlow
+
+    def waits(session: Session) -> None:
+        session.page.goto(world.site)
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        with pytest.raises(TooSlow):
+            session.page.wait_for_timeout(60_000)
+        assert session.page.title() == "/"
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        session.page.wait_for_timeout(60_000)
+
+    before = signal.signal(signal.SIGALRM, late)
+    session = client.Session()
+    try:
+        with pytest.raises(TooSlow):
+            inside(session, waits)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert client.sessions.get(session.session_id).cause is Cause.EXCEPTION
