@@ -54,7 +54,7 @@ class Camera:
         self._lock = threading.RLock()
         self._socket: ClientConnection | None = None
         self._tabs = Tabs()
-        self._filmed: set[str] = set()
+        self._filmed: str | None = None
         self._number = 0
         self._asked: dict[int, str] = {}
         self._acks: deque[tuple[str, int]] = deque()
@@ -88,11 +88,14 @@ class Camera:
     def aim(self) -> None:
         """Film what is to be looked at, and nothing while nobody looks."""
         with self._lock, contextlib.suppress(ConnectionClosed, OSError):
-            wanted = self._tabs.sessions() if self._scene.watched else set[str]()
-            for session in wanted - self._filmed:
-                self._send("Page.startScreencast", _FRAME, session)
-            for session in self._filmed - wanted:
-                self._send("Page.stopScreencast", {}, session)
+            tab = self._tabs.current
+            wanted = tab.session if tab is not None and not tab.crashed and self._scene.watched else None
+            if wanted == self._filmed:
+                return
+            if self._filmed is not None:
+                self._send("Page.stopScreencast", {}, self._filmed)
+            if wanted is not None:
+                self._send("Page.startScreencast", _FRAME, wanted)
             self._filmed = wanted
 
     def _take(self, message: dict[str, Any]) -> None:
@@ -113,8 +116,6 @@ class Camera:
         current = self._tabs.current
         if current is None or current.crashed or current.session != before:
             self._scene.show_frame(None)  # it would be another tab's, or a dead one's
-        # A screencast does not survive its page's crash; the browser forgets those of sessions that are gone.
-        self._filmed &= self._tabs.sessions()
         self.aim()
         self._tell()
 

@@ -1,8 +1,8 @@
 """Which tab to look at. Pure: messages about targets go in, the tab comes out.
 
-The headless shell doesn't say which tab is in front (measured: bringToFront sends nothing), so what counts is where
-something happened last: a tab was opened, or went to another address. A tab that only loads the same page again takes
-the view from nobody. Where a window shows one tab at a time, the one that comes to the front is followed too.
+No event tells which tab is in front (measured, with a window and without: bringToFront sends nothing), so what counts
+is where something happened last: a tab was opened, or went to another address. A tab that only loads the same page
+again takes the view from nobody.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ class Tab:
     url: str
     title: str
     crashed: bool = False
-    hidden: bool = False
 
 
 class Tabs:
@@ -58,8 +57,6 @@ class Tabs:
             case "Target.targetCrashed":
                 if (tab := self._tabs.get(params["targetId"])) is not None:
                     tab.crashed = True
-            case "Page.screencastVisibilityChanged":
-                self._visible(message.get("sessionId", ""), params["visible"])
             case _:
                 return False
         return True
@@ -78,22 +75,6 @@ class Tabs:
         """The tab draws again."""
         if (tab := self._tabs.get(target)) is not None:
             tab.crashed = False
-
-    def sessions(self) -> set[str]:
-        """The sessions to film: that of the tab to look at; where it is hidden, all, to learn which one is not."""
-        current = self.current
-        if current is None:
-            return set()
-        tabs = self._tabs.values() if current.hidden else [current]
-        return {tab.session for tab in tabs if not tab.crashed}
-
-    def _visible(self, session: str, visible: bool) -> None:
-        current = self.current
-        for tab in list(self._tabs.values()):
-            if tab.session == session:
-                tab.hidden = not visible
-                if visible and current is not None and current.hidden:
-                    self._front(tab)
 
     def _front(self, tab: Tab) -> None:
         self._tabs[tab.target] = self._tabs.pop(tab.target)

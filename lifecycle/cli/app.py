@@ -33,6 +33,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "demo": ("demo.verb", "Run real sessions that end in every way, and prove what the log says of them."),
     "list": ("listing", "List sessions, newest first."),
     "show": ("show", "Show one session: what happened, when, who acted, why it ended."),
+    "view": ("viewing", "Watch a session in your browser, without touching it."),
     "stop": ("stop", "End a session, whichever process started it."),
     "reconcile": ("reconcile", "Put right what dead processes left: sessions nobody keeps, browsers nobody owns."),
     "rebuild": ("rebuild", "Replay every event and prove the list of sessions equal to the log."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from lifecycle.client import viewing
 from lifecycle_viewer.scene import FRAMES_AHEAD
@@ -96,8 +98,11 @@ def test_another_host_is_refused_whatever_it_knows(url: str, host: str) -> None:
 def test_another_origin_is_refused_whatever_it_knows(url: str, origin: str) -> None:
     port = url.split(":")[2].partition("/")[0]
     assert ask(url, Origin=origin.format(port=port))[0] == 403
-    with pytest.raises(InvalidStatus, match="403"):
-        connect(live(url), origin=origin.format(port=port), proxy=None).__enter__()  # type: ignore[arg-type] # a plain str is what a site sends
+    with (
+        pytest.raises(InvalidStatus, match="403"),
+        connect(live(url), origin=Origin(origin.format(port=port)), proxy=None),
+    ):
+        pass
 
 
 def test_localhost_is_this_machine_too(url: str) -> None:
@@ -194,14 +199,13 @@ def test_a_viewer_that_reads_nothing_at_all_does_not_delay_the_end(client: Clien
 
 
 def test_there_is_a_limit_to_how_many_look(url: str) -> None:
-    sockets = [connect(live(url), proxy=None, legacy=True) for _ in range(VIEWERS)]
-    for socket in sockets:
-        next_state(socket)
-    with connect(live(url), proxy=None) as one_more, pytest.raises(ConnectionClosed):
-        one_more.recv(5)
-    assert one_more.protocol.close_code == 1013
-    sockets[0].close()
-    with connect(live(url), proxy=None) as instead:
-        assert next_state(instead)["status"] == "active"
-    for socket in sockets:
-        socket.close()
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(connect(live(url), proxy=None)) for _ in range(VIEWERS)]
+        for socket in sockets:
+            next_state(socket)
+        with connect(live(url), proxy=None) as one_more, pytest.raises(ConnectionClosed):
+            one_more.recv(5)
+        assert one_more.protocol.close_code == 1013
+        sockets[0].close()
+        with connect(live(url), proxy=None) as instead:
+            assert next_state(instead)["status"] == "active"

@@ -89,7 +89,7 @@ def next_state(socket: ClientConnection, seconds: float = 10) -> dict[str, Any]:
         if isinstance(news, str):
             found: dict[str, Any] = json.loads(news)
             return found
-        socket.send("seen")
+        _seen(socket)
 
 
 def next_frame(socket: ClientConnection, seconds: float = 10) -> bytes:
@@ -97,8 +97,13 @@ def next_frame(socket: ClientConnection, seconds: float = 10) -> bytes:
     while True:
         news = socket.recv(seconds)
         if isinstance(news, bytes):
-            socket.send("seen")
+            _seen(socket)
             return news
+
+
+def _seen(socket: ClientConnection) -> None:
+    with contextlib.suppress(ConnectionClosed):  # what was sent before the end can still be read
+        socket.send("seen")
 
 
 def everything(socket: ClientConnection, seconds: float) -> list[str | bytes]:
