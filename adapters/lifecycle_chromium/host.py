@@ -444,7 +444,10 @@ def _cdp(cdp_url: str, method: str, params: dict[str, Any], timeout_s: float) ->
     from websockets.sync.client import connect
 
     try:
-        with connect(f"{cdp_url}?client=lifecycle", open_timeout=timeout_s, max_size=None, compression=None) as line:
+        # proxy=None: the token in the URL must not travel through a proxy that the environment names.
+        with connect(
+            f"{cdp_url}?client=lifecycle", open_timeout=timeout_s, max_size=None, compression=None, proxy=None
+        ) as line:
             line.send(json.dumps({"id": 1, "method": method, "params": params}))
             answer: dict[str, Any] = {}
             while answer.get("id") != 1:

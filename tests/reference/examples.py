@@ -183,7 +183,8 @@ EXAMPLES = (
     _both(
         "the whole life, with cookies and a screenshot",
         """
-        with client.Session(timeout_minutes=10, cookie_file="cookies.json") as session:
+        with client.Session(headless=False, timeout_minutes=10, cookie_file="cookies.json") as session:
+            print(session.viewer_url()[:17])
             page = session.page
             page.goto(SITE)
             page.evaluate("document.cookie = 'who=me; max-age=3600'")
@@ -195,7 +196,8 @@ EXAMPLES = (
         print("who" in [cookie["name"] for cookie in json.loads(pathlib.Path("cookies.json").read_text())])
         """,
         """
-        async with client.Session(timeout_minutes=10, cookie_file="cookies.json") as session:
+        async with client.Session(headless=False, timeout_minutes=10, cookie_file="cookies.json") as session:
+            print((await session.viewer_url())[:17])
             page = session.page
             await page.goto(SITE)
             await page.evaluate("document.cookie = 'who=me; max-age=3600'")
@@ -206,6 +208,7 @@ EXAMPLES = (
         print(pathlib.Path("screenshot.png").read_bytes()[1:4])
         print("who" in [cookie["name"] for cookie in json.loads(pathlib.Path("cookies.json").read_text())])
         """,
+        "http://127.0.0.1:",
         "/",
         "b'PNG'",
         "True",
