@@ -4,7 +4,8 @@ Each can be given as an object, `execute(Click(selector="#go"))`, as a dict, `ex
 keywords, `execute(type="click", …)`. `AnyAction` is the discriminated union for models of your own; its JSON schema
 (`TypeAdapter(AnyAction).json_schema()`) describes all of them to a language model.
 
-Times are milliseconds. What is typed, chosen, evaluated or read from a file is left out of every repr.
+Times are milliseconds. What is typed, chosen, evaluated, read from a file or answered is left out of every repr, as are
+the secrets of a URL.
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, TypeAlia
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from lifecycle.client import redact
 from lifecycle.core.frozen import FrozenDict
 from lifecycle.errors import InvalidConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pydantic_core import ErrorDetails
 
 __all__ = [
@@ -96,18 +100,23 @@ class ElementAction(TimedAction):
         return self
 
 
-class Goto(TimedAction):
+class _Loading(TimedAction):
+    url: Annotated[str, Field(min_length=1)]
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        return [(name, redact.url(value) if name == "url" else value) for name, value in super().__repr_args__()]
+
+
+class Goto(_Loading):
     """Load *url*, with its scheme, in the active tab."""
 
     type: Literal["goto"] = "goto"
-    url: Annotated[str, Field(min_length=1)]
 
 
-class GotoNewTab(TimedAction):
+class GotoNewTab(_Loading):
     """Load *url* in a new tab, which becomes the active one; a tab that can't load it is closed again."""
 
     type: Literal["goto_new_tab"] = "goto_new_tab"
-    url: Annotated[str, Field(min_length=1)]
 
 
 class SwitchTab(TimedAction):
@@ -250,7 +259,7 @@ class Completion(Action):
 
     type: Literal["completion"] = "completion"
     success: bool
-    answer: str
+    answer: _Hidden
 
 
 class Observe(TimedAction):

@@ -47,6 +47,21 @@ class _Driver:
             starting = self._starting = asyncio.ensure_future(_start())
         return await asyncio.shield(starting)
 
+    async def alive(self) -> bool:
+        """Whether its process lives, or none is there to live. About a millisecond."""
+        if self._starting is None:
+            return True
+        try:
+            playwright = await self.get()
+            await (await playwright.request.new_context()).dispose()  # the cheapest exchange without a browser
+        except Exception:
+            return False
+        return True
+
+    def discard(self) -> None:
+        """Have it replaced at the next use, because its process died."""
+        _drivers.pop(asyncio.get_running_loop(), None)
+
     def take(self) -> None:
         """Use it."""
         self._uses += 1
@@ -106,21 +121,14 @@ class AsyncPages:
         Raises:
             playwright.async_api.Error: The browser can't be reached; the text holds nothing of *cdp_url*.
         """
-        from playwright.async_api import Error
-
         driver = _driver()
-        driver.take()
-        browser: Browser | None = None
         try:
-            playwright = await driver.get()
-            browser = await playwright.chromium.connect_over_cdp(cdp_url, artifacts_dir=folder)
-            return AsyncConnection(driver, browser, await _first_tab(browser, tabs), tabs)
-        except BaseException as error:
-            await _disconnect(driver, browser)
-            if not isinstance(error, Error):
+            return await _connect(driver, cdp_url, tabs, folder)
+        except Exception as error:
+            if not self.is_driver_error(error) or await driver.alive():
                 raise
-            clean = type(error)(without(cdp_url, error.message))
-        raise clean  # out here, where the error that holds the URL is not even its context
+        driver.discard()  # killed from outside since its last use
+        return await _connect(_driver(), cdp_url, tabs, folder)
 
     def is_driver_error(self, error: BaseException) -> bool:
         """Whether *error* is Playwright's own."""
@@ -148,6 +156,7 @@ class AsyncConnection:
         self._page = page
         self._tabs = tabs
         self._operated: operations.Tabs | None = None
+        self._lost = False
         self._closed = False
 
     @property
@@ -159,7 +168,7 @@ class AsyncConnection:
 
     def connected(self) -> bool:
         """Whether the browser answers, as far as Playwright knows."""
-        return not self._closed and self._browser.is_connected()
+        return not self._closed and not self._lost and self._browser.is_connected()
 
     async def operate(self, action: Action) -> Performed:
         """As Connection.operate; a cancellation goes through at once."""
@@ -167,13 +176,32 @@ class AsyncConnection:
 
         if self._operated is None:
             self._operated = operations.Tabs(self.page, self._tabs)
-        return await steps.run_async(operations.operate(self._operated, action))
+        performed = await steps.run_async(operations.operate(self._operated, action))
+        self._lost = performed.reason == "lost"  # a driver that was killed goes on saying that it is connected
+        return performed
 
     async def close(self) -> None:
         """Disconnect and leave the browser running. Idempotent; never raises."""
         if not self._closed:
             self._closed = True
             await _disconnect(self._driver, self._browser)
+
+
+async def _connect(driver: _Driver, cdp_url: str, tabs: Tabs, folder: Path | None) -> AsyncConnection:
+    from playwright.async_api import Error
+
+    driver.take()
+    browser: Browser | None = None
+    try:
+        playwright = await driver.get()
+        browser = await playwright.chromium.connect_over_cdp(cdp_url, artifacts_dir=folder)
+        return AsyncConnection(driver, browser, await _first_tab(browser, tabs), tabs)
+    except BaseException as error:
+        await _disconnect(driver, browser)
+        if not isinstance(error, Error):
+            raise
+        clean = type(error)(without(cdp_url, error.message))
+    raise clean  # out here, where the error that holds the URL is not even its context
 
 
 async def _disconnect(driver: _Driver, browser: Browser | None) -> None:

@@ -17,7 +17,8 @@ __all__ = ["form_fill"]
 
 _Value: TypeAlias = "str | bool | int | float"
 
-#: By what a field may be called, in this order; the first that finds any counts.
+_ROLES: Final = ["textbox", "searchbox", "spinbutton", "combobox", "listbox", "checkbox", "radio", "switch", "slider"]
+#: By what else a field may be called, in this order; the first that finds any counts.
 _ATTRIBUTES: Final = ("name", "id", "placeholder", "autocomplete")
 
 
@@ -34,7 +35,7 @@ def form_fill(tabs: Tabs, page: Page, action: actions.FormFill) -> Steps[Perform
 
 def _field(page: Page, name: str, value: _Value, timeout_ms: int) -> Steps[tuple[Locator, str]]:
     quoted = name.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\a ")
-    ways = [page.get_by_label(name, exact=True)]
+    ways = [_named(page, name), page.get_by_label(name, exact=True)]
     ways += [page.locator(f':is(input, textarea, select, [contenteditable])[{one}="{quoted}"]') for one in _ATTRIBUTES]
     for way in ways:
         matches: int = yield way.count()
@@ -48,6 +49,15 @@ def _field(page: Page, name: str, value: _Value, timeout_ms: int) -> Steps[tuple
         _suitable(kind, name, value)
         return way, kind
     raise Refused("not_found", f"no field is called {name!r}; nothing was filled", "a field was not found")
+
+
+def _named(page: Page, name: str) -> Locator:
+    """Fields of that accessible name, which is what observe() shows."""
+    first, *others = [page.get_by_role(role, name=name, exact=True) for role in _ROLES]
+    found = first
+    for other in others:
+        found = found.or_(other)
+    return found
 
 
 def _radio(buttons: Locator, name: str, value: str) -> Steps[tuple[Locator, str]]:

@@ -32,7 +32,10 @@ _SCROLL: Final = """([direction, amount]) => {
 }"""
 
 _RAISED: Final = re.compile(r"^[\w.]+: (?:(\w*(?:Error|Exception))\b)?")
-_NEVER: Final = ("crashed", "has been closed", "onnection closed")
+#: Not of the code's making.
+_LOST: Final = re.compile(
+    r"^(?:[\w.]+: )?(?:\w+ crashed|Target page, context or browser has been closed|Connection closed)"
+)
 
 
 def wait(tabs: Tabs, page: Page, action: actions.Wait) -> Steps[Performed]:
@@ -68,7 +71,7 @@ def evaluate_js(tabs: Tabs, page: Page, action: actions.EvaluateJs) -> Steps[Per
     try:
         value = yield page.evaluate(action.code)
     except Exception as error:
-        if not is_driver_error(error) or any(sign in str(error).partition("\n")[0] for sign in _NEVER):
+        if not is_driver_error(error) or _LOST.match(str(error)):
             raise
         line = str(error).partition("\n")[0]
     else:

@@ -1,0 +1,300 @@
+"""Whatever goes wrong on a page is a failed result with a reason, an event that says so, and a session that goes on."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.actions.twins import Twin
+
+pytestmark = pytest.mark.browser
+
+
+def goes_on(twin: Twin) -> None:
+    """The active tab works."""
+    twin.goto("/second")
+    assert twin.js("document.querySelector('h1').textContent") == "Second"
+
+
+@pytest.mark.parametrize(
+    ("selector", "reason", "says"),
+    [
+        (".same", "ambiguous", "element of '.same' matches 2 elements; it must be exactly one"),
+        (".none", "not_found", "no element of '.none' on the page within 300 ms"),
+        ("<<", "invalid", "element of '<<' is not a valid selector: Unexpected token"),
+        ("xpath=//[", "invalid", "not a valid selector"),
+        ("nonsense=a", "invalid", "not a valid selector"),
+        ("#covered", "timeout", "element of '#covered' could not be used within 300 ms: something else covers it"),
+        ("text=Hidden", "timeout", "it is not visible"),
+    ],
+)
+def test_an_element_that_can_not_be_clicked(twin: Twin, selector: str, reason: str, says: str) -> None:
+    twin.goto("/elements")
+    result = twin.fails("click", selector=selector, timeout=300)
+    assert result.reason == reason
+    assert says in result.message
+    assert twin.last().target == selector
+    goes_on(twin)
+
+
+def test_a_field_that_does_not_take_it(twin: Twin) -> None:
+    twin.goto("/form")
+    cases: list[tuple[str, dict[str, Any], str, str]] = [
+        ("fill", {"selector": "[name=old]", "value": "x"}, "timeout", "it is read-only"),
+        ("fill", {"selector": "[name=age]", "value": "many"}, "unsuitable", "can't do that"),
+        ("fill", {"selector": "[name=born]", "value": "tomorrow"}, "unsuitable", ""),
+        ("fill", {"selector": "[name=terms]", "value": "yes"}, "unsuitable", "can't do that"),
+        ("fill", {"selector": "text=Send", "value": "yes"}, "unsuitable", "can't do that"),
+        ("check", {"selector": "[name=name]", "value": True}, "unsuitable", "Not a checkbox"),
+        ("click", {"selector": "text=Later"}, "timeout", "it is disabled"),
+        ("select_dropdown_option", {"selector": "select", "value": "Green"}, "timeout", "it has no such option"),
+        ("select_dropdown_option", {"selector": "[name=name]", "value": "Green"}, "unsuitable", "is not a <select>"),
+    ]
+    for kind, fields, reason, says in cases:
+        result = twin.fails(kind, timeout=300, **fields)
+        assert (result.reason, says in result.message) == (reason, True), (kind, fields, result.message)
+    goes_on(twin)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason", "says"),
+    [
+        ({"Name": "Ada", "Nam": "x"}, "not_found", "no field is called 'Nam'; nothing was filled"),
+        ({"Name": "Ada", "Terms": "yes"}, "unsuitable", "'Terms' is a checkbox field: give True or False"),
+        ({"Name": True}, "unsuitable", "'Name' is a text field: give a text"),
+        ({"Name": "Ada", "size": "huge"}, "not_found", "0 of the buttons called 'size' have that value"),
+        ({"Name": "Ada", "size": True}, "ambiguous", "2 fields are called 'size'"),
+        ({"Name": "Ada", 'x"] , input': "y"}, "not_found", "no field is called"),
+    ],
+)
+def test_a_form_of_which_a_field_is_missing_is_left_as_it_was(
+    twin: Twin, values: dict[str, Any], reason: str, says: str
+) -> None:
+    twin.goto("/form")
+    result = twin.fails("form_fill", value=values, timeout=500)
+    assert result.reason == reason
+    assert says in result.message
+    assert not any(name in result.summary for name in ("Nam", "Terms", "size"))
+    assert twin.js("document.querySelector('[name=name]').value") == ""
+
+
+def test_ids_that_are_not_of_the_latest_look(twin: Twin) -> None:
+    twin.goto("/elements")
+    victim = twin.id("Victim")
+    assert "gave no element 'e9999'; observe again" in twin.fails("click", id="e9999").message
+    assert "gave no element 'e1 >> css=*'" in twin.fails("click", id="e1 >> css=*").message
+    twin.do("click", selector="#remover")
+    gone = twin.fails("click", id=victim)
+    assert gone.message == f'button "Victim" ({victim}) is gone from the page; observe again'
+    assert (gone.reason, twin.last().target) == ("stale", 'button "Victim"')
+    play = twin.id("Play")
+    twin.do("click", id=play)  # its name changes, it stays the same element
+    twin.do("click", id=play)
+    twin.goto("/second")
+    assert twin.fails("click", id=play).reason == "stale"
+    first = twin.id("first")
+    twin.do("goto_new_tab", url=twin.site + "/second")
+    assert "saw another tab" in twin.fails("click", id=first).message
+    twin.observe()
+    twin.do("switch_tab", tab_index=0)
+    assert twin.fails("click", id=first).reason == "stale"
+    goes_on(twin)
+
+
+def test_an_element_that_goes_while_it_is_waited_for(twin: Twin) -> None:
+    twin.goto("/elements")
+    covered = twin.id("Covered")
+    twin.js("setTimeout(() => covered.remove(), 300)")
+    result = twin.fails("click", id=covered, timeout=1000)
+    assert result.reason in ("stale", "timeout")
+
+
+@pytest.mark.parametrize(
+    ("url", "reason", "says"),
+    [
+        ("example.com", "invalid", "not a URL that can be opened"),
+        ("http://", "invalid", "not a URL that can be opened"),
+        ("//a", "invalid", "not a URL that can be opened"),
+        ("http://nosuch.invalid/?token=1", "navigation", "the page could not be loaded: ERR_NAME_NOT_RESOLVED"),
+        ("http://127.0.0.1:1/", "navigation", "ERR_UNSAFE_PORT"),
+        ("nonsense://a", "navigation", "ERR_ABORTED"),
+        ("{site}/report", "navigation", "a download, not a page"),
+        ("{site}/never", "timeout", "had not been loaded in time"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["goto", "goto_new_tab"])
+def test_a_page_that_can_not_be_loaded(twin: Twin, kind: str, url: str, reason: str, says: str) -> None:
+    twin.goto("/")
+    result = twin.fails(kind, url=url.format(site=twin.site), timeout=500)
+    if kind == "goto_new_tab" and reason == "timeout":
+        says = "had not finished loading"
+    assert result.reason == reason
+    assert says in result.message
+    assert "token=1" not in result.message
+    assert len(twin.observe().tabs) == 1
+    goes_on(twin)
+
+
+def test_a_link_to_a_page_that_never_answers(twin: Twin) -> None:
+    twin.goto("/leads-nowhere")
+    result = twin.execute("click", selector="#never", timeout=500)
+    if not result.success:
+        assert result.reason == "timeout"
+    assert twin.execute("evaluate_js", code="location.pathname", timeout=1000).data in ("/leads-nowhere", None)
+    assert twin.js("location.pathname") == "/leads-nowhere"
+    goes_on(twin)
+
+
+def test_a_step_in_a_history_that_has_none(twin: Twin) -> None:
+    twin.do("goto_new_tab", url=twin.site + "/")
+    result = twin.execute("go_back")
+    while result.success:  # the new tab began with an empty page or two
+        result = twin.execute("go_back")
+    assert (result.reason, result.message) == ("history", "there is no page to go back to")
+    twin.goto("/")
+    assert twin.fails("go_forward").message == "there is no page to go forward to"
+
+
+def test_a_tab_that_is_not_there(twin: Twin) -> None:
+    assert twin.fails("switch_tab", tab_index=3).message == "there is no tab 3, only tab 0"
+    twin.do("goto_new_tab", url="about:blank")
+    assert twin.fails("switch_tab", tab_index=3).message == "there is no tab 3, only tabs 0 to 1"
+
+
+def test_a_key_that_is_none(twin: Twin) -> None:
+    for key in ("Entr", "Control+Entr"):
+        result = twin.fails("press_key", key=key)
+        assert result.reason == "invalid"
+        assert key not in result.message
+
+
+def test_files_that_are_not_there(twin: Twin, tmp_path: Path) -> None:
+    twin.goto("/files")
+    for path in (tmp_path / "none.txt", tmp_path):
+        result = twin.fails("upload_file", selector="#file", file_path=path)
+        assert result.reason == "file"
+        assert str(path) in result.message
+        assert str(tmp_path) not in result.summary
+    there = tmp_path / "there.txt"
+    there.write_text("x")
+    result = twin.fails("upload_file", selector="#none", file_path=there, timeout=300)
+    assert "asked for no file within 300 ms" in result.message
+    result = twin.fails("download_file", selector="#report", directory=tmp_path / "none")
+    assert result.reason == "file"
+    goes_on(twin)
+
+
+@pytest.mark.parametrize(
+    ("link", "says"),
+    [
+        ("#none", "no download began within 500 ms"),
+        ("#broken", "the download failed: "),
+        ("#endless", "the download had not come to an end within 500 ms"),
+    ],
+)
+def test_a_download_that_does_not_come(twin: Twin, tmp_path: Path, link: str, says: str) -> None:
+    twin.goto("/files")
+    result = twin.fails("download_file", selector=link, directory=tmp_path, timeout=500)
+    assert result.reason == "download"
+    assert says in result.message
+    assert list(tmp_path.iterdir()) == []
+    goes_on(twin)
+
+
+@pytest.mark.parametrize(
+    ("code", "says", "summary"),
+    [
+        ("nope()", "the code raised ReferenceError: nope is not defined", "the code raised ReferenceError"),
+        ("throw new TypeError('my own')", "the code raised TypeError: my own", "the code raised TypeError"),
+        ("throw 'a text'", "the code raised: a text", "the code raised"),
+        ("1 +", "the code raised SyntaxError: ", "the code raised SyntaxError"),
+        ("Promise.reject(new Error('late'))", "the code raised Error: late", "the code raised Error"),
+        ("throw new Error('Target crashed')", "the code raised Error: Target crashed", "the code raised Error"),
+    ],
+)
+def test_javascript_that_raises(twin: Twin, code: str, says: str, summary: str) -> None:
+    result = twin.fails("evaluate_js", code=code)
+    assert (result.reason, result.summary) == ("script", summary)
+    assert result.message.startswith(says)
+
+
+@pytest.mark.parametrize("code", ["while (true);", "new Promise(() => {})"])
+def test_javascript_that_never_ends_is_stopped_and_the_page_lives(twin: Twin, code: str) -> None:
+    twin.goto("/")
+    twin.js("window.here = 1")
+    result = twin.fails("evaluate_js", code=code, timeout=300)
+    assert result.message == "the code had not come to an end within 300 ms and was stopped"
+    assert twin.js("window.here") == 1
+
+
+def test_a_page_that_hangs_fails_in_time_and_another_tab_works(twin: Twin) -> None:
+    twin.goto("/hangs")
+    began = time.monotonic()
+    assert twin.fails("click", selector="#hang", timeout=300).reason == "hung"
+    for kind, fields in {"press_key": {"key": "a"}, "scroll_down": {}, "reload": {}, "go_back": {}}.items():
+        assert twin.fails(kind, timeout=300, **fields).reason == "hung", kind
+    assert time.monotonic() - began < 30
+    twin.do("goto_new_tab", url=twin.site + "/")
+    assert [tab.index for tab in twin.observe().tabs] == [0, 1]
+    goes_on(twin)
+    twin.do("close_tab")
+    twin.do("close_tab")  # the one that hung
+    goes_on(twin)
+
+
+def test_a_page_that_crashes_fails_and_another_tab_works(twin: Twin) -> None:
+    twin.goto("/")
+    twin.execute("goto", url="chrome://crash", timeout=3000)
+    cases: list[tuple[str, dict[str, Any]]] = [
+        ("goto", {"url": twin.site}),
+        ("click", {"selector": "a"}),
+        ("wait", {"time_ms": 1}),
+        ("reload", {}),
+        ("scrape", {}),
+    ]
+    for kind, fields in cases:
+        result = twin.fails(kind, **fields)
+        assert result.reason == "crashed"
+        assert "go on in another tab" in result.message
+    twin.do("goto_new_tab", url=twin.site + "/")
+    goes_on(twin)
+    twin.do("switch_tab", tab_index=0)
+    assert twin.fails("reload").reason == "crashed"
+    twin.do("close_tab")
+    goes_on(twin)
+
+
+def test_a_crash_in_the_middle_of_an_operation(twin: Twin) -> None:
+    twin.goto("/")
+    twin.js(f"setTimeout(() => location = '{twin.site}/second', 400)")
+    cdp: Any = twin.page(lambda page: page.context.new_cdp_session(page))
+    assert cdp is not None
+    twin.js("setTimeout(() => { const all = []; while (true) all.push(new Array(1e6).fill(all.length)) }, 200); 0")
+    result = twin.execute("click", selector=".none", timeout=20_000)
+    assert result.reason in ("crashed", "hung", "not_found", "timeout")
+    assert twin.status() == "active"
+    twin.do("goto_new_tab", url=twin.site + "/")
+    goes_on(twin)
+
+
+def test_a_dialog_that_nobody_answers_is_dismissed_and_told(twin: Twin) -> None:
+    """A handler of the user's own that does nothing keeps Playwright from dismissing dialogs."""
+    twin.goto("/dialogs")
+
+    def ignore(_: object) -> None:
+        pass
+
+    twin.page(lambda page: page.on("dialog", ignore))
+    result = twin.fails("click", selector="#confirm", timeout=300)
+    assert result.reason == "dialog"
+    assert result.message == "a confirm that nobody answered blocked the page and was dismissed: 'Really?'"
+    assert "Really?" not in result.summary
+    assert twin.js("said.textContent") == "confirm: false"
+    result = twin.fails("evaluate_js", code="alert('again')", timeout=300)
+    assert result.message.startswith("an alert that nobody answered")
+    twin.page(lambda page: page.remove_listener("dialog", ignore))
+    twin.do("click", selector="#alert")
+    goes_on(twin)
