@@ -315,7 +315,7 @@ class Handle:
     def annotate(self, name: str, data: Mapping[str, JsonValue] | None) -> None:
         """Record an embedder's own fact."""
         self.check("annotate()")
-        if data is not None and not isinstance(data, Mapping):
+        if data is not None and not isinstance(data, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] # users
             raise InvalidConfig("annotate", data, "the data must be a mapping of names to JSON values")
         try:
             self._note(Record(event=SessionAnnotated(name=name, data=dict(data or {}))))
