@@ -50,12 +50,12 @@ def locate(tabs: Tabs, page: Page, action: ElementAction) -> Steps[Locator]:
         return page.locator(action.selector)
     seen = tabs.seen
     if seen is None:
-        raise Refused("stale", f"there is no element {action.id!r}: ids come from observe(), which was not called here")
+        raise Refused("stale", f"no element {action.id!r}: ids come from observe(), and hold until a page is loaded")
     if seen.page is not page:
         raise Refused("stale", "the latest observe() saw another tab, and ids belong to their tab; observe again")
     if (known := seen.elements.get(action.id or "")) is None:
         raise Refused("stale", f"the latest observe() gave no element {action.id!r}; observe again")
-    # Playwright's own reference. It belongs to an element and never comes to mean another one.
+    # Playwright's own reference, which stays with its element for as long as the document does.
     locator = page.locator(f"aria-ref={action.id}")
     if not (yield locator.count()):
         raise Refused("stale", f"{known} ({action.id}) is gone from the page; observe again")

@@ -69,18 +69,24 @@ class Tabs:
         self._ears: dict[Page, Ear] = {}
         self._crashed: set[Page] = set()
         for page in self.context.pages:
-            self._listen_for_crash(page)
+            self._follow(page)
 
         def appeared(page: Page) -> None:
-            self._listen_for_crash(page)
+            self._follow(page)
 
         self.context.on("page", appeared)
 
-    def _listen_for_crash(self, page: Page) -> None:
+    def _follow(self, page: Page) -> None:
         def crashed(_: Page) -> None:
             self._crashed.add(page)
 
+        def loaded(_: Page) -> None:
+            # Playwright counts its references anew in each document: an old one may come to mean another element.
+            if self.seen is not None and self.seen.page is page:
+                self.seen = None
+
         page.on("crash", crashed)
+        page.on("domcontentloaded", loaded)
 
     def pages(self) -> Steps[list[Page]]:
         """The open tabs in the order of their age, which is also that of their indices."""

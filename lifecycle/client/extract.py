@@ -50,6 +50,8 @@ def plan(model: object, fields: object, argument: str = "fields") -> dict[str, A
     """
     if not _is_model(model):
         raise InvalidConfig("response_format", model, "must be a pydantic model class")
+    if not model.__pydantic_complete__ and not model.model_rebuild(raise_errors=False):
+        raise InvalidConfig("response_format", model, "has annotations that can't be resolved; see model_rebuild()")
     if not isinstance(fields, Mapping):
         raise InvalidConfig(argument, fields, f"must map the fields of {model.__name__} to CSS selectors")
     given = cast("Mapping[str, object]", fields)

@@ -30,6 +30,10 @@ class Product(BaseModel):
         return value
 
 
+class Unfinished(BaseModel):
+    lamp: NowhereDefined  # type: ignore[name-defined] # noqa: F821 # pyright: ignore[reportUndefinedVariable]
+
+
 FIELDS: dict[str, Any] = {
     "name": " h2 ",
     "price": ("span.price", {"amount": "@data-amount", "currency": ""}),
@@ -61,6 +65,7 @@ def test_a_plan_is_plain_data() -> None:
 WRONG: list[tuple[Any, Any, str, str]] = [
     (dict, {}, "response_format", "pydantic model"),
     (Price(Amount=1), {}, "response_format", "pydantic model"),
+    (Unfinished, {"lamp": "b"}, "response_format", "annotations that can't be resolved"),
     (Product, "h2", "fields", "must map the fields of Product"),
     (Product, {"nam": "h2"}, "fields", "Product has no such field; it has name, price, tags, more"),
     (Product, {"name": "h2"}, "fields", "Product needs this field"),

@@ -113,7 +113,8 @@ class Run:
         source = "\n" * block.start + "\n".join(block.lines)
         out = io.StringIO()
         with redirect_stdout(out), redirect_stderr(out):
-            exec(compile(source, str(self.page), "exec"), self.namespace)
+            # A reader's Python has no `from __future__` of this file's.
+            exec(compile(source, str(self.page), "exec", dont_inherit=True), self.namespace)
         return self.anonymous(out.getvalue())
 
     def console(self, block: Block) -> None:
