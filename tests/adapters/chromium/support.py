@@ -170,6 +170,8 @@ class RawClient:
         self.sock.sendall(
             f"GET /{path} HTTP/1.1\r\n".encode() + "".join(f"{k}: {v}\r\n" for k, v in sent.items()).encode() + b"\r\n"
         )
+        self.texts = 0
+        """How many text frames were read."""
         self._buffer = b""
         while b"\r\n\r\n" not in self._buffer and (chunk := self.sock.recv(65536)):
             self._buffer += chunk
@@ -191,6 +193,7 @@ class RawClient:
         size = frame_size(self._buffer)
         frame, self._buffer = self._buffer[:size], self._buffer[size:]
         head = {126: 4, 127: 10}.get(frame[1] & 0x7F, 2)
+        self.texts += frame[0] & 0x0F == Opcode.TEXT
         return frame[0] & 0x0F, frame[head:]
 
     def call(self, method: str, params: Mapping[str, Any] | None = None, session: str | None = None) -> dict[str, Any]:

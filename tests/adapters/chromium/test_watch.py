@@ -291,6 +291,20 @@ def test_a_tab_s_first_blank_document_is_no_navigation(fake: FakeBrowser, script
     assert facts.upto(TabClosed("T")) == told
 
 
+def test_a_crash_that_the_browser_tells_twice_is_told_once(fake: FakeBrowser, scripted: Callable[..., None]) -> None:
+    """As the headless shell does."""
+    facts = Facts()
+    Watch(fake.pipe, facts)
+    scripted("targetCreated", "T")
+    for _ in range(2):
+        scripted("targetCrashed", "T")
+        scripted("targetCrashed", "T")
+        scripted("targetInfoChanged", "T", url="http://x/")
+    scripted("targetDestroyed", "T")
+    again = [PageCrashed("T"), Navigated("T", "http://x/")]
+    assert facts.upto(TabClosed("T")) == [TabOpened("T", "about:blank"), *again, *again, TabClosed("T")]
+
+
 def test_what_was_missed_does_not_confuse_what_follows(fake: FakeBrowser, scripted: Callable[..., None]) -> None:
     facts = Facts()
     Watch(fake.pipe, facts)
