@@ -338,3 +338,15 @@ def test_every_ending_is_a_session_ended(client: Client) -> None:
         inside(client.Session(session.session_id), failing(AssertionError("must not run")))
     assert caught.value.view == session.status()
     assert caught.value.session_id == session.session_id
+
+
+def test_leaving_a_kept_block_does_not_wait_for_a_keeper_that_hangs(client: Client, world: World) -> None:
+    with client.Session(keep_alive=True) as session:
+        session.page.goto(world.site)
+        [keeper] = [pid for pid, line in world.processes() if "lifecycle_chromium.keeper" in line]
+        os.kill(keeper, signal.SIGSTOP)
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+    ending = session.stop()
+    assert ending is not None
+    assert ending.cause is Cause.STOPPED
