@@ -119,11 +119,11 @@ class LogFile:
         report = self._fill(conn, self.locator)
         notice("log.read_model_rebuilt", log=self.locator, why=why, sessions=report.sessions, events=report.events)
 
-    def close(self) -> None:
-        """Let go of everything, once the calls that are under way have ended; idempotent."""
+    def close(self, timeout_s: float = -1) -> None:
+        """Let go of everything, once the calls that are under way have ended, or *timeout_s* is over; idempotent."""
         self._handle.closed = True
-        self.writing.close()
-        self._reading.close()
+        self.writing.close(timeout_s)
+        self._reading.close(timeout_s)
 
     def before_fork(self) -> None:
         """Close the connections, once the calls that are under way have ended, and let nobody open them again."""

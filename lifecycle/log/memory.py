@@ -126,6 +126,12 @@ class MemoryLog:
                 raise LogUnavailable("the log has been closed")
             return len(self._log) > (cursor or 0)
 
+    def __enter__(self) -> MemoryLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """As EventLog.close; its events are gone when nobody holds it any more."""
         with self._changed:

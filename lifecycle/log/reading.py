@@ -53,10 +53,13 @@ class Reading:
                         raise translate(error, handle.locator, waited_s=waited) from error
             time.sleep(RETRY_S)
 
-    def close(self) -> None:
-        """Close the connection, once the call that is under way has ended."""
-        with self.lock:
-            self.conn = closed(self.conn)
+    def close(self, timeout_s: float) -> None:
+        """Close the connection, once the call that is under way has ended, or *timeout_s* is over."""
+        if self.lock.acquire(timeout=timeout_s):
+            try:
+                self.conn = closed(self.conn)
+            finally:
+                self.lock.release()
 
     def before_fork(self, timeout_s: float) -> bool:
         """Close the connection and keep everybody out; whether that worked in time."""

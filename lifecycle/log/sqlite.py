@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+import weakref
 from contextlib import suppress
 from dataclasses import replace
 from queue import Empty, SimpleQueue
@@ -61,6 +62,7 @@ _SPAN: Final = 10_000
 _LONGEST_PAGE: Final = 10_000
 #: How often wait() looks. Appends of this process wake it at once.
 _LOOK_S: Final = 0.05
+_EXIT_WAIT_S: Final = 1.0
 
 
 def _known_ids(
@@ -127,6 +129,8 @@ class SqliteLog:
             timeout_s=timeout_s,
         )
         self._file = LogFile(options, _fill)
+        # For those who never close it: when it is forgotten, and at exit, where nothing may wait for long.
+        weakref.finalize(self, self._file.close, _EXIT_WAIT_S)
         self._sessions = SqlSessions(self._file.ask_derived, self.read, self._rebuild)
 
     @property

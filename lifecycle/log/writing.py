@@ -177,10 +177,13 @@ class Writing:
         except LogUnavailable:
             return False
 
-    def close(self) -> None:
-        """Close the connection, once the transaction that is under way has ended."""
-        with self.lock:
-            self._conn = closed(self._conn)
+    def close(self, timeout_s: float) -> None:
+        """Close the connection, once the transaction that is under way has ended, or *timeout_s* is over."""
+        if self.lock.acquire(timeout=timeout_s):
+            try:
+                self._conn = closed(self._conn)
+            finally:
+                self.lock.release()
         self._queue.close()
 
     def before_fork(self, timeout_s: float) -> bool:

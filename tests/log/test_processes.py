@@ -13,6 +13,7 @@ import pytest
 
 from lifecycle.errors import LogUnavailable
 from lifecycle.log import ANY, SqliteLog, events
+from lifecycle.log.writing import Writing
 from lifecycle.testing.log_contract import everything
 from lifecycle.testing.log_processes import Writer
 from lifecycle.testing.log_samples import annotated, begin, created, new
@@ -278,3 +279,25 @@ def test_a_foreign_writer_outside_the_queue_is_waited_for_each_time(memory_dir: 
         log.append("s-1", [new(annotated())], expected=ANY)  # what others wrote last is taken into the read model here
         assert versions(log) == {"s-1": list(range(1, 454)), "s-2": list(range(1, 153))}
         assert log.sessions.rebuild().equal
+
+
+def test_an_interrupt_in_the_middle_of_giving_back_gives_back_all_the_same(
+    tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else can write at once, not only when this thread writes again."""
+    rollback = Writing._rollback  # pyright: ignore[reportPrivateUsage]
+    hits: list[int] = []
+
+    def hit(self: Writing) -> None:
+        if not hits:
+            hits.append(1)
+            raise KeyboardInterrupt
+        rollback(self)
+
+    with SqliteLog(tmp_path / "log.db", journal=journal) as log:
+        begin(log, "s-1")
+        with SqliteLog(tmp_path / "log.db", timeout_s=0.5) as other:
+            monkeypatch.setattr(Writing, "_rollback", hit)
+            with pytest.raises(KeyboardInterrupt):
+                log.append("s-1", [new(created("s-1"))], expected=0)
+            other.append("s-1", [new(annotated())], expected=2)
