@@ -19,7 +19,7 @@ __all__ = ["Element", "ExecutionResult", "Observation", "Reason", "Tab"]
 #: Why an operation failed. The set is closed; programs may branch on it.
 Reason: TypeAlias = Literal[
     "ambiguous",  # the selector matches several elements
-    "closed",  # the tab was closed meanwhile
+    "closed",  # the tab was closed, or its page left for another one, meanwhile
     "crashed",  # the page crashed; other tabs live
     "dialog",  # a dialog that nobody answered blocked the page
     "download",  # no download began, or it did not come to its end

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from lifecycle.results import Reason
     from lifecycle_playwright.tabs import Dialog
 
-__all__ = ["CRASHED", "HUNG", "Refused", "about_dialog", "explained", "failed"]
+__all__ = ["CRASHED", "HUNG", "LEFT", "Refused", "about_dialog", "explained", "failed"]
 
 CRASHED: Final = "the page has crashed; go on in another tab: goto_new_tab, switch_tab or close_tab"
+LEFT: Final = "the page was left for another one meanwhile"
 HUNG: Final = "the page does not answer, as when a script of its own runs for ever; go on in another tab or close it"
 
 _HEAD: Final = re.compile(r"^\w+\.\w+: (?:(?:Error|SyntaxError|TimeoutError): )?")
@@ -73,6 +74,8 @@ def explained(text: str, what: str, timeout_ms: int, *, closed: bool) -> Refused
         if closed:
             return Refused("closed", "the tab was closed meanwhile")
         return Refused("lost", "the connection to the browser was lost; the next call makes a new one")
+    if "context was destroyed" in line:
+        return Refused("closed", LEFT)
     if found := _MATCHES.search(line):
         return Refused("ambiguous", f"{what} matches {found[1]} elements; it must be exactly one")
     if "Timeout" in line and "exceeded" in line:

@@ -34,7 +34,8 @@ _SCROLL: Final = """([direction, amount]) => {
 _RAISED: Final = re.compile(r"^[\w.]+: (?:(\w*(?:Error|Exception))\b)?")
 #: Not of the code's making.
 _LOST: Final = re.compile(
-    r"^(?:[\w.]+: )?(?:\w+ crashed|Target page, context or browser has been closed|Connection closed)"
+    r"^(?:[\w.]+: )?(?:\w+ crashed|Target page, context or browser has been closed|Connection closed"
+    r"|Execution context was destroyed)"
 )
 
 

@@ -140,6 +140,20 @@ def test_a_page_that_can_not_be_loaded(twin: Twin, kind: str, url: str, reason: 
     goes_on(twin)
 
 
+def test_a_page_that_can_not_be_loaded_leaves_nothing_half_done(twin: Twin) -> None:
+    """Chromium's own error page follows; what is done next must not meet it half-way."""
+    for _ in range(5):
+        twin.fails("goto", url="http://nosuch.invalid/")
+        assert twin.js("1 + 1") == 2
+
+
+def test_code_that_leaves_its_page(twin: Twin) -> None:
+    twin.goto("/")
+    result = twin.fails("evaluate_js", code="location.href = '/second'; new Promise(() => {})")
+    assert (result.reason, result.message) == ("closed", "the page was left for another one meanwhile")
+    assert twin.js("location.pathname") == "/second"
+
+
 def test_a_link_to_a_page_that_never_answers(twin: Twin) -> None:
     twin.goto("/leads-nowhere")
     result = twin.execute("click", selector="#never", timeout=500)
