@@ -6,6 +6,7 @@ import os
 import subprocess
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +20,6 @@ from tests.log.support import integrity, run_child, versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from lifecycle.log.driver import Connection
     from lifecycle.log.versions import Journal
@@ -45,6 +45,7 @@ def test_a_limit_on_the_file_s_size_is_met_and_lifted(tmp_path: Path, journal: J
     import resource, sys
     from lifecycle.log import SqliteLog
     from lifecycle.testing.log_samples import annotated, begin, new
+    sys.path.append(sys.argv[3])  # behind an installed wheel
     from tests.log.test_disk import _fill
     log = SqliteLog(sys.argv[1], journal=sys.argv[2])
     begin(log, "s-1")
@@ -57,7 +58,7 @@ def test_a_limit_on_the_file_s_size_is_met_and_lifted(tmp_path: Path, journal: J
     log.append("s-1", [new(annotated())], expected=taken + 2)
     print(taken)
     """
-    done = run_child(code, tmp_path / "log.db", journal)
+    done = run_child(code, tmp_path / "log.db", journal, str(Path(__file__).parents[2]))
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 10
     with SqliteLog(tmp_path / "log.db") as log:
