@@ -172,7 +172,7 @@ def test_a_message_that_mentions_another_session_reaches_its_own(
     messages=st.lists(st.text(max_size=40), min_size=1, max_size=8),
     cuts=st.lists(st.integers(1, 200), max_size=12),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_messages_arrive_whole_and_in_order_however_the_bytes_come(
     messages: list[str], cuts: list[int], workers: ThreadPoolExecutor
 ) -> None:
