@@ -122,8 +122,9 @@ def test_the_scripts_own_exception_after_the_deadline_stays(client: Client, worl
         until(lambda: it.status().status is State.TIMED_OUT, "no deadline")
         raise ValueError("mine")
 
-    with pytest.raises(ValueError, match="mine"):
+    with pytest.raises(ValueError, match="mine") as caught:
         inside(session, late)
+    assert getattr(caught.value, "__notes__", []) == []
     assert client.sessions.get(session.session_id).status is State.TIMED_OUT
     assert world.types(session.session_id) == ["created", "started", "timed_out", "released"]
 
@@ -235,8 +236,9 @@ def test_the_scripts_own_exception_after_a_death_stays(client: Client, world: Wo
         until(lambda: it.status().status is State.ERROR, "the death is not recorded")
         raise KeyError("mine")
 
-    with pytest.raises(KeyError, match="mine"):
+    with pytest.raises(KeyError, match="mine") as caught:
         inside(session, dies)
+    assert getattr(caught.value, "__notes__", []) == []
     assert client.sessions.get(session.session_id).cause is Cause.BROWSER_CRASHED
 
 
