@@ -16,7 +16,7 @@ from lifecycle.log import ANY, SqliteLog
 from lifecycle.log.driver import sqlite3
 from lifecycle.log.writing import Writing
 from lifecycle.testing.log_samples import annotated, begin, new
-from tests.log.support import integrity, run_child, versions
+from tests.log.support import integrity, ours, run_child, versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -196,9 +196,11 @@ def test_an_error_before_the_commit_leaves_nothing(tmp_path: Path, monkeypatch: 
     with SqliteLog(tmp_path / "log.db") as log:
         begin(log, "s-1")
         event = new(annotated())
+        spoiled = ours(log)
         with monkeypatch.context() as patched:
             patched.setattr(Writing, "_commit", failing)
             with pytest.raises(LogUnavailable, match="the disk refused"):
                 log.append("s-1", [event], expected=2)
         assert log.head("s-1") == 2
+        assert ours(log) is not spoiled, "after a failed fsync a connection's idea of the file is worth nothing"
         assert log.append("s-1", [event], expected=2).duplicate is False

@@ -123,6 +123,8 @@ def test_a_fork_while_other_threads_append_does_not_hang_the_child(tmp_path: Pat
         tmp_path,
         journal,
         """
+        import warnings
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of exactly this
         over = threading.Event()
         def work(stream):
             begin(log, stream)
