@@ -238,12 +238,7 @@ class _Attached:
 
     def look(self) -> None:
         """Poke the gate; the log decides, this only saves waiting."""
-        # http.client, not urllib: the token in the path must not travel through a proxy that the environment names.
-        gate = urlsplit(self.cdp_url)
-        connection = http.client.HTTPConnection(gate.hostname or "", gate.port, timeout=_POKE_S)
-        with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
-            connection.request("GET", f"{gate.path.partition('/devtools/')[0]}/poke")
-            connection.getresponse().read()
+        _poke(self.cdp_url, _POKE_S)
 
     def end(self, command: Close | Fail) -> None:
         """Another owner's keeper takes no orders but the log's."""
@@ -357,6 +352,7 @@ class ChromiumHost:
         left = [pid for identity in identities for pid in process.end_group(identity).left]
         removed = True
         if runtime is not None:
+            self._end_orphaned_keeper(session, runtime)
             paths.remove_endpoint(runtime, session.session_id)
             removed = paths.remove_profile(runtime, session.session_id)
             if session.keeper_id is not None and not _held(paths.keeper_lock(runtime, session.keeper_id)):
@@ -366,6 +362,17 @@ class ChromiumHost:
         never = session.started_at is None and not found
         evidence: Evidence = {"by": "identity", "processes_found": len(found), "processes_left": len(left)}
         return Remains(how="never_started" if never else "killed", profile_removed=removed, evidence=evidence)
+
+    def _end_orphaned_keeper(self, session: Session, runtime: Path) -> None:
+        """A keeper whose owner is dead and that does not answer has nobody else who would end it."""
+        if session.keeper is None or process.is_alive(process.Identity(**session.owner.model_dump())):
+            return
+        keeper = process.Identity(**session.keeper.model_dump())
+        url = paths.read_endpoint(runtime, session.session_id)
+        if process.is_alive(keeper) and url is not None and not _poke(url, _PING_S):
+            logger.warning("keeper_dropped", keeper_id=session.keeper_id, session_id=session.session_id)
+            process.kill(keeper)
+            process.wait_gone([keeper.pid], _PING_S)
 
     def drop_keeper(self, session: Session, log: EventLog) -> bool:
         """Kill this process's keeper if it is the session's and does not answer."""
@@ -430,6 +437,18 @@ class ChromiumHost:
         self._lines = {}
         self._lock = threading.Lock()
         self._pid = os.getpid()
+
+
+def _poke(cdp_url: str, timeout_s: float) -> bool:
+    """Have the keeper behind a gate look at its log; whether it answers."""
+    # http.client, not urllib: the token in the path must not travel through a proxy that the environment names.
+    gate = urlsplit(cdp_url)
+    connection = http.client.HTTPConnection(gate.hostname or "", gate.port, timeout=timeout_s)
+    with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
+        connection.request("GET", f"{gate.path.partition('/devtools/')[0]}/poke")
+        connection.getresponse().read()
+        return True
+    return False
 
 
 def _looks(config: Config) -> list[str]:

@@ -191,6 +191,24 @@ def test_stop_does_not_wait_for_a_stopped_keeper(own: Callable[..., Owner]) -> N
     _until(lambda: _gone(owner.keeper))
 
 
+def test_a_stopped_keeper_without_an_owner_goes_with_the_next_reconcile_after_the_deadline(
+    own: Callable[..., Owner], tmp_path: Path
+) -> None:
+    owner = own(idle_timeout_minutes=1 / 30)
+    _until(lambda: owner.session().version >= 3)  # stopped in the middle of an append it would hold the log's lock
+    os.kill(owner.keeper, signal.SIGSTOP)
+    owner.process.kill()
+    owner.process.wait()
+    client = Client(tmp_path / "log.db")
+    assert client.reconcile() == []  # it lives, and the deadline is to come
+    _until(lambda: client.sessions.get(owner.session_id).status == "timed_out")
+    _until(lambda: len(client.reconcile()) == 1)
+    assert (owner.session().cause, owner.session().released) == (Cause.IDLE, True)
+    assert owner.remains() == []
+    _until(lambda: _gone(owner.keeper))
+    client.close()
+
+
 def test_a_forked_child_that_outlives_the_owner_does_not_hold_the_leash(own: Callable[..., Owner]) -> None:
     owner = own("pid = os.fork()\nif pid == 0: time.sleep(8); os._exit(0)\nos.kill(os.getpid(), 9)")
     owner.process.wait(10)
