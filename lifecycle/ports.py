@@ -78,6 +78,7 @@ class Plan:
     """A session that is about to be started, complete and validated. Paths are absolute."""
 
     session_id: str
+    keeper_id: str
     config: Config
     browser_path: str | None = None
     browser_args: tuple[str, ...] = ()
@@ -206,6 +207,10 @@ class BrowserHost(Protocol):
 
         A stopped keeper may hold the log's write lock, and one that is stuck will not end its browsers.
         """
+        ...
+
+    def done(self, log: EventLog) -> None:
+        """A client has let go of *log*: a keeper that has nothing to keep may go too."""
         ...
 
     def identity(self) -> ProcessIdentity:

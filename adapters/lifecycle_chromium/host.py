@@ -61,6 +61,7 @@ class _Line:
         self.runtime = runtime
         self.keeper_id = str(uuid_utils.uuid7())
         self.talks: dict[str, _Talk] = {}
+        self.prepared = 0  # sessions that are about to be handed over
         self.lost = threading.Event()  # the line is closed
         self.gone = threading.Event()  # the process is reaped, its sessions are put right
         self._answers = threading.Event()
@@ -286,12 +287,13 @@ class ChromiumHost:
 
     def start(self, plan: Plan, log: EventLog, on_keeper_lost: Callable[[], None]) -> _Talk:
         """Send the plan to the keeper; returns at once."""
-        runtime = _runtime(log)
-        assert runtime is not None  # prepare() refused such logs
-        assert log.locator is not None
-        line = self._line(runtime, log.locator)
-        talk = _Talk(line, plan, on_keeper_lost)
-        line.talks[plan.session_id] = talk
+        with self._lock:
+            line = self._lines.get(log.locator or "")
+            if line is None or line.keeper_id != plan.keeper_id:
+                # `created` names that keeper: another one must not start what everybody will take for its session.
+                raise KeeperUnavailable("the keeper is gone before it was given the session")
+            line.prepared -= 1
+            talk = line.talks[plan.session_id] = _Talk(line, plan, on_keeper_lost)
         viewport = plan.config.viewport_width and [plan.config.viewport_width, plan.config.viewport_height]
         sent = line.send(
             op="open",
@@ -389,6 +391,15 @@ class ChromiumHost:
             return True
         return False
 
+    def done(self, log: EventLog) -> None:
+        """Hang up on the log's keeper if it keeps nothing; the next start brings another one."""
+        with self._lock:
+            line = self._lines.get(log.locator or "")
+            if line is None or line.talks or line.prepared:
+                return
+            del self._lines[log.locator or ""]
+        line.hang_up()
+
     def identity(self) -> ProcessIdentity:
         """This process."""
         found = process.identify(os.getpid())
@@ -406,6 +417,7 @@ class ChromiumHost:
             line = self._lines.get(locator)
             if line is None or line.lost.is_set() or line.process.poll() is not None:
                 line = self._lines[locator] = _Line(runtime, locator)
+            line.prepared += 1
             return line
 
     def _sandbox(self) -> list[str]:

@@ -221,6 +221,7 @@ class Handle:
         self.last = self.recorder.create(Create(event=created))
         plan = Plan(
             session_id=self.session_id,
+            keeper_id=found.keeper_id,
             config=config.model_copy(update={"browser": found.browser}),
             browser_path=found.browser_path,
             browser_args=request.browser_args,

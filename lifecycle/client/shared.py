@@ -58,9 +58,14 @@ class Shared:
         self._lock = threading.Lock()
         self._pid = os.getpid()
 
+    @property
+    def forked(self) -> bool:
+        """Whether this is a copy in a forked child."""
+        return os.getpid() != self._pid
+
     def check_fork(self) -> None:
         """Refuse use in a forked child."""
-        if os.getpid() != self._pid:
+        if self.forked:
             raise ForkedSession("this Client", self._pid)
 
     def handle(self, session_id: str | None, config: SessionConfig, new_id: str | None = None) -> Handle:
@@ -95,6 +100,8 @@ class Shared:
     def close(self) -> None:
         """Stop watching, and close the log if it was opened here."""
         self.guard.close()
+        if not self.forked:
+            self.host.done(self.log)
         if self._opened:
             self.log.close()
 

@@ -223,6 +223,9 @@ class FakeHost:
         """The pretended keeper always answers."""
         return False
 
+    def done(self, log: EventLog) -> None:
+        """The pretended keeper costs nothing."""
+
     def identity(self) -> ProcessIdentity:
         """The pretended process."""
         return _HERE

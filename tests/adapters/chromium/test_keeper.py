@@ -191,6 +191,20 @@ def test_stop_does_not_wait_for_a_stopped_keeper(own: Callable[..., Owner]) -> N
     _until(lambda: _gone(owner.keeper))
 
 
+def test_a_client_that_closes_lets_its_idle_keeper_go_and_no_other(tmp_path: Path) -> None:
+    client = Client(tmp_path / "log.db")
+    with client.Session(page=False) as first:
+        keeper = client.log.sessions.get(first.session_id)
+        assert keeper is not None
+        assert keeper.keeper is not None
+        Client(tmp_path / "log.db").close()  # another client of this process: the keeper has something to keep
+        assert first.status().status == "active"
+    client.close()
+    _until(lambda: keeper.keeper is not None and _gone(keeper.keeper.pid))
+    with Client(tmp_path / "log.db") as another, another.Session(page=False) as second:
+        assert second.status().status == "active"
+
+
 def test_a_stopped_keeper_without_an_owner_goes_with_the_next_reconcile_after_the_deadline(
     own: Callable[..., Owner], tmp_path: Path
 ) -> None:
