@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import http.client
 import http.server
 import json
 import os
@@ -298,3 +299,16 @@ def script(path: Path, body: str, *, interpreter: str = sys.executable) -> Path:
     path.write_text(f"#!{interpreter}\n{body}")
     path.chmod(0o755)
     return path
+
+
+def get(gate: Gate, path: str, headers: dict[str, str] | None = None, method: str = "GET") -> tuple[int, str]:
+    """Status and body of a plain HTTP request."""
+    connection = http.client.HTTPConnection("127.0.0.1", gate.port, timeout=SOON_S)
+    with contextlib.closing(connection):
+        connection.request(method, path, headers=headers or {})
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+
+
+def token_of(url: str) -> str:
+    return url.split("/")[3]

@@ -6,11 +6,10 @@ import json
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, Playwright
 
 from lifecycle_chromium import relay
 from lifecycle_chromium.access import SETUP_S, counts, peek
-from lifecycle_chromium.gate import Gate
 from tests.adapters.chromium.support import Browser, Doorman, Site
 
 Serve = Callable[[dict[str, str]], Site]
@@ -64,18 +63,11 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def doorman() -> Doorman:
-    return Doorman()
-
-
-@pytest.fixture
-def page(gate: Gate, browser: Browser, doorman: Doorman, sent: list[str]) -> Iterator[Page]:
+def page(playwright: Playwright, url: str, sent: list[str]) -> Iterator[Page]:
     """The first tab, through the gate, with the installed Playwright."""
-    url = doorman.add(gate, browser.session_id, browser.pipe)
-    with sync_playwright() as playwright:
-        client = playwright.chromium.connect_over_cdp(url)
-        yield client.contexts[0].pages[0]
-        client.close()
+    client = playwright.chromium.connect_over_cdp(url)
+    yield client.contexts[0].pages[0]
+    client.close()
 
 
 def _ignore(happened: object) -> None:
