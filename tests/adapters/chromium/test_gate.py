@@ -146,7 +146,8 @@ def test_tools_find_the_way_in_by_http(gate: Gate, fake_url: str) -> None:
 def test_a_poke_is_passed_on(gate: Gate, fake_url: str, doorman: Doorman) -> None:
     assert get(gate, f"/{token_of(fake_url)}/poke") == (204, "")
     doorman.wait_for("poked")
-    assert get(gate, f"/{token_of(fake_url)}/poke", method="POST")[0] == 405
+    with contextlib.suppress(http.client.RemoteDisconnected):  # websockets before 16 only hangs up
+        assert get(gate, f"/{token_of(fake_url)}/poke", method="POST")[0] == 405
     assert doorman.told == ["poked"]
 
 
