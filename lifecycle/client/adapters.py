@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from lifecycle.errors import InvalidConfig
+from lifecycle.ports import AsyncPages, Pages
 
 if TYPE_CHECKING:
-    from lifecycle.ports import AsyncPages, BrowserHost, Pages
+    from lifecycle.ports import BrowserHost
 
-__all__ = ["GROUP", "default_async_pages", "default_host", "default_pages", "found", "load"]
+__all__ = ["GROUP", "Drivers", "default_host", "found", "load"]
+
+_P = TypeVar("_P", Pages, AsyncPages)
 
 GROUP: Final = "lifecycle.adapters"
 
@@ -45,13 +48,28 @@ def default_host() -> BrowserHost:
     return made
 
 
-def default_pages() -> Pages:
-    """Playwright's synchronous pages."""
-    pages: Pages = load("playwright")
-    return pages
+class Drivers(Generic[_P]):
+    """The adapter that makes pages: the one that was given, or the installed one, found when it is first needed."""
 
+    def __init__(self, given: _P | None, name: str) -> None:
+        self._pages: _P | None = given
+        self._name = name
 
-def default_async_pages() -> AsyncPages:
-    """Playwright's asynchronous pages."""
-    pages: AsyncPages = load("playwright-async")
-    return pages
+    def get(self) -> _P:
+        """The adapter.
+
+        Raises:
+            InvalidConfig: None of that name is installed.
+        """
+        if self._pages is not None:
+            return self._pages
+        made: _P = load(self._name)
+        self._pages = made
+        return made
+
+    def raised(self, error: BaseException) -> bool:
+        """Whether *error* is a driver's: ours, or one with which the script has connected by itself."""
+        try:
+            return self.get().is_driver_error(error)
+        except InvalidConfig:
+            return False

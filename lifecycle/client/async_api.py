@@ -22,7 +22,7 @@ from lifecycle.client.shared import Shared
 from lifecycle.client.system import Uuid7
 from lifecycle.core import LIVE, SessionView
 from lifecycle.core.deadlines import microseconds
-from lifecycle.errors import AlreadyStarted, InvalidConfig, NotStarted
+from lifecycle.errors import AlreadyStarted, NotStarted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -106,7 +106,7 @@ class AsyncClient:
     ) -> None:
         self._ids = ids or Uuid7()
         self._worker = _Worker(lambda: Shared(log, browser, clock, self._ids, actor))
-        self._pages = _Drivers(pages)
+        self._pages = adapters.Drivers(pages, "playwright-async")
         self.sessions = AsyncSessions(self._worker)
 
     def Session(self, session_id: str | None = None, **config: Unpack[SessionConfig]) -> AsyncSession:
@@ -174,33 +174,13 @@ class AsyncSessions:
         return await self._worker.run(lambda shared: shared.sessions.get(session_id))
 
 
-class _Drivers:
-    """The adapter that makes pages, found when it is first needed."""
-
-    def __init__(self, pages: AsyncPages | None) -> None:
-        self._pages = pages
-
-    def get(self) -> AsyncPages:
-        """The adapter."""
-        if self._pages is None:
-            self._pages = adapters.default_async_pages()
-        return self._pages
-
-    def raised(self, error: BaseException) -> bool:
-        """Whether *error* is a driver's: ours, or one with which the script has connected by itself."""
-        try:
-            return self.get().is_driver_error(error)
-        except InvalidConfig:  # no such adapter is installed
-            return False
-
-
 class AsyncSession:
     """One browser from creation to end, for asyncio: `async with`, or start() and stop(). Endings as Session."""
 
     def __init__(
         self,
         worker: _Worker,
-        drivers: _Drivers,
+        drivers: adapters.Drivers[AsyncPages],
         session_id: str | None,
         new_id: str,
         config: SessionConfig,

@@ -12,7 +12,6 @@ from lifecycle.client.handle import ended_error
 from lifecycle.client.shared import Shared, part
 from lifecycle.core import LIVE, SessionView
 from lifecycle.core.deadlines import microseconds
-from lifecycle.errors import InvalidConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,7 +66,7 @@ class Client:
     ) -> None:
         part("pages", pages, "connect", "what makes pages, such as lifecycle_playwright.Pages()")
         self._shared = Shared(log, browser, clock, ids, actor)
-        self._drivers = Drivers(pages)
+        self._drivers = adapters.Drivers(pages, "playwright")
 
     @property
     def log(self) -> EventLog:
@@ -130,26 +129,6 @@ class Client:
         self.close()
 
 
-class Drivers:
-    """The adapter that makes pages, found when it is first needed."""
-
-    def __init__(self, pages: Pages | None) -> None:
-        self._pages = pages
-
-    def get(self) -> Pages:
-        """The adapter."""
-        if self._pages is None:
-            self._pages = adapters.default_pages()
-        return self._pages
-
-    def raised(self, error: BaseException) -> bool:
-        """Whether *error* is a driver's: ours, or one with which the script has connected by itself."""
-        try:
-            return self.get().is_driver_error(error)
-        except InvalidConfig:  # no such adapter is installed
-            return False
-
-
 class Session:
     """One browser from creation to end. Made by Client.Session; used as a context manager or with start() and stop().
 
@@ -158,7 +137,7 @@ class Session:
     attached to, or is keep_alive, is left running.
     """
 
-    def __init__(self, shared: Shared, drivers: Drivers, handle: Handle) -> None:
+    def __init__(self, shared: Shared, drivers: adapters.Drivers[Pages], handle: Handle) -> None:
         self._shared = shared
         self._drivers = drivers
         self._handle = handle
