@@ -215,7 +215,8 @@ class Surroundings:
         """*program* as PATH finds it."""
         for folder in self.environ.get("PATH", os.defpath).split(os.pathsep):
             candidate = self.path(folder) / program
-            if folder.startswith("/") and candidate.is_file() and os.access(candidate, os.X_OK):
+            # os.path.isfile, not Path.is_file: PATH may name a directory that this user may not enter.
+            if folder.startswith("/") and os.path.isfile(candidate) and os.access(candidate, os.X_OK):
                 return candidate
         return None
 
