@@ -17,80 +17,36 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.core import fold
-from lifecycle.core.events import SessionAnnotated
 from lifecycle.errors import (
-    EventIdReused,
     FutureSchema,
-    IllegalHistory,
     InvalidConfig,
     LifecycleError,
     LogUnavailable,
     UnknownEventType,
-    WrongVersion,
 )
-from lifecycle.log.codec import FIRST, check_hash, check_private, decode, events
-from lifecycle.log.port import ANY, EXISTS, NO_STREAM, Cursor
+from lifecycle.log.codec import FIRST, check_hash, check_private, events
+from lifecycle.testing.append_contract import AppendContract, everything, raises
 from lifecycle.testing.index_contract import IndexContract
 from lifecycle.testing.log_processes import ProcessContract
 from lifecycle.testing.log_samples import (
-    SECOND,
     T0,
     annotated,
     begin,
-    closed,
-    created,
     failed,
     navigated,
     new,
     released,
-    started,
-    timed_out,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lifecycle.log.port import EventLog, Expected, NewEvent, Recorded
+    from lifecycle.log.port import EventLog, Recorded
 
-__all__ = ["LogContract", "raises"]
-
-
-def raises(kind: type[LifecycleError], call: Callable[[], object]) -> Any:
-    """The error of *kind* that *call* raises; AssertionError if it raises none or another."""
-    try:
-        result = call()
-    except kind as error:
-        return error
-    raise AssertionError(f"expected {kind.__name__}, the call gave {result!r}")
+__all__ = ["LogContract", "everything", "raises"]
 
 
-class _Unchanged:
-    """Asserts at the end of the block that the log holds what it held at its beginning."""
-
-    def __init__(self, log: EventLog) -> None:
-        self._log = log
-
-    def __enter__(self) -> None:
-        self._before = everything(self._log)
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:
-            assert everything(self._log) == self._before, "something was written"
-
-
-def everything(log: EventLog, limit: int = 100) -> list[Recorded]:
-    """All events of *log*, page by page, in log order."""
-    found: list[Recorded] = []
-    cursor: Cursor | None = None
-    while True:
-        page = log.read_all(cursor, limit=limit)
-        found += page.events
-        cursor = page.cursor
-        if page.caught_up:
-            return found
-
-
-class LogContract(IndexContract, ProcessContract, ABC):
+class LogContract(AppendContract, IndexContract, ProcessContract, ABC):
     """A log under test, and the hooks that reach behind it."""
 
     @abstractmethod
@@ -110,209 +66,6 @@ class LogContract(IndexContract, ProcessContract, ABC):
     def checks(cls) -> list[str]:
         """The names of all checks."""
         return sorted(name for name in dir(cls) if name.startswith("check_"))
-
-    # append
-
-    def check_an_event_comes_back_as_it_was_appended(self) -> None:
-        with closing(self.log()) as log:
-            sent = new(failed(), actor="someone", writer="w-7")
-            begin(log, "s-1")
-            appended = log.append("s-1", [sent], expected=2)
-            (row,) = log.read("s-1", after=2)
-            assert decode(row) == sent.event
-            assert (row.stream, row.version, row.position) == ("s-1", 3, appended.position)
-            assert (row.event_id, row.actor, row.writer) == (sent.event_id, "someone", "w-7")
-            assert (row.type, row.schema_version, row.at) == ("session.failed", 1, sent.event.at)
-            assert (row.correlation_id, row.causation_id) == (sent.correlation_id, None)
-            assert row.private == '{"error_message":"it broke"}', f"private part is {row.private!r}"
-            assert "it broke" not in row.data, "the private message stands in the public text"
-
-    def check_versions_count_from_1_without_gaps_and_positions_rise(self) -> None:
-        with closing(self.log()) as log:
-            begin(log, "s-1")
-            begin(log, "s-2")
-            log.append("s-1", [new(annotated(n=1)), new(annotated(n=2))], expected=2)
-            assert [row.version for row in log.read("s-1")] == [1, 2, 3, 4]
-            assert [row.version for row in log.read("s-2")] == [1, 2]
-            positions = [row.position for row in everything(log)]
-            assert positions == sorted(set(positions))
-
-    def check_appended_says_where_the_last_event_of_the_batch_stands(self) -> None:
-        with closing(self.log()) as log:
-            appended = log.append("s-1", [new(created("s-1")), new(started())], expected=NO_STREAM)
-            last = log.read("s-1")[-1]
-            assert (appended.version, appended.position, appended.duplicate) == (2, last.position, False)
-
-    def check_every_expectation_is_enforced(self) -> None:
-        cases: list[tuple[bool, Expected, bool]] = [
-            (False, 0, True),
-            (False, NO_STREAM, True),
-            (False, ANY, True),
-            (False, EXISTS, False),
-            (False, 1, False),
-            (True, 2, True),
-            (True, EXISTS, True),
-            (True, ANY, True),
-            (True, NO_STREAM, False),
-            (True, 0, False),
-            (True, 1, False),
-            (True, 3, False),
-        ]
-        for there, expected, holds in cases:
-            with closing(self.log()) as log:
-                if there:
-                    begin(log, "s-1")
-                event = new(annotated()) if there else new(created("s-1"))
-                if holds:
-                    log.append("s-1", [event], expected=expected)
-                    assert log.head("s-1") == (3 if there else 1)
-                    continue
-                with _Unchanged(log):
-                    error = raises(WrongVersion, lambda: log.append("s-1", [event], expected=expected))  # noqa: B023
-                assert (error.stream, error.actual) == ("s-1", 2 if there else 0), vars(error)
-                assert error.retryable
-
-    def check_an_expectation_that_means_nothing_is_refused(self) -> None:
-        with closing(self.log()) as log:
-            for nonsense in (-1, True, "2", None, 1.0):
-                wrong: Any = nonsense
-                raises(InvalidConfig, lambda: log.append("s-1", [new(created("s-1"))], expected=wrong))  # noqa: B023
-            assert log.head("s-1") == 0
-
-    def check_a_batch_is_all_or_nothing(self) -> None:
-        with closing(self.log()) as log:
-            begin(log, "s-1")
-            with _Unchanged(log):
-                raises(IllegalHistory, lambda: log.append("s-1", [new(annotated()), new(started())], expected=2))
-            bad = new(SessionAnnotated.model_construct(at=T0 + SECOND, name="x", data={"a": float("nan")}))
-            with _Unchanged(log):
-                raises(InvalidConfig, lambda: log.append("s-1", [new(annotated()), bad], expected=2))
-
-    def check_an_empty_batch_and_unusable_names_are_refused(self) -> None:
-        with closing(self.log()) as log:
-            raises(InvalidConfig, lambda: log.append("s-1", [], expected=ANY))
-            for name in ("", "a/b", "..\n", "ü", "x" * 65, "a\0b", "'; --"):
-                raises(InvalidConfig, lambda: log.append(name, [new(created("s-1"))], expected=ANY))  # noqa: B023
-                raises(InvalidConfig, lambda: log.read(name))  # noqa: B023
-                raises(InvalidConfig, lambda: log.head(name))  # noqa: B023
-                if name:
-                    bad = new(created("s-1"), name)
-                    raises(InvalidConfig, lambda: log.append("s-1", [bad], expected=ANY))  # noqa: B023
-            for actor in ("", "a\nb", "\ud800", "x" * 257):
-                bad = new(created("s-1"), actor=actor)
-                raises(InvalidConfig, lambda: log.append("s-1", [bad], expected=ANY))  # noqa: B023
-            assert everything(log) == []
-
-    def check_of_many_threads_with_one_expectation_one_wins(self) -> None:
-        with closing(self.log()) as log:
-            begin(log, "s-1")
-            outcomes: list[str] = []
-            start = threading.Barrier(8)
-
-            def attempt() -> None:
-                start.wait()
-                try:
-                    log.append("s-1", [new(annotated())], expected=2)
-                except WrongVersion:
-                    outcomes.append("lost")
-                else:
-                    outcomes.append("won")
-
-            threads = [threading.Thread(target=attempt) for _ in range(8)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-            assert sorted(outcomes) == ["lost"] * 7 + ["won"], outcomes
-            assert log.head("s-1") == 3
-
-    # idempotency
-
-    def check_the_same_ids_again_write_nothing_and_give_the_first_positions(self) -> None:
-        with closing(self.log()) as log:
-            batch = [new(created("s-1")), new(started())]
-            first = log.append("s-1", batch, expected=NO_STREAM)
-            log.append("s-1", [new(annotated())], expected=2)
-            expectations: tuple[Expected, ...] = (NO_STREAM, 0, 2, EXISTS, ANY, 77)
-            for expected in expectations:
-                with _Unchanged(log):
-                    again = log.append("s-1", batch, expected=expected)
-                assert (again.version, again.position, again.duplicate) == (first.version, first.position, True)
-
-    def check_an_ending_can_be_retried(self) -> None:
-        with closing(self.log()) as log:
-            begin(log, "s-1")
-            ending, release = new(failed()), new(released())
-            first = log.append("s-1", [ending], expected=ANY)
-            log.append("s-1", [release], expected=ANY)
-            assert log.append("s-1", [ending], expected=ANY).position == first.position
-            assert log.append("s-1", [release], expected=ANY).duplicate
-
-    def check_an_id_with_other_content_is_refused(self) -> None:
-        with closing(self.log()) as log:
-            begin(log, "s-1")
-            one = new(navigated(), "id-1")
-            log.append("s-1", [one], expected=ANY)
-            others = [
-                new(annotated(), "id-1"),
-                new(navigated(at=T0 + SECOND + 1), "id-1"),
-                new(navigated(url="https://example.com/other"), "id-1"),
-                new(navigated(), "id-1", actor="another"),
-                new(navigated(), "id-1", writer="another"),
-            ]
-            for other in others:
-                with _Unchanged(log):
-                    error = raises(EventIdReused, lambda: log.append("s-1", [other], expected=ANY))  # noqa: B023
-                assert error.event_id == "id-1"
-
-    def check_an_id_in_another_place_is_refused(self) -> None:
-        with closing(self.log()) as log:
-            begin(log, "s-1")
-            begin(log, "s-2")
-            one, two = new(annotated(n=1)), new(annotated(n=2))
-            log.append("s-1", [one, two], expected=2)
-            batches: list[tuple[str, list[NewEvent]]] = [
-                ("s-2", [one]),
-                ("s-1", [two, one]),
-                ("s-1", [two, new(annotated(n=3))]),
-                ("s-1", [new(annotated(n=3)), one]),
-                ("s-1", [one, one]),
-            ]
-            fresh = new(annotated(n=4))
-            batches.append(("s-1", [fresh, fresh]))
-            for stream, batch in batches:
-                with _Unchanged(log):
-                    raises(EventIdReused, lambda: log.append(stream, batch, expected=ANY))  # noqa: B023
-
-    # endings
-
-    def check_a_session_ends_at_most_once(self) -> None:
-        for ending in (closed(), failed(), timed_out()):
-            with closing(self.log()) as log:
-                begin(log, "s-1")
-                log.append("s-1", [new(ending)], expected=2)
-                late = ending.at + SECOND
-                after = [closed(late), failed(late), timed_out(), annotated(late), started(late), created("s-1", late)]
-                for event in after:
-                    with _Unchanged(log):
-                        raises(IllegalHistory, lambda: log.append("s-1", [new(event)], expected=ANY))  # noqa: B023
-                log.append("s-1", [new(released(late))], expected=3)
-                for event in (*after, released(late)):
-                    with _Unchanged(log):
-                        raises(IllegalHistory, lambda: log.append("s-1", [new(event)], expected=ANY))  # noqa: B023
-
-    def check_two_endings_in_one_batch_are_refused(self) -> None:
-        with closing(self.log()) as log:
-            begin(log, "s-1")
-            with _Unchanged(log):
-                raises(IllegalHistory, lambda: log.append("s-1", [new(closed()), new(failed())], expected=2))
-                raises(IllegalHistory, lambda: log.append("s-1", [new(released())], expected=2))
-
-    def check_a_stream_takes_only_its_own_session_from_the_beginning(self) -> None:
-        with closing(self.log()) as log:
-            raises(IllegalHistory, lambda: log.append("s-1", [new(created("s-2"))], expected=ANY))
-            raises(IllegalHistory, lambda: log.append("s-1", [new(started())], expected=ANY))
-            assert everything(log) == []
 
     # reading
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import stat
-import subprocess
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +23,7 @@ from lifecycle.errors import (
 from lifecycle.log import ANY, SqliteLog, open_log
 from lifecycle.testing.log_contract import everything
 from lifecycle.testing.log_samples import annotated, begin, failed, new
-from tests.log.support import child_code, foreign, integrity, run_child
+from tests.log.support import foreign
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -208,104 +206,6 @@ def test_a_log_opened_for_reading_sees_what_others_append(tmp_path: Path) -> Non
         assert reader.head("s-1") == 2
 
 
-_AS_NOBODY = """
-import os, sys
-from lifecycle.errors import LifecycleError
-from lifecycle.log import ANY, SqliteLog
-from lifecycle.testing.log_samples import annotated, new
-os.setgid(65534)
-os.setuid(65534)
-for step in (lambda: SqliteLog(sys.argv[1], read_only=sys.argv[2] == "True"),
-             lambda: len(log.read_all(limit=10).events),
-             lambda: len(log.sessions.list(now=0)),
-             lambda: log.append("s-1", [new(annotated())], expected=ANY)):
-    try:
-        result = step()
-        if isinstance(result, SqliteLog):
-            log = result
-            result = "opened"
-        print(result)
-    except LifecycleError as error:
-        print(type(error).__name__, error)
-        if step.__code__.co_names[0] == "SqliteLog":
-            break
-"""
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
-
-
-def _as_nobody(path: Path, *, read_only: bool) -> list[str]:
-    done = run_child(_AS_NOBODY, path, read_only)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
-
-
-@pytest.fixture
-def shared(tmp_path: Path) -> Path:
-    """A log with two events, in a directory that everybody may enter."""
-    for directory in (tmp_path, *tmp_path.parents[:2]):
-        directory.chmod(0o755)
-    with SqliteLog(tmp_path / "log.db", journal="delete") as log:
-        begin(log, "s-1")
-    return tmp_path / "log.db"
-
-
-@needs_root
-@pytest.mark.parametrize("read_only", [False, True])
-def test_another_user_can_not_read_a_log(shared: Path, read_only: bool) -> None:
-    (said,) = _as_nobody(shared, read_only=read_only)
-    assert said.startswith("LogUnavailable")
-    assert str(shared) in said
-
-
-@needs_root
-@pytest.mark.parametrize("read_only", [False, True])
-def test_in_a_directory_that_may_not_be_written_a_log_can_be_read(shared: Path, read_only: bool) -> None:
-    shared.chmod(0o644)
-    opened, events, sessions, append = _as_nobody(shared, read_only=read_only)
-    assert (opened, events, sessions) == ("opened", "2", "1")
-    assert append.startswith("ReadOnlyLog")
-
-
-@needs_root
-def test_a_wal_log_there_needs_somebody_who_has_it_open(shared: Path) -> None:
-    """SQLite reads a WAL file only with -wal and -shm beside it; immutable=1 would ignore what stands in -wal."""
-    path = shared.with_name("wal.db")
-    with SqliteLog(path, journal="wal") as log:
-        begin(log, "s-1")
-        for name in ("", "-wal", "-shm"):
-            path.with_name(f"wal.db{name}").chmod(0o644)
-        opened, events, sessions, append = _as_nobody(path, read_only=True)
-        assert (opened, events, sessions) == ("opened", "2", "1")
-        assert append.startswith("ReadOnlyLog")
-    (said,) = _as_nobody(path, read_only=True)
-    assert said.startswith("LogUnavailable")
-    assert "can't be read here" in said
-
-
-@needs_root
-def test_a_log_can_not_be_made_where_nothing_may_be_written(shared: Path) -> None:
-    (said,) = _as_nobody(shared.with_name("new.db"), read_only=False)
-    assert said.startswith(("LogUnsuitable", "ReadOnlyLog"))
-    assert "Permission denied" in said
-
-
-@needs_root
-def test_what_root_makes_beside_a_user_s_log_is_the_user_s(tmp_path: Path) -> None:
-    tmp_path.chmod(0o777)
-    with SqliteLog(tmp_path / "log.db", journal="wal") as log:
-        begin(log, "s-1")
-    for path in (tmp_path / "log.db.d" / "writers", tmp_path / "log.db.d"):
-        path.unlink() if path.is_file() else path.rmdir()
-    os.chown(tmp_path / "log.db", _NOBODY, _NOBODY)
-    with SqliteLog(tmp_path / "log.db") as log:
-        begin(log, "s-2")
-        made = [path for path in (tmp_path, tmp_path / "log.db.d") for path in path.iterdir()]
-        assert {path.name: path.stat().st_uid for path in made} == dict.fromkeys(
-            ["log.db", "log.db-wal", "log.db-shm", "log.db.d", "writers"], _NOBODY
-        )
-
-
 def test_a_file_removed_or_replaced_while_open_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     with SqliteLog(path) as log:
@@ -321,126 +221,3 @@ def test_a_file_removed_or_replaced_while_open_is_noticed(tmp_path: Path) -> Non
         SqliteLog(path).close()
         with pytest.raises(LogUnavailable, match="removed or replaced"):
             log.append("s-1", [new(annotated())], expected=ANY)
-
-
-def test_eight_processes_open_a_new_log_at_once(memory_dir: Path) -> None:
-    """Fifty times: no error reaches anybody, and everybody has the same log."""
-    code = """
-    import sys
-    from lifecycle.log import SqliteLog
-    from lifecycle.testing.log_samples import begin, fresh_id
-    for line in sys.stdin:
-        with SqliteLog(line.strip()) as log:
-            begin(log, fresh_id("s"))
-        print("ok", flush=True)
-    """
-    processes = [
-        subprocess.Popen(child_code(code), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(8)
-    ]
-    for number in range(50):
-        path = memory_dir / f"{number}.db"
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write(f"{path}\n")
-            process.stdin.flush()
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ok\n"
-        with SqliteLog(path) as log:
-            assert len(everything(log)) == 16
-            assert log.sessions.rebuild().equal
-    for process in processes:
-        process.communicate()
-
-
-@pytest.mark.parametrize("journal", ["wal", "delete"])
-def test_a_process_killed_at_any_statement_of_making_a_log_leaves_a_new_one_or_none(
-    memory_dir: Path, journal: str
-) -> None:
-    code = """
-    import os, signal, sys
-    import sqlite_utils
-    from lifecycle.log import connection, opening
-    from lifecycle.log.sqlite import SqliteLog
-    left = int(sys.argv[2])
-    def count(_):
-        global left
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-    def connect(*args, **options):
-        conn = connection.connect(*args, **options)
-        conn.set_trace_callback(count)
-        return conn
-    opening.connect = connect
-    for path in range(1000):
-        left = int(sys.argv[2]) + path
-        pid = os.fork()
-        if not pid:
-            SqliteLog(f"{sys.argv[1]}/{left}.db", journal=sys.argv[3]).close()
-            os._exit(0)
-        if os.waitpid(pid, 0)[1] == 0:
-            print(path)
-            break
-    """
-    done = run_child(code, memory_dir, 1, journal)
-    assert done.returncode == 0, done.stderr
-    killed = int(done.stdout)
-    assert killed > 20, "it was to be killed at every statement"
-    for number in range(1, killed + 1):
-        path = memory_dir / f"{number}.db"
-        with SqliteLog(path) as log:
-            begin(log, "s-1")
-        assert integrity(path) == "ok"
-
-
-@pytest.mark.parametrize("cut", [0, 1, 100, 4096, 8192, 12288])
-def test_a_file_cut_short_is_not_taken_for_a_new_log(tmp_path: Path, cut: int) -> None:
-    path = tmp_path / "log.db"
-    with SqliteLog(path) as log:
-        begin(log, "s-1")
-    os.truncate(path, cut)
-    with pytest.raises((LogUnsuitable, LogTampered)), SqliteLog(path, create=False) as log:
-        everything(log)
-
-
-def test_single_bits_flipped_give_our_errors_only(tmp_path: Path) -> None:
-    """300 flips: each is harmless, or found by an error of ours; SQLite's and Python's own never come through."""
-    path = tmp_path / "log.db"
-    with SqliteLog(path, journal="delete") as log:
-        for number in range(4):
-            begin(log, f"s-{number}")
-            log.append(f"s-{number}", [new(failed())], expected=2)
-    whole = path.read_bytes()
-    chance = random.Random(7)
-    found = 0
-    for _ in range(300):
-        damaged = bytearray(whole)
-        at = chance.randrange(len(damaged))
-        damaged[at] ^= 1 << chance.randrange(8)
-        path.write_bytes(damaged)
-        try:
-            with SqliteLog(path, create=False, synchronous="NORMAL") as log:
-                everything(log)
-                log.sessions.list(now=0)
-                for number in range(4):
-                    log.read(f"s-{number}")
-                    log.sessions.get(f"s-{number}")
-                log.append("s-1", [new(annotated())], expected=ANY)
-        except LifecycleError:
-            found += 1
-    assert found > 30
-
-
-def test_a_process_that_dies_leaves_nothing_locked(tmp_path: Path) -> None:
-    done = run_child(
-        f"""
-        import os, signal
-        from lifecycle.log import SqliteLog
-        log = SqliteLog({str(tmp_path / "log.db")!r})
-        log._file.writing.run(lambda conn: os.kill(os.getpid(), signal.SIGKILL))
-        """
-    )
-    assert done.returncode == -signal.SIGKILL
-    with SqliteLog(tmp_path / "log.db", timeout_s=5) as log:
-        begin(log, "s-1")
