@@ -34,7 +34,7 @@ _FORMATTED: Final = ("date", "datetime-local", "month", "week", "time", "number"
 def what(tabs: Tabs, action: ElementAction) -> str:
     """How *action*'s element is called in messages and in the log."""
     if action.selector is not None:
-        return f"element of {action.selector!r}"
+        return repr(action.selector)
     assert action.id is not None  # exactly one of both is given
     known = tabs.seen.elements.get(action.id) if tabs.seen is not None else None
     return known or f"element {action.id!r}"

@@ -99,7 +99,7 @@ def _late(text: str, what: str, timeout_ms: int) -> Refused:
     if "navigating to" in text or "waiting for navigation" in text:
         return Refused("timeout", f"the page had not finished loading {within}")
     if "waiting for locator" in text and "locator resolved to" not in text:
-        return Refused("not_found", f"no {what} on the page {within}")
+        return Refused("not_found", f"there is no {what} on the page after {timeout_ms} ms")
     places = [(text.rfind(sign), meaning) for sign, meaning in _HINDRANCES if sign in text]
     why = f": {max(places)[1]}" if places else ""
     return Refused("timeout", f"{what} could not be used {within}{why}")

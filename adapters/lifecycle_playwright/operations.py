@@ -121,6 +121,10 @@ def _why(tabs: Tabs, page: Page, ear: Ear | None, action: actions.Action, text: 
     timeout = action.timeout if isinstance(action, actions.TimedAction) else 0
     name = elements.what(tabs, action) if isinstance(action, actions.ElementAction) else "the page"
     refused = explained(text, name, timeout, closed=closed)
+    if refused.reason == "navigation" and ear is not None:
+        yield from _answers(ear)  # by now a crash that broke it off has been told
+    if tabs.crashed(page):
+        return Refused("crashed", CRASHED)
     element = isinstance(action, actions.ElementAction)
     if ear is not None and (
         refused.reason in ("timeout", "not_found") or (refused.reason == "unsuitable" and not element)

@@ -29,7 +29,7 @@ _VISIBLE: Final = """root => {
     if (node.nodeType === Node.TEXT_NODE) return { made: paper.createTextNode(node.data) }
     if (node.nodeType !== Node.ELEMENT_NODE) return null
     const display = node.ownerDocument.defaultView?.getComputedStyle(node).display ?? ''
-    if (display === 'none' || node.localName === 'textarea') return null
+    if (display === 'none') return null
     const frame = node.localName === 'iframe' || node.localName === 'frame'
     const replaced = frame || node.localName === 'slot' || node.localName.includes('-')
     let made

@@ -40,6 +40,7 @@ _FILES = """
 <a href="/report" id="report">The report</a>
 <a href="/report" id="blank" target="_blank" rel="noopener">In a new tab</a>
 <a href="/broken" id="broken">Broken</a> <a href="/endless" id="endless">Endless</a> <button id="none">Nothing</button>
+<button id="later" onclick="const tab = window.open(); setTimeout(() => tab.location = '/report', 200)">Later</button>
 """
 
 _DIALOGS = """

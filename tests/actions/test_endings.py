@@ -152,3 +152,30 @@ def test_pages_that_hang_are_told_in_time_even_at_first_sight(make: Callable[...
     assert (result.reason, time.monotonic() - began < 15) == ("hung", True)
     twin.do("goto_new_tab", url=twin.site + "/second")
     assert twin.status() == "active"
+
+
+def test_a_killed_driver_is_replaced_for_all_sessions_of_a_loop(site: str, tmp_path: Path) -> None:
+    import asyncio
+
+    from lifecycle import AsyncClient, AsyncSession
+
+    async def lost_and_found(session: AsyncSession) -> str:
+        """The path that the session's tab is at, after at most one lost connection."""
+        result = await session.execute(type="evaluate_js", code="location.pathname", raise_on_failure=False)
+        if not result.success:
+            assert result.reason == "lost"
+            result = await session.execute(type="evaluate_js", code="location.pathname")
+        return str(result.data)
+
+    async def body() -> None:
+        client = AsyncClient(tmp_path / "log.db")
+        async with client.Session() as one, client.Session() as other:
+            await one.execute(type="goto", url=site + "/second")
+            await other.execute(type="goto", url=site + "/long")
+            for pid in drivers():
+                os.kill(pid, signal.SIGKILL)
+            assert [await lost_and_found(one), await lost_and_found(other)] == ["/second", "/long"]
+        assert drivers() == []
+        client.close()
+
+    asyncio.run(body())

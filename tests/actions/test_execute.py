@@ -207,7 +207,7 @@ def test_a_file_is_uploaded(twin: Twin, tmp_path: Path) -> None:
     assert twin.js("chosen.textContent") == "other.txt"
 
 
-@pytest.mark.parametrize("link", ["#report", "#blank"])
+@pytest.mark.parametrize("link", ["#report", "#blank", "#later"])
 def test_a_file_is_downloaded_never_over_another_one(twin: Twin, tmp_path: Path, link: str) -> None:
     twin.goto("/files")
     for name in ("report.txt", "report (2).txt"):
@@ -227,7 +227,7 @@ def test_a_download_without_a_directory_gets_one(twin: Twin) -> None:
 def test_dialogs_are_dismissed_and_told(twin: Twin) -> None:
     twin.goto("/dialogs")
     result = twin.execute("click", selector="#alert")
-    assert result.message == "clicked element of '#alert'; alert dialog dismissed: 'Look out'"
+    assert result.message == "clicked '#alert'; alert dialog dismissed: 'Look out'"
     assert result.data == {"dialogs": [{"kind": "alert", "message": "Look out", "answer": "dismissed"}]}
     assert twin.js("said.textContent") == "went on"
     twin.do("click", selector="#confirm")

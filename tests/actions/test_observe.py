@@ -66,6 +66,7 @@ def test_a_file_input_is_told_from_a_button(twin: Twin) -> None:
         ("Report", "file"),
         ("Choose", None),
         ("Nothing", None),
+        ("Later", None),
     ]
 
 
@@ -104,7 +105,7 @@ def test_a_text_for_prompts(twin: Twin) -> None:
     assert f'[{seen.element("Terms").id}] checkbox "Terms" not checked' in lines
     assert f'[{seen.element("Color").id}] combobox "Color" filled options: Red, Blue' in lines
     assert "hunter2!" not in str(seen) + repr(seen) + seen.outline + repr(seen.elements)
-    assert 'textbox "Password" [ref=' in seen.outline
+    assert 'textbox "Password" [active] [ref=' in seen.outline
 
 
 def test_a_label_with_a_field_in_its_middle_does_not_tell_it(twin: Twin) -> None:

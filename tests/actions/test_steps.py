@@ -108,12 +108,40 @@ def test_a_call_that_blocks_is_interrupted_and_the_connection_stays(driven: Driv
                 yield Within(0.2, blocks(http))
             except OutOfTime:
                 took.append(time.monotonic() - began)
+        if driven.twin == "sync":
+            assert asyncio.get_running_loop().get_task_factory() is None  # as it was
         return took, (yield http.storage_state())["cookies"]
 
     took, cookies = driven.run(body)
     assert len(took) == 3
     assert all(0.15 < one < 1 for one in took)
     assert cookies == []
+
+
+def test_what_happens_meanwhile_is_not_interrupted_instead(silent: str) -> None:
+    """Playwright's own tasks, and those of handlers, begin while a call blocks."""
+    others: list[asyncio.Task[None]] = []
+
+    async def other() -> None:
+        await asyncio.sleep(30)
+
+    def blocks(http: Any) -> Steps[Any]:
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.05, lambda: others.append(loop.create_task(other())))
+        yield http.get(silent, timeout=0)
+
+    def body(http: Any) -> Steps[Any]:
+        began = time.monotonic()
+        with pytest.raises(OutOfTime):
+            yield Within(0.2, blocks(http))
+        ran = not others[0].done()
+        others[0].cancel()
+        yield http.storage_state()
+        return ran, time.monotonic() - began
+
+    ran, took = Driven("sync").run(body)
+    assert ran
+    assert took < 1
 
 
 def test_limits_inside_limits(driven: Driven, silent: str) -> None:
