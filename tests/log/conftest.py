@@ -1,8 +1,9 @@
-"""Fixtures of the log's tests."""
+"""Fixtures of the log's tests, and the way to `tests.log.support`."""
 
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,10 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+# At the end, so that an installed wheel is tested and not the source beside it.
+sys.path.append(str(Path(__file__).parents[2]))
 
 
 @pytest.fixture

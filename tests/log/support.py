@@ -10,6 +10,8 @@ import textwrap
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from hypothesis import HealthCheck, settings
+
 from lifecycle.log.driver import sqlite3
 from lifecycle.testing.log_contract import everything
 
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
     from lifecycle.log.driver import Connection
     from lifecycle.log.port import EventLog
 
-__all__ = ["child", "child_code", "foreign", "integrity", "ours", "run_child", "versions"]
+#: For properties: a loaded machine is slow, not wrong.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+__all__ = ["child", "child_code", "foreign", "integrity", "ours", "patient", "run_child", "versions"]
 
 
 @contextmanager

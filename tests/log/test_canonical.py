@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lifecycle.log.canonical import MAX_DEPTH, MAX_INTEGER, canonical, parse
+from tests.log.support import patient
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 # Keys around the surrogates' block, where code points and UTF-16 units sort differently.
@@ -24,16 +25,19 @@ values = st.recursive(
 )  # fmt: skip
 
 
+@patient
 @given(values)
 def test_canonical_is_rfc_8785(value: Any) -> None:
     assert canonical(value).encode() == rfc8785.dumps(value)
 
 
+@patient
 @given(st.dictionaries(keys, values, max_size=5))
 def test_what_was_written_is_read_back(value: dict[str, Any]) -> None:
     assert parse(canonical(value)) == value
 
 
+@patient
 @given(st.dictionaries(keys, values, max_size=5))
 def test_the_canonical_form_of_what_was_read_is_what_was_written(value: dict[str, Any]) -> None:
     text = canonical(value)

@@ -19,6 +19,7 @@ from lifecycle.log.codec import FIRST, LIMIT_BYTES, Encoded, check_hash, check_p
 from lifecycle.log.port import Cursor, NewEvent, Recorded
 from lifecycle.testing.log_samples import T0, created, failed, new, released, started
 from tests.core.worlds import any_event
+from tests.log.support import patient
 
 
 def recorded(event: Any) -> Recorded:
@@ -29,11 +30,13 @@ def recorded(event: Any) -> Recorded:
     return row
 
 
+@patient
 @given(any_event)
 def test_every_event_comes_back_equal(event: Event) -> None:
     assert decode(recorded(event)) == event
 
 
+@patient
 @given(any_event)
 def test_private_fields_stand_in_the_private_text_only(event: Event) -> None:
     encoded = encode(event)
@@ -46,6 +49,7 @@ def test_private_fields_stand_in_the_private_text_only(event: Event) -> None:
     assert public.keys() | private.keys() == written, "exactly what is not None is written"
 
 
+@patient
 @given(any_event)
 def test_what_is_forgotten_reads_as_none(event: Event) -> None:
     row = replace(recorded(event), private=None, private_salt=None)

@@ -20,6 +20,7 @@ from lifecycle.projections.rows import COLUMNS, from_row, to_row
 from lifecycle.projections.sessions import _select  # pyright: ignore[reportPrivateUsage]
 from lifecycle.testing.log_samples import T0, created, fresh_id, new
 from tests.core.worlds import Run, runs
+from tests.log.support import patient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from lifecycle.core import Event
     from lifecycle.log.port import EventLog
 
-shared = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+shared = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None, max_examples=150
+)
 
 
 def _as(session_id: str, history: Sequence[Event], labels: dict[str, str]) -> list[Event]:
@@ -38,6 +41,7 @@ def _as(session_id: str, history: Sequence[Event], labels: dict[str, str]) -> li
     return [first.model_copy(update={"session_id": session_id, "labels": labels}), *history[1:]]
 
 
+@patient
 @given(runs())
 def test_a_row_holds_the_whole_session(run: Run) -> None:
     """evolve(row's session, event) == fold(history), at every event; the private message comes from beside the row."""
@@ -105,6 +109,7 @@ def _filled(question: dict[str, Any]) -> dict[str, Any]:
     return {"status": None, "labels": None, "since": None, "until": None} | question
 
 
+@patient
 @given(runs(), st.sampled_from([-1, 0, 1, 10**9]))
 def test_the_status_of_lists_is_the_status_of_views(run: Run, by: int) -> None:
     """A session past its deadline is timed out for everybody; and a clock behind the history changes nothing."""
