@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from lifecycle.client import redact
 from lifecycle.ports import Performed
 from lifecycle_playwright.common import is_driver_error
 from lifecycle_playwright.failures import Refused
-from lifecycle_playwright.steps import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from lifecycle import actions
     from lifecycle_playwright.steps import Steps
     from lifecycle_playwright.tabs import Page, Tabs
 
 __all__ = ["close_tab", "go_back", "go_forward", "goto", "goto_new_tab", "reload", "switch_tab"]
 
-_ERROR_PAGE_S: Final = 1.0
-
 
 def goto(tabs: Tabs, page: Page, action: actions.Goto) -> Steps[Performed]:
     """Load a page."""
-    response = yield from _load(page, lambda: page.goto(action.url, timeout=action.timeout))
+    response = yield page.goto(action.url, timeout=action.timeout)
     return _loaded(page, response)
 
 
@@ -40,26 +34,6 @@ def goto_new_tab(tabs: Tabs, page: Page, action: actions.GotoNewTab) -> Steps[Pe
         raise
     tabs.activate(new)
     return _loaded(new, response)
-
-
-def _load(page: Page, call: Callable[[], Any]) -> Steps[Any]:
-    errors: list[str] = []
-
-    def navigated(frame: Any) -> None:
-        if frame == page.main_frame and frame.url.startswith("chrome-error:"):
-            errors.append(frame.url)
-
-    page.on("framenavigated", navigated)
-    try:
-        return (yield call())
-    except Exception as error:
-        # Chromium puts a page of its own in the place of one that can't be loaded, a moment after it has said so. What
-        # comes next must not meet it half-way.
-        if is_driver_error(error) and "net::ERR_" in str(error) and "ERR_ABORTED" not in str(error):
-            yield from until(page, lambda: errors, time.monotonic() + _ERROR_PAGE_S)
-        raise
-    finally:
-        page.remove_listener("framenavigated", navigated)
 
 
 def _loaded(page: Page, response: Any) -> Performed:
@@ -100,14 +74,14 @@ def close_tab(tabs: Tabs, page: Page, action: actions.CloseTab) -> Steps[Perform
 def go_back(tabs: Tabs, page: Page, action: actions.GoBack) -> Steps[Performed]:
     """One step back."""
     yield from _step_exists(tabs, page, -1, "there is no page to go back to")
-    response = yield from _load(page, lambda: page.go_back(timeout=action.timeout))
+    response = yield page.go_back(timeout=action.timeout)
     return _loaded(page, response)
 
 
 def go_forward(tabs: Tabs, page: Page, action: actions.GoForward) -> Steps[Performed]:
     """One step forward."""
     yield from _step_exists(tabs, page, 1, "there is no page to go forward to")
-    response = yield from _load(page, lambda: page.go_forward(timeout=action.timeout))
+    response = yield page.go_forward(timeout=action.timeout)
     return _loaded(page, response)
 
 
@@ -121,5 +95,5 @@ def _step_exists(tabs: Tabs, page: Page, step: int, otherwise: str) -> Steps[Non
 
 def reload(tabs: Tabs, page: Page, action: actions.Reload) -> Steps[Performed]:
     """Load the page again."""
-    response = yield from _load(page, lambda: page.reload(timeout=action.timeout))
+    response = yield page.reload(timeout=action.timeout)
     return _loaded(page, response)

@@ -122,7 +122,9 @@ def _why(tabs: Tabs, page: Page, ear: Ear | None, action: actions.Action, text: 
     name = elements.what(tabs, action) if isinstance(action, actions.ElementAction) else "the page"
     refused = explained(text, name, timeout, closed=closed)
     if refused.reason == "navigation" and ear is not None:
-        yield from _answers(ear)  # by now a crash that broke it off has been told
+        # Chromium puts a page of its own in the place of one that can't be loaded, a moment after it has said so, and
+        # answers only then. By then a crash that broke the loading off has been told, too.
+        yield from _answers(ear)
     if tabs.crashed(page):
         return Refused("crashed", CRASHED)
     element = isinstance(action, actions.ElementAction)
