@@ -5,6 +5,7 @@ Ids are Playwright's references. They stay with their element for as long as it 
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -29,8 +30,8 @@ _INTERACTIVE: Final = aria.FIELDS | frozenset(
 )
 _CHECKABLE: Final = frozenset({"checkbox", "menuitemcheckbox", "menuitemradio", "radio", "switch"})
 _SELECTABLE: Final = frozenset({"option", "tab", "treeitem"})
-#: Fields that are asked about one by one, a millisecond each; what is beyond has no kind.
-_ASKED: Final = 300
+#: Fields that are asked about one by one, a few milliseconds each; what is beyond has no kind and no `filled`.
+_ASKED: Final = 100
 _NAME: Final = 200
 
 #: Of one field: its kind, whether it is read-only, required and filled. What it holds stays in the page.
@@ -52,11 +53,9 @@ def observe(tabs: Tabs, page: Page, action: actions.Observe) -> Steps[Performed]
     nodes = aria.parse(snapshot)
     chosen = [node for node in nodes if node.ref is not None and _interactive(node)]
     uploads = bool((yield page.locator("input[type=file]").count()))
-    found: list[Element] = []
-    for place, node in enumerate(chosen):
-        ask = place < _ASKED and (node.role in aria.FIELDS or (uploads and node.role == "button"))
-        details = (yield from _details(page, node)) if ask else None
-        found.append(_element(node, details))
+    fields = [node for node in chosen if node.role in aria.FIELDS or (uploads and node.role == "button")]
+    details = yield from _details(page, fields[:_ASKED], time.monotonic() + action.timeout / 2000)
+    found = [_element(node, details.get(node.ref)) for node in chosen]
     screenshot = (yield page.screenshot(timeout=action.timeout)) if action.screenshot else None
     title = yield page.title()
     observation = Observation(
@@ -82,14 +81,19 @@ def _interactive(node: aria.Node) -> bool:
     return "cursor" in node.states and not inside  # clickable, as its author shows
 
 
-def _details(page: Page, node: aria.Node) -> Steps[tuple[Any, ...] | None]:
-    try:
-        details = yield page.locator(f"aria-ref={node.ref}").evaluate(_DETAILS, timeout=1_000)
-    except Exception as error:
-        if not is_driver_error(error):
-            raise
-        return None  # gone meanwhile
-    return tuple(details)
+def _details(page: Page, fields: list[aria.Node], end: float) -> Steps[dict[str | None, tuple[Any, ...]]]:
+    """What the page says of each field by its reference, until time.monotonic() is *end*."""
+    found: dict[str | None, tuple[Any, ...]] = {}
+    for node in fields:
+        if time.monotonic() >= end:
+            break
+        try:
+            details = yield page.locator(f"aria-ref={node.ref}").evaluate(_DETAILS, timeout=1_000)
+            found[node.ref] = tuple(details)
+        except Exception as error:
+            if not is_driver_error(error):  # else it is gone meanwhile
+                raise
+    return found
 
 
 def _element(node: aria.Node, details: tuple[Any, ...] | None) -> Element:
