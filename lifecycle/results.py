@@ -76,8 +76,8 @@ class Element:
     """Something that can be acted upon by its `id`. A state is None where it means nothing for the element.
 
     `kind` says what a field takes: an input's type ("text", "password", "file", …), "textarea", "select" or "editable".
-    `filled` says whether a field holds something; what it holds is never told. Of a page with very many fields, only the
-    first hundred are asked about these.
+    `filled` says whether a field holds something; what it holds is never told. Of a page with very many fields, only
+    the first hundred are asked about these.
     """
 
     id: str
