@@ -10,22 +10,18 @@ the secrets of a URL.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, TypeAlias, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from lifecycle.client import redact
 from lifecycle.core.frozen import FrozenDict
-from lifecycle.errors import InvalidConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from pydantic_core import ErrorDetails
 
 __all__ = [
     "ACTIONS",
@@ -56,8 +52,6 @@ __all__ = [
     "TimedAction",
     "UploadFile",
     "Wait",
-    "action",
-    "validated",
 ]
 
 _Milliseconds = Annotated[int, Field(ge=1, le=600_000)]
@@ -307,72 +301,3 @@ AnyAction: TypeAlias = Annotated[
 ACTIONS: Final[Mapping[str, type[Action]]] = MappingProxyType(
     {model.model_fields["type"].default: model for model in get_args(get_args(AnyAction)[0])}
 )
-
-
-class _Unseen:
-    """Stands in a message for what must not be in it, or what is not there."""
-
-    def __init__(self, word: str) -> None:
-        self._word = word
-
-    def __repr__(self) -> str:
-        return self._word
-
-
-_HIDDEN: Final = _Unseen("(hidden)")
-_MISSING: Final = _Unseen("(missing)")
-
-
-def action(given: object = None, fields: Mapping[str, Any] | None = None) -> Action:
-    """The action that `execute(given, **fields)` means.
-
-    Raises:
-        InvalidConfig: Names the first field that is wrong, and what is allowed; never a value that is hidden.
-    """
-    if isinstance(given, Action):
-        if type(given) not in ACTIONS.values() or fields:
-            wrong = ", ".join(fields or {}) or type(given).__name__
-            raise InvalidConfig("action", _Unseen(wrong), "give one of lifecycle.actions, and nothing besides it")
-        return given
-    if given is not None and (fields or not isinstance(given, Mapping)):
-        allowed = "must be an action of lifecycle.actions, a dict, or keywords such as type= and url=; one of them"
-        raise InvalidConfig("action", _Unseen(type(given).__name__), allowed)
-    full: dict[str, Any] = {
-        str(name): value for name, value in cast("Mapping[Any, Any]", given or fields or {}).items()
-    }
-    kind = full.pop("type", _MISSING)
-    model = ACTIONS.get(kind) if isinstance(kind, str) else None
-    if model is None:
-        close = difflib.get_close_matches(kind, ACTIONS, n=1) if isinstance(kind, str) else []
-        hint = f"did you mean {close[0]}? " if close else ""
-        raise InvalidConfig("type", kind, f"no such action; {hint}known are {', '.join(ACTIONS)}")
-    return validated(model, full)
-
-
-def validated(model: type[Action], fields: Mapping[str, Any]) -> Action:
-    """A *model* of *fields*.
-
-    Raises:
-        InvalidConfig: As action().
-    """
-    try:
-        return model(**fields)
-    except ValidationError as found:
-        error = _refusal(model, found.errors(include_url=False)[0])
-    raise error  # out here, where pydantic's, which holds the input, is not even its context
-
-
-def _refusal(model: type[Action], error: ErrorDetails) -> InvalidConfig:
-    kind = model.model_fields["type"].default
-    places = error["loc"]
-    if not places:  # the one rule about a whole action
-        allowed = error["msg"].removeprefix("Value error, ")
-        return InvalidConfig(f"{kind}.id, {kind}.selector", _Unseen("(both or neither)"), allowed)
-    name = str(places[0])
-    taken = [field for field in model.model_fields if field != "type"]
-    if error["type"] == "extra_forbidden":
-        return InvalidConfig(f"{kind}.{name}", _HIDDEN, f"no such field; {kind} takes {', '.join(taken) or 'none'}")
-    if error["type"] == "missing":
-        return InvalidConfig(f"{kind}.{name}", _MISSING, f"needed; {kind} takes {', '.join(taken)}")
-    shown = error["input"] if model.model_fields[name].repr and len(places) == 1 else _HIDDEN
-    return InvalidConfig(f"{kind}.{name}", shown, error["msg"][:1].lower() + error["msg"][1:])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, cast, overl
 
 from pydantic import BaseModel
 
-from lifecycle.client import adapters, operations
+from lifecycle.client import adapters, operations, orders
 from lifecycle.client.handle import ended_error
 from lifecycle.client.request import attaching, request
 from lifecycle.client.shared import Shared
@@ -290,7 +290,7 @@ class AsyncSession:
 
         After page=False, the first one connects.
         """
-        order = operations.execute(action, fields, raise_on_failure)
+        order = orders.execute(action, fields, raise_on_failure)
         return operations.checked(await self._operate(order), raise_on_failure)
 
     async def observe(
@@ -300,7 +300,7 @@ class AsyncSession:
         timeout: int = 15_000,  # noqa: ASYNC109 # the page's limit, as in the twin
     ) -> Observation:
         """As Session.observe."""
-        order = operations.observe(screenshot=screenshot, timeout=timeout)
+        order = orders.observe(screenshot=screenshot, timeout=timeout)
         seen: Observation = operations.checked(await self._operate(order)).data
         return seen
 
@@ -327,7 +327,7 @@ class AsyncSession:
         self, *, response_format: type[BaseModel] | None = None, fields: Fields | None = None, **options: Any
     ) -> Any:
         """As Session.scrape."""
-        order = operations.scrape(response_format, fields, options)
+        order = orders.scrape(response_format, fields, options)
         return operations.checked(await self._operate(order)).data
 
     async def _operate(self, action: Action) -> ExecutionResult:

@@ -1,6 +1,6 @@
 """execute, observe and scrape, without a page. The order, which both twins keep:
 
-1. validate: InvalidConfig, and nothing was performed or recorded;
+1. validate (orders.py): InvalidConfig, and nothing was performed or recorded;
 2. perform: the connection acts on the page. A failure there is an outcome, not an exception;
 3. where the connection is gone, ask what became of the session: SessionEnded, if it is over;
 4. make of what the page gave what was asked for (Markdown, a model);
@@ -29,16 +29,14 @@ from lifecycle.client.handle import ended_error
 from lifecycle.core.events import SessionOperation
 from lifecycle.core.states import LIVE
 from lifecycle.core.view import moment
-from lifecycle.errors import InvalidConfig, LifecycleError
+from lifecycle.errors import LifecycleError
 from lifecycle.ports import Performed
 from lifecycle.results import ExecutionResult
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from lifecycle.client.handle import Handle
 
-__all__ = ["Hidden", "Operation", "checked", "execute", "observe", "scrape", "unreachable", "without_page"]
+__all__ = ["Hidden", "Operation", "checked", "unreachable", "without_page"]
 
 #: Keys that say nothing of a text; single characters may be those of a password.
 _KEY: Final = re.compile(
@@ -46,39 +44,6 @@ _KEY: Final = re.compile(
     r"(?:F\d{1,2}|Arrow\w+|Enter|Tab|Escape|Backspace|Delete|Insert|Home|End|Page(?:Up|Down)|Space)|"
     r"(?:Control|Alt|Meta|ControlOrMeta)\+[A-Za-z]"
 )
-
-
-def execute(given: object, fields: Mapping[str, Any], raise_on_failure: object) -> actions.Action:
-    """The action that `execute(given, **fields)` orders.
-
-    Raises:
-        InvalidConfig, MissingExtra: Nothing was done.
-    """
-    if not isinstance(raise_on_failure, bool):
-        raise InvalidConfig("raise_on_failure", raise_on_failure, "must be True or False")
-    action = actions.action(given, fields)
-    if isinstance(action, actions.Scrape):
-        markdown.require("scrape")
-    return action
-
-
-def observe(**fields: Any) -> actions.Action:
-    """The order of `observe(**fields)`; errors as execute()."""
-    return actions.validated(actions.Observe, fields)
-
-
-def scrape(response_format: object, fields: object, options: Mapping[str, Any]) -> actions.Action:
-    """The order of `scrape(**options)`; errors as execute()."""
-    if response_format is None and fields is None:
-        markdown.require("scrape()")
-        return actions.validated(actions.Scrape, options)
-    if response_format is None:
-        raise InvalidConfig("response_format", response_format, "fields says where the fields of a model stand: which?")
-    planned = extract.plan(response_format, fields)
-    given = {"response_format": response_format, "fields": planned}
-    if clash := next((name for name in options if name in given), None):
-        raise InvalidConfig(clash, options[clash], "was given twice")
-    return actions.validated(actions.Extract, {**given, **options})
 
 
 def without_page(action: actions.Action) -> Performed | None:

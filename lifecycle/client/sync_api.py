@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 from pydantic import BaseModel
 
-from lifecycle.client import adapters, operations
+from lifecycle.client import adapters, operations, orders
 from lifecycle.client.handle import ended_error
 from lifecycle.client.shared import Shared, part
 from lifecycle.core import LIVE, SessionView
@@ -247,7 +247,7 @@ class Session:
             SessionEnded: The session is over, or ended meanwhile.
             LogUnavailable: It was performed and could not be recorded.
         """
-        order = operations.execute(action, fields, raise_on_failure)
+        order = orders.execute(action, fields, raise_on_failure)
         return operations.checked(self._operate(order), raise_on_failure)
 
     def observe(self, *, screenshot: bool = False, timeout: int = 15_000) -> Observation:
@@ -258,7 +258,7 @@ class Session:
         Raises: as execute().
         """
         seen: Observation = operations.checked(
-            self._operate(operations.observe(screenshot=screenshot, timeout=timeout))
+            self._operate(orders.observe(screenshot=screenshot, timeout=timeout))
         ).data
         return seen
 
@@ -291,7 +291,7 @@ class Session:
 
         Raises: as execute(); needs the extra `scrape`, but for models.
         """
-        order = operations.scrape(response_format, fields, options)
+        order = orders.scrape(response_format, fields, options)
         return operations.checked(self._operate(order)).data
 
     def _operate(self, action: Action) -> ExecutionResult:

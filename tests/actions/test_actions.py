@@ -22,8 +22,8 @@ from lifecycle.actions import (
     Goto,
     Observe,
     UploadFile,
-    action,
 )
+from lifecycle.client.orders import action
 
 SECRET = "correct horse battery"
 

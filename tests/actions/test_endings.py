@@ -85,9 +85,9 @@ def test_a_session_that_somebody_stops(make: Callable[..., Twin], tmp_path: Path
 
 
 def test_operations_keep_an_idle_session_alive(make: Callable[..., Twin]) -> None:
-    twin = make(idle_timeout_minutes=1 / 20)
-    for _ in range(5):
-        twin.execute("wait", time_ms=1000)
+    twin = make(idle_timeout_minutes=1 / 30)
+    for _ in range(4):
+        twin.execute("wait", time_ms=800)
     assert twin.status() == "active"
 
 

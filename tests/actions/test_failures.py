@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lifecycle_chromium import process
 from tests.actions.twins import Twin
 
 pytestmark = pytest.mark.browser
-
-
-def goes_on(twin: Twin) -> None:
-    """The active tab works."""
-    twin.goto("/second")
-    assert twin.js("document.querySelector('h1').textContent") == "Second"
 
 
 @pytest.mark.parametrize(
@@ -42,7 +30,7 @@ def test_an_element_that_can_not_be_clicked(twin: Twin, selector: str, reason: s
     assert result.reason == reason
     assert says in result.message
     assert twin.last().target == selector
-    goes_on(twin)
+    twin.goes_on()
 
 
 def test_a_field_that_does_not_take_it(twin: Twin) -> None:
@@ -61,7 +49,7 @@ def test_a_field_that_does_not_take_it(twin: Twin) -> None:
     for kind, fields, reason, says in cases:
         result = twin.fails(kind, timeout=300, **fields)
         assert (result.reason, says in result.message) == (reason, True), (kind, fields, result.message)
-    goes_on(twin)
+    twin.goes_on()
 
 
 @pytest.mark.parametrize(
@@ -112,7 +100,7 @@ def test_ids_that_are_not_of_the_latest_look(twin: Twin) -> None:
     twin.observe()
     twin.do("switch_tab", tab_index=0)
     assert twin.fails("click", id=first).reason == "stale"
-    goes_on(twin)
+    twin.goes_on()
 
 
 def test_an_element_that_goes_while_it_is_waited_for(twin: Twin) -> None:
@@ -146,7 +134,7 @@ def test_a_page_that_can_not_be_loaded(twin: Twin, kind: str, url: str, reason: 
     assert says in result.message
     assert "token=1" not in result.message
     assert len(twin.observe().tabs) == 1
-    goes_on(twin)
+    twin.goes_on()
 
 
 def test_a_page_that_can_not_be_loaded_leaves_nothing_half_done(twin: Twin) -> None:
@@ -170,7 +158,7 @@ def test_a_link_to_a_page_that_never_answers(twin: Twin) -> None:
         assert result.reason == "timeout"
     assert twin.execute("evaluate_js", code="location.pathname", timeout=1000).data in ("/leads-nowhere", None)
     assert twin.js("location.pathname") == "/leads-nowhere"
-    goes_on(twin)
+    twin.goes_on()
 
 
 def test_a_step_in_a_history_that_has_none(twin: Twin) -> None:
@@ -209,7 +197,7 @@ def test_files_that_are_not_there(twin: Twin, tmp_path: Path) -> None:
     assert "asked for no file within 300 ms" in result.message
     result = twin.fails("download_file", selector="#report", directory=tmp_path / "none")
     assert result.reason == "file"
-    goes_on(twin)
+    twin.goes_on()
 
 
 @pytest.mark.parametrize(
@@ -226,7 +214,7 @@ def test_a_download_that_does_not_come(twin: Twin, tmp_path: Path, link: str, sa
     assert result.reason == "download"
     assert says in result.message
     assert list(tmp_path.iterdir()) == []
-    goes_on(twin)
+    twin.goes_on()
 
 
 @pytest.mark.parametrize(
@@ -244,94 +232,3 @@ def test_javascript_that_raises(twin: Twin, code: str, says: str, summary: str) 
     result = twin.fails("evaluate_js", code=code)
     assert (result.reason, result.summary) == ("script", summary)
     assert result.message.startswith(says)
-
-
-@pytest.mark.parametrize("code", ["while (true);", "new Promise(() => {})"])
-def test_javascript_that_never_ends_is_stopped_and_the_page_lives(twin: Twin, code: str) -> None:
-    twin.goto("/")
-    twin.js("window.here = 1")
-    result = twin.fails("evaluate_js", code=code, timeout=300)
-    assert result.message == "the code had not come to an end within 300 ms and was stopped"
-    assert twin.js("window.here") == 1
-
-
-def test_a_page_that_hangs_fails_in_time_and_another_tab_works(twin: Twin) -> None:
-    twin.goto("/hangs")
-    began = time.monotonic()
-    assert twin.fails("click", selector="#hang", timeout=300).reason == "hung"
-    for kind, fields in {"press_key": {"key": "a"}, "scroll_down": {}, "reload": {}, "go_back": {}}.items():
-        assert twin.fails(kind, timeout=300, **fields).reason == "hung", kind
-    assert time.monotonic() - began < 30
-    twin.do("goto_new_tab", url=twin.site + "/")
-    assert [tab.index for tab in twin.observe().tabs] == [0, 1]
-    goes_on(twin)
-    twin.do("close_tab")
-    twin.do("close_tab")  # the one that hung
-    goes_on(twin)
-
-
-def test_a_page_that_crashes_fails_and_another_tab_works(twin: Twin) -> None:
-    twin.goto("/")
-    twin.execute("goto", url="chrome://crash", timeout=3000)
-    cases: list[tuple[str, dict[str, Any]]] = [
-        ("goto", {"url": twin.site}),
-        ("click", {"selector": "a"}),
-        ("wait", {"time_ms": 1}),
-        ("reload", {}),
-        ("scrape", {}),
-    ]
-    for kind, fields in cases:
-        result = twin.fails(kind, **fields)
-        assert result.reason == "crashed"
-        assert "go on in another tab" in result.message
-    twin.do("goto_new_tab", url=twin.site + "/")
-    goes_on(twin)
-    twin.do("switch_tab", tab_index=0)
-    assert twin.fails("reload").reason == "crashed"
-    twin.do("close_tab")
-    goes_on(twin)
-
-
-def test_a_crash_in_the_middle_of_an_operation(twin: Twin) -> None:
-    twin.goto("/")
-    timer = threading.Timer(0.3, kill_renderers, (twin,))
-    timer.start()
-    assert twin.fails("click", selector=".none", timeout=20_000).reason == "crashed"
-    timer.join()
-    twin.do("goto_new_tab", url=twin.site + "/")
-    goes_on(twin)
-
-
-def kill_renderers(twin: Twin) -> None:
-    """All pages crash, as when memory runs out; the browser lives."""
-    parents: dict[int, int] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-    ours = set(process.find_by_profile(twin.session.session_id))
-    for _ in range(4):  # a renderer's parent is a zygote, whose parent is the browser
-        ours |= {pid for pid, parent in parents.items() if parent in ours}
-    for pid in ours:
-        with contextlib.suppress(OSError):
-            if b"--type=renderer" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                os.kill(pid, signal.SIGKILL)
-
-
-def test_a_dialog_that_nobody_answers_is_dismissed_and_told(twin: Twin) -> None:
-    """A handler of the user's own that does nothing keeps Playwright from dismissing dialogs."""
-    twin.goto("/dialogs")
-
-    def ignore(_: object) -> None:
-        pass
-
-    twin.page(lambda page: page.on("dialog", ignore))
-    result = twin.fails("click", selector="#confirm", timeout=300)
-    assert result.reason == "dialog"
-    assert result.message == "a confirm that nobody answered blocked the page and was dismissed: 'Really?'"
-    assert "Really?" not in result.summary
-    assert twin.js("said.textContent") == "confirm: false"
-    result = twin.fails("evaluate_js", code="alert('again')", timeout=300)
-    assert result.message.startswith("an alert that nobody answered")
-    twin.page(lambda page: page.remove_listener("dialog", ignore))
-    twin.do("click", selector="#alert")
-    goes_on(twin)

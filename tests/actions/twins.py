@@ -72,6 +72,11 @@ class Twin:
         assert self.status() == "active"
         return result
 
+    def goes_on(self) -> None:
+        """The active tab must work."""
+        self.goto("/second")
+        assert self.js("document.querySelector('h1').textContent") == "Second"
+
     def goto(self, path: str) -> None:
         """Load a page of the site."""
         self.do("goto", url=self.site + path)

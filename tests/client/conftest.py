@@ -11,6 +11,7 @@ import pytest
 # At the end, so that an installed wheel is tested and not the source beside it.
 sys.path.append(str(Path(__file__).parents[2]))
 
+from tests.client.pretended import Pretence
 from tests.client.world import World
 from tests.site import serve
 
@@ -39,3 +40,12 @@ def world(site: str) -> Iterator[World]:
 def client(world: World) -> Client:
     """A client of this process."""
     return world.client()
+
+
+@pytest.fixture(params=["sync", "async"])
+def pretence(request: pytest.FixtureRequest) -> Iterator[Pretence]:
+    """A session of each twin on pretended pages."""
+    made = Pretence(request.param)
+    made.run(lambda: made.session.start())
+    yield made
+    made.close()
