@@ -208,12 +208,13 @@ class Keeper:
             )
             self._launch_failed(session_id, why, time.monotonic() - began)
             return None
-        self.say(session=session_id, **opened)
+        with self._lock:
+            self._kept[session_id] = kept
+        self.say(session=session_id, **opened)  # whatever the owner answers finds the session
         return kept
 
     def _keep(self, session_id: str, kept: Kept) -> None:
         with self._lock:
-            self._kept[session_id] = kept
             orphaned = self._orphaned
         if orphaned is not None:
             kept.owner_gone(orphaned)

@@ -376,7 +376,8 @@ class Handle:
         replaced: BaseException | None = None
         if error is not None and driver:
             # The browser may be gone under the script, and its keeper is writing down why at this moment.
-            now = self.view() if connected else self.verdict(_GLANCE_S if connected is None else _VERDICT_WAIT_S)
+            # One that closes itself takes its pages first: connected still, and gone a moment later.
+            now = self.verdict(_VERDICT_WAIT_S if connected is False else _GLANCE_S)
             replaced = ended_error(now) if now.status not in LIVE else None
         if not (self.attached or (self.request is not None and self.request.keep_alive)):
             try:
