@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import inspect
 import os
 import shutil
@@ -15,16 +16,21 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from lifecycle.errors import InvalidConfig, WrongThread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from playwright.sync_api import Playwright
 
 __all__ = ["Driver", "GivenDriver", "check", "own_driver", "swallowed"]
+
+T = TypeVar("T")
+
+#: How long the driver may take to answer, to disconnect, to stop. It takes milliseconds, even on a busy machine.
+_PATIENCE_S: Final = 5.0
 
 _IN_A_LOOP: Final = (
     "Playwright's synchronous API can't be used inside a running asyncio loop; "
@@ -65,11 +71,15 @@ class Driver(Protocol):
         ...
 
     def alive(self) -> bool:
-        """Whether its process lives; what it has sent so far is taken in on the way. About a millisecond."""
+        """Whether it answers; what it has sent so far is taken in on the way. A millisecond, at most 5 seconds."""
+        ...
+
+    def within(self, call: Callable[[], T]) -> T:
+        """What *call* returns; CancelledError when the driver lets it wait for 5 seconds."""
         ...
 
     def discard(self) -> None:
-        """Have it replaced at the next use, because its process died."""
+        """Have it replaced at the next use, because it does not answer any more."""
         ...
 
 
@@ -81,6 +91,8 @@ class GivenDriver:
         if kind is None or not isinstance(playwright, kind):
             raise InvalidConfig("playwright", playwright, "must be what sync_playwright().start() returned")
         self.playwright: Playwright = playwright
+        # Between calls Playwright leaves its loop marked as the running one.
+        self._loop = asyncio.get_running_loop()
         self._pid = os.getpid()
         self._home = threading.local()
         self._home.here = True
@@ -98,7 +110,10 @@ class GivenDriver:
         return False
 
     def alive(self) -> bool:
-        return _answers(self.playwright)
+        return _answers(self)
+
+    def within(self, call: Callable[[], T]) -> T:
+        return _within(self._loop, call)
 
     def discard(self) -> None:
         """Nothing: whoever started it sees to it."""
@@ -157,7 +172,7 @@ class _OwnDriver:
         with self._lock:
             self._uses -= 1
             last = self._uses == 0
-        if last and self.at_home() and self._may_stop():
+        if last:
             self.discard()
 
     def last_use(self) -> bool:
@@ -170,10 +185,13 @@ class _OwnDriver:
         return _greenlet() is self._greenlet
 
     def alive(self) -> bool:
-        return _answers(self.playwright)
+        return _answers(self)
+
+    def within(self, call: Callable[[], T]) -> T:
+        return _within(self._loop, call)
 
     def discard(self) -> None:
-        if self.at_home():
+        if self.at_home() and self._may_stop():
             _here.let_go()
             self._stop()
 
@@ -190,9 +208,7 @@ class _OwnDriver:
         # A process that was killed from outside leaves errors that asyncio would print.
         self._loop.set_exception_handler(_unprinted)
         try:
-            self.playwright.stop()
-        except Exception as error:
-            swallowed("driver_not_stopped", error)
+            _stop(self._loop, self.playwright.stop)
         finally:
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)
@@ -263,26 +279,70 @@ def _start() -> tuple[Playwright, asyncio.AbstractEventLoop]:
     try:
         playwright = manager.start()
     except BaseException:
-        # Ctrl-C meanwhile: without this the process stays, and this thread can't start another. Its loop has no
-        # public name yet, and only serves to keep asyncio from printing what the interruption left behind.
-        loop: Any = getattr(manager, "_loop", None)
+        # Ctrl-C meanwhile: without this the process stays, and this thread can't start another. The loop has no public
+        # name yet.
+        loop: asyncio.AbstractEventLoop | None = getattr(manager, "_loop", None)
         if loop is not None and not loop.is_closed():
             loop.set_exception_handler(_unprinted)
-        try:
-            manager.__exit__(None, None, None)
-        except Exception as error:
-            swallowed("driver_not_stopped", error)
+            _stop(loop, lambda: manager.__exit__(None, None, None))
         raise
     # Between calls Playwright leaves its loop marked as the running one.
     return playwright, asyncio.get_running_loop()
 
 
-def _answers(playwright: Playwright) -> bool:
+def _stop(loop: asyncio.AbstractEventLoop, stop: Callable[[], object]) -> None:
     try:
-        playwright.request.new_context().dispose()  # the cheapest exchange that no browser takes part in
-    except Exception:
-        return False
-    return True
+        with _freed(loop, set()):
+            stop()
+    except (Exception, asyncio.CancelledError) as error:
+        swallowed("driver_not_stopped", error)
+        if _running() is loop:  # or nothing of asyncio could run in this thread any more
+            asyncio._set_running_loop(None)
+
+
+def _answers(driver: Driver) -> bool:
+    for _ in range(2):  # an exception that a signal raised inside a call may make the next one fail too, once
+        try:
+            # The cheapest exchange that no browser takes part in.
+            driver.within(lambda: driver.playwright.request.new_context().dispose())
+        except asyncio.CancelledError:
+            return False
+        except Exception as error:
+            swallowed("driver_failed", error)
+        else:
+            return True
+    return False
+
+
+def _within(loop: asyncio.AbstractEventLoop, call: Callable[[], T]) -> T:
+    with _freed(loop, asyncio.all_tasks(loop)):
+        return call()
+
+
+@contextlib.contextmanager
+def _freed(loop: asyncio.AbstractEventLoop, but: set[asyncio.Task[Any]]) -> Generator[None]:
+    """In the block nothing waits for the driver longer than _PATIENCE_S: then the tasks in *loop*, *but* these, end.
+
+    After an exception that a signal raised inside a call (Ctrl-C), Playwright may leave the next call without an answer
+    (1 in 200 of those that hit it at work). It waits in its loop then, where a timer still fires.
+    """
+
+    def free() -> None:
+        for task in asyncio.all_tasks(loop) - but:
+            task.cancel()
+
+    timer = loop.call_later(_PATIENCE_S, free)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _running() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def _greenlet() -> Any:
@@ -297,11 +357,8 @@ def _refuse_greenlet() -> None:
 
 
 def _refuse_loop() -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    raise WrongThread(_IN_A_LOOP if asyncio.current_task() is not None or _inside_asyncio() else _TAKEN)
+    if _running() is not None:
+        raise WrongThread(_IN_A_LOOP if asyncio.current_task() is not None or _inside_asyncio() else _TAKEN)
 
 
 def _inside_asyncio() -> bool:

@@ -91,7 +91,13 @@ def _save(download: Any, action: actions.DownloadFile) -> Steps[Performed]:
         raise Refused("download", f"the download failed: {failure}", "the download failed")
     directory = Path(action.directory or tempfile.mkdtemp(prefix="lifecycle-download-"))
     path = _free(directory, download.suggested_filename)
-    yield download.save_as(path)
+    try:
+        yield download.save_as(path)
+    except BaseException:
+        path.unlink()
+        if action.directory is None:
+            directory.rmdir()
+        raise
     data = {"path": str(path), "suggested_filename": download.suggested_filename, "size": path.stat().st_size}
     return Performed(ok=True, message=f"saved {path.name!r}, {data['size']} bytes", data=data)
 

@@ -14,6 +14,7 @@ Playwright is imported with the first use, so that importing this module costs n
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 
@@ -131,7 +132,12 @@ class Connection:
 
     def connected(self) -> bool:
         """Whether the browser answers, as of now: False with a dead browser or driver, after close(), and elsewhere."""
-        return not self._closed and self._driver.at_home() and self._driver.alive() and self._browser.is_connected()
+        if self._closed or not self._driver.at_home():
+            return False
+        if not self._driver.alive():
+            self._driver.discard()
+            return False
+        return self._browser.is_connected()
 
     def operate(self, action: Action) -> Performed:
         """Do *action* in the active tab: the first one until an action chooses another. Failures are outcomes."""
@@ -175,8 +181,8 @@ def _connect(driver: Driver, cdp_url: str, tabs: Tabs, folder: Path | None) -> C
 def _disconnect(driver: Driver, give_back: Callable[[], None], browser: Browser | None) -> None:
     try:
         if browser is not None and not driver.last_use():
-            browser.close()
-    except Exception as error:
+            driver.within(browser.close)
+    except (Exception, asyncio.CancelledError) as error:
         swallowed("page_not_disconnected", error)
     finally:
         give_back()
