@@ -37,6 +37,7 @@ HOME: Final = "/home/ada/shop"
 HOST: Final = "laptop"
 ID: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
 FORMS: Final = (
+    (r' clients=\["[^"]*"(, "[^"]*")*\],?', ""),  # who is still connected in the moment of the end is a matter of luck
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)", "<time>"),
     (r"\d:\d\d:\d\d(\.\d+)?", "<duration>"),
     (r"\+\d+\.\d{3}\b", "<offset>"),
