@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 from lifecycle.core import Close, Config, Fail, ProcessIdentity, Session
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
@@ -42,10 +43,26 @@ __all__ = [
 
 
 class Clock(Protocol):
-    """Wall time."""
+    """Time, and whatever waits for it to pass. The client and the keeper wait nowhere else but in the ports."""
 
     def now(self) -> int:
-        """µs since the Unix epoch, UTC. May step in either direction."""
+        """Wall time: µs since the Unix epoch, UTC. May step in either direction."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that only pass, from any beginning."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        ...
+
+    def wait_for(self, changed: threading.Condition, true: Callable[[], bool], timeout_s: float) -> bool:
+        """As changed.wait_for(true, timeout_s): *changed* is held by the caller, and *true* is what it returns."""
+        ...
+
+    def start(self, name: str, run: Callable[[], object]) -> None:
+        """Run *run* beside the caller, in a thread that does not keep the process alive."""
         ...
 
 

@@ -34,16 +34,16 @@ class Guard:
         self._host = host
         self._watched: dict[str, Session] = {}
         self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._changed = threading.Condition()
+        self._running = self._stopped = False
 
     def watch(self, session: Session) -> None:
         """Watch *session* from now on."""
         with self._lock:
             self._watched[session.session_id] = session
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="lifecycle-guard", daemon=True)
-                self._thread.start()
+            first, self._running = not self._running, True
+        if first:
+            self._recorder.clock.start("lifecycle-guard", self._run)
 
     def keeper_lost(self) -> None:
         """The keeper of the watched sessions is gone: put them right now."""
@@ -56,10 +56,17 @@ class Guard:
 
     def close(self) -> None:
         """Stop watching."""
-        self._stop.set()
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def _nap(self) -> bool:
+        """Sleep; whether there is still something to wake up for."""
+        with self._changed:
+            return not self._recorder.clock.wait_for(self._changed, lambda: self._stopped, _NAP_S)
 
     def _run(self) -> None:
-        while not self._stop.wait(_NAP_S):
+        while self._nap():
             with self._lock:
                 sessions = list(self._watched.values())
             for session in sessions:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -268,9 +267,10 @@ class Handle:
             if self._begun:
                 raise AlreadyStarted(self.session_id)
             self._begun = True
-        until = time.monotonic() + _ATTACH_WAIT_S
-        while (session := self.load()).status is State.CREATED and time.monotonic() < until:
-            time.sleep(0.02)
+        clock = self.recorder.clock
+        until = clock.monotonic() + _ATTACH_WAIT_S
+        while (session := self.load()).status is State.CREATED and clock.monotonic() < until:
+            clock.sleep(0.02)
         self._live_or_raise()
         self._talk = self.host.attach(session, self.recorder.log)
         self._note(Record(event=SessionAccessed(last_at=self.recorder.clock.now(), by="attach")))
@@ -344,11 +344,12 @@ class Handle:
 
     def verdict(self, wait_s: float = _VERDICT_WAIT_S) -> SessionView:
         """The session after giving its keeper time to say what became of the browser."""
-        until = time.monotonic() + wait_s
-        while (now := self.view()).status in LIVE and time.monotonic() < until:
+        clock = self.recorder.clock
+        until = clock.monotonic() + wait_s
+        while (now := self.view()).status in LIVE and clock.monotonic() < until:
             if self._talk is not None:
                 self._talk.look()
-            time.sleep(0.01)
+            clock.sleep(0.01)
         return now
 
     def end(self, command: Close | Fail) -> SessionView:
@@ -399,15 +400,24 @@ class Handle:
 
     def _execute_ending(self, command: Close | Fail) -> None:
         # Our own keeper may hold the write lock, stopped in the middle of an append: the log would wait for it long.
-        watchdog = threading.Timer(_APPEND_WAIT_S, self._drop_keeper)
-        watchdog.daemon = True
-        watchdog.start()
+        appended = threading.Condition()
+        done = False
+
+        def watch() -> None:
+            with appended:
+                if self.recorder.clock.wait_for(appended, lambda: done, _APPEND_WAIT_S):
+                    return
+            self._drop_keeper()
+
+        self.recorder.clock.start("lifecycle-append", watch)
         try:
             self.recorder.execute(self.session_id, command)
         except IllegalCommand:
             return  # ended already, by somebody else: that ending counts
         finally:
-            watchdog.cancel()
+            with appended:
+                done = True
+                appended.notify()
 
     def _drop_keeper(self) -> None:
         if self.last is not None and not self.attached:
@@ -415,17 +425,18 @@ class Handle:
 
     def settle(self) -> None:
         """Wait until the ended session's browser is gone; past the bound, end it from here."""
-        until = time.monotonic() + RELEASE_WAIT_S
+        clock = self.recorder.clock
+        until = clock.monotonic() + RELEASE_WAIT_S
         talk = self._talk
         if talk is not None:
             talk.look()
-        while not (session := self.load()).released and time.monotonic() < until:
+        while not (session := self.load()).released and clock.monotonic() < until:
             if session.status in LIVE:
                 return  # extended or not ended at all; nothing to wait for
             if talk is None:
                 if self.host.keeper_alive(session, self.recorder.log) is False:
                     break
-                time.sleep(0.02)
+                clock.sleep(0.02)
             elif not talk.wait_released(0.25) and self.host.keeper_alive(session, self.recorder.log) is False:
                 break
         if session.released or session.status in LIVE or self.host.keeper_alive(session, self.recorder.log) is None:

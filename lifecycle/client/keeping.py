@@ -14,7 +14,6 @@ offered until the log takes it.
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -75,7 +74,6 @@ class Kept:
         *,
         on_released: Callable[[], None],
         grace_s: float = GRACE_S,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.session_id = session.session_id
         self._session = session
@@ -84,7 +82,7 @@ class Kept:
         self._browser = browser
         self._on_released = on_released
         self._grace_s = grace_s
-        self._monotonic = monotonic
+        self._monotonic = recorder.clock.monotonic
         self._wake = threading.Condition()
         self._facts: deque[Note] = deque()
         self._dropped = 0
@@ -96,7 +94,7 @@ class Kept:
         self._wanted: Close | Fail | None = None
         self._offset_us = self._offset()
         self._clock_step_us = 0
-        self._cookies_at = monotonic()
+        self._cookies_at = self._monotonic()
         self._refused_since: float | None = None
         self._released: SessionReleased | None = None
 
@@ -156,8 +154,7 @@ class Kept:
         try:
             while (pause := self.step()) is not None:
                 with self._wake:
-                    if not self._poked:
-                        self._wake.wait(pause)
+                    self._clock.wait_for(self._wake, lambda: self._poked, pause)
                     self._poked = False
         finally:
             self._browser.kill()

@@ -40,7 +40,7 @@ class Shared:
     ) -> None:
         name = _actor(actor)
         part("browser", browser, "prepare", "a host for browsers; the session takes the browser itself")
-        part("clock", clock, "now", "a clock: something with now(), µs since the epoch")
+        part("clock", clock, "wait_for", "a clock as lifecycle.ports.Clock has it")
         part("ids", ids, "new", "a maker of ids: something with new()")
         self.log: EventLog
         if log is None or isinstance(log, str | os.PathLike):

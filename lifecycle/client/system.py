@@ -4,19 +4,40 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
+from typing import TYPE_CHECKING
 
 import uuid_utils
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["SystemClock", "Uuid7", "default_actor", "default_log", "writer_name"]
 
 
 class SystemClock:
-    """The machine's wall clock."""
+    """The machine's clocks and real threads."""
 
     def now(self) -> int:
         """µs since the Unix epoch."""
         return time.time_ns() // 1000
+
+    def monotonic(self) -> float:
+        """Seconds since the machine started, or thereabouts."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Block the thread."""
+        time.sleep(seconds)
+
+    def wait_for(self, changed: threading.Condition, true: Callable[[], bool], timeout_s: float) -> bool:
+        """Block the thread until *true*, looked at whenever *changed* is notified, or until the time is over."""
+        return changed.wait_for(true, timeout_s)
+
+    def start(self, name: str, run: Callable[[], object]) -> None:
+        """Start a daemon thread."""
+        threading.Thread(target=run, name=name, daemon=True).start()
 
 
 class Uuid7:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FakeBrowser", "FakeHost"]
 
+#: A wait without an end is made of these.
+_LONG_S = 3600.0
 _HERE = ProcessIdentity(host="fake", boot_id="fake", pid=1, started=0)
 
 
@@ -38,7 +40,8 @@ class _KeeperGone(BaseException):
 class FakeBrowser:
     """One pretended browser: runs until it is asked to close, killed, or made to end from outside."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
         self._exit: Exit | None = None
         self._changed = threading.Condition()
         self.profile = True
@@ -65,7 +68,8 @@ class FakeBrowser:
         if self.keeper_gone:
             raise _KeeperGone
         with self._changed:
-            self._changed.wait_for(lambda: self._exit is not None, timeout_s)
+            if self._exit is None and timeout_s:
+                self._clock.wait_for(self._changed, lambda: self._exit is not None, timeout_s)
             return self._exit
 
     @property
@@ -99,16 +103,26 @@ class _FakeTalk:
     cdp_url = "ws://fake/"
     folder = None
 
-    def __init__(self, session_id: str) -> None:
+    def __init__(self, session_id: str, clock: Clock) -> None:
         self.session_id = session_id
         self.kept: Kept | None = None
         self.failed: str | None = None
-        self.up = threading.Event()
-        self.released = threading.Event()
+        self.up = False
+        self.released = False
         self.gone = False
+        self._clock = clock
+        self._changed = threading.Condition()
+
+    def tell(self, *, up: bool = False, released: bool = False) -> None:
+        """Have those who wait know."""
+        with self._changed:
+            self.up, self.released = self.up or up, self.released or released
+            self._changed.notify_all()
 
     def result(self) -> _FakeTalk:
-        self.up.wait()
+        with self._changed:
+            while not self.up:
+                self._clock.wait_for(self._changed, lambda: self.up, _LONG_S)
         if self.failed is not None:
             raise LaunchFailed(self.session_id, self.failed)
         if self.gone:
@@ -127,7 +141,8 @@ class _FakeTalk:
         raise KeeperUnavailable("a pretended browser speaks no CDP")
 
     def wait_released(self, timeout_s: float) -> bool:
-        return self.released.wait(timeout_s) and not self.gone
+        with self._changed:
+            return self._clock.wait_for(self._changed, lambda: self.released, timeout_s) and not self.gone
 
 
 class FakeHost:
@@ -161,11 +176,11 @@ class FakeHost:
 
     def start(self, plan: Plan, log: EventLog, on_keeper_lost: Callable[[], None]) -> _FakeTalk:
         """Bring the session up in a thread of its own."""
-        talk = _FakeTalk(plan.session_id)
+        talk = _FakeTalk(plan.session_id, self._clock)
         with self._lock:
             self._talks[plan.session_id] = talk
             self._lost[plan.session_id] = on_keeper_lost
-        threading.Thread(target=self._see_through, args=(plan, log, talk), daemon=True).start()
+        self._clock.start("fake-keeper", lambda: self._see_through(plan, log, talk))
         return talk
 
     def _see_through(self, plan: Plan, log: EventLog, talk: _FakeTalk) -> None:
@@ -175,9 +190,13 @@ class FakeHost:
                 self._fail(recorder, plan.session_id, self.fail_launch)
                 talk.failed = self.fail_launch
                 return
-            browser = self.browsers[plan.session_id] = FakeBrowser()
+            browser = self.browsers[plan.session_id] = FakeBrowser(self._clock)
             kept = talk.kept = Kept(
-                recorder.load(plan.session_id), recorder, browser, on_released=talk.released.set, grace_s=self._grace_s
+                recorder.load(plan.session_id),
+                recorder,
+                browser,
+                on_released=lambda: talk.tell(released=True),
+                grace_s=self._grace_s,
             )
             browser.on_exit = kept.look
             try:
@@ -185,12 +204,12 @@ class FakeHost:
                 kept.adopt(recorder.execute(plan.session_id, Start(event=event)).session)
             except IllegalCommand:
                 kept.look()
-            talk.up.set()
+            talk.tell(up=True)
             kept.run()
         except _KeeperGone:
             return
         finally:
-            talk.up.set()
+            talk.tell(up=True)
 
     def _fail(self, recorder: Recorder, session_id: str, reason: str) -> None:
         with contextlib.suppress(IllegalCommand):  # ended meanwhile
@@ -244,10 +263,10 @@ class FakeHost:
             talks, lost = list(self._talks.values()), dict(self._lost)
         for talk in talks:
             browser = self.browsers.get(talk.session_id)
-            if browser is None or talk.released.is_set():
+            if browser is None or talk.released:
                 continue
             browser.keeper_gone = True
             talk.gone = True
             browser.end(Exit(signal=9))
-            talk.released.set()
+            talk.tell(released=True)
             lost[talk.session_id]()

@@ -73,7 +73,6 @@ class World:
             self.browser,
             on_released=self._count,
             grace_s=0.0,
-            monotonic=self.clock.monotonic,
         )
 
     def _count(self) -> None:
