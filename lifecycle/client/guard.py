@@ -30,7 +30,7 @@ class Guard:
     """Watches the sessions this process has started until each is released."""
 
     def __init__(self, recorder: Recorder, host: BrowserHost) -> None:
-        self._recorder = recorder
+        self._recorder = recorder.lenient()
         self._host = host
         self._watched: dict[str, Session] = {}
         self._lock = threading.Lock()

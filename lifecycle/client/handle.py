@@ -109,6 +109,7 @@ class Handle:
         self, recorder: Recorder, host: BrowserHost, session_id: str, request: Request | None, *, page: bool
     ) -> None:
         self.recorder = recorder
+        self._endings = recorder.lenient()  # what a newer version has added to the history keeps nobody from ending it
         self.host = host
         self.session_id = session_id
         self.request = request
@@ -346,11 +347,16 @@ class Handle:
         """The session after giving its keeper time to say what became of the browser."""
         clock = self.recorder.clock
         until = clock.monotonic() + wait_s
-        while (now := self.view()).status in LIVE and clock.monotonic() < until:
+        while (now := self._end_view()).status in LIVE and clock.monotonic() < until:
             if self._talk is not None:
                 self._talk.look()
             clock.sleep(0.01)
         return now
+
+    def _end_view(self) -> SessionView:
+        self.last = self._endings.load(self.session_id)
+        self.last_view = view(self.last, self.recorder.clock.now())
+        return self.last_view
 
     def end(self, command: Close | Fail) -> SessionView:
         """End the session, or find it ended; returns when its browser is gone, or after the bound of DESIGN §6.
@@ -365,7 +371,7 @@ class Handle:
                 self._talk.end(command)
             raise
         self.settle()
-        return self.view()
+        return self._end_view()
 
     def leave(self, error: BaseException | None, *, driver: bool, connected: bool | None) -> BaseException | None:
         """End or detach as the block is left with *error*; the error that should take its place, if any.
@@ -393,7 +399,7 @@ class Handle:
         """start() failed or was interrupted: whatever was begun ends now."""
         if self.last is None or self.attached:
             return
-        if self.view().status in LIVE:
+        if self._end_view().status in LIVE:
             self.end(ending_for(error))
         else:
             self.settle()
@@ -411,7 +417,7 @@ class Handle:
 
         self.recorder.clock.start("lifecycle-append", watch)
         try:
-            self.recorder.execute(self.session_id, command)
+            self._endings.execute(self.session_id, command)
         except IllegalCommand:
             return  # ended already, by somebody else: that ending counts
         finally:
@@ -430,7 +436,7 @@ class Handle:
         talk = self._talk
         if talk is not None:
             talk.look()
-        while not (session := self.load()).released and clock.monotonic() < until:
+        while not (session := self._endings.load(self.session_id)).released and clock.monotonic() < until:
             if session.status in LIVE:
                 return  # extended or not ended at all; nothing to wait for
             if talk is None:
@@ -443,7 +449,7 @@ class Handle:
             return  # of a browser out of reach nothing is claimed
         if not self.attached:
             self.host.drop_keeper(session, self.recorder.log)
-        finish(session, self.recorder, self.host)
+        finish(session, self._endings, self.host)
 
     def stop(self) -> SessionView | None:
         """End with closed/stopped; None before start. Idempotent in every state."""

@@ -77,7 +77,7 @@ class Kept:
     ) -> None:
         self.session_id = session.session_id
         self._session = session
-        self._recorder = recorder
+        self._recorder = recorder.lenient()
         self._clock: Clock = recorder.clock
         self._browser = browser
         self._on_released = on_released

@@ -54,6 +54,7 @@ def reconcile(
 
     With *patient* False an ended session is finished even within the grace: its keeper is known to be hopeless.
     """
+    recorder = recorder.lenient()
     done: list[Reconciled] = []
     for stale in sessions:
         try:

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Final
 
 from lifecycle.core import Create, Session, decide, evolve, fold, view
 from lifecycle.core.events import SessionTimedOut
-from lifecycle.errors import UnknownSession, WrongVersion
+from lifecycle.core.evolve import pass_over
+from lifecycle.errors import FutureSchema, UnknownEventType, UnknownSession, WrongVersion
 from lifecycle.log.codec import decode
 from lifecycle.log.port import NO_STREAM, NewEvent
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from lifecycle.core import Command, Event, SessionView
-    from lifecycle.log.port import EventLog
+    from lifecycle.log.port import EventLog, Recorded
     from lifecycle.ports import Clock, Ids
 
 __all__ = ["Outcome", "Recorder"]
@@ -39,17 +42,25 @@ class Outcome:
 class Recorder:
     """Runs commands against one log for one actor. Thread-safe.
 
-    Sessions that were loaded are remembered, so that the next command reads only what came since.
+    Sessions that were loaded are remembered, so that the next command reads only what came since. With *lenient*,
+    events of a newer version of this library are passed over: for whoever must see a session to its end.
     """
 
-    def __init__(self, log: EventLog, clock: Clock, ids: Ids, *, actor: str, writer: str) -> None:
+    def __init__(
+        self, log: EventLog, clock: Clock, ids: Ids, *, actor: str, writer: str, lenient: bool = False
+    ) -> None:
         self.log = log
         self.clock = clock
         self.ids = ids
         self.actor = actor
         self.writer = writer
+        self._replay = _lenient if lenient else _strict
         self._known: OrderedDict[str, Session] = OrderedDict()
         self._lock = threading.Lock()
+
+    def lenient(self) -> Recorder:
+        """The same, lenient."""
+        return Recorder(self.log, self.clock, self.ids, actor=self.actor, writer=self.writer, lenient=True)
 
     def load(self, session_id: str) -> Session:
         """The session as its events have it now.
@@ -61,7 +72,7 @@ class Recorder:
         with self._lock:
             known = self._known.get(session_id)
         rows = self.log.read(session_id, after=known.version if known else 0)
-        session = fold((decode(row) for row in rows), known)
+        session = self._replay(rows, known)
         if session is None:
             raise UnknownSession(session_id, self.log.locator or "this log")
         self._remember(session)
@@ -118,3 +129,18 @@ class Recorder:
             self._known.move_to_end(session.session_id)
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
+
+
+def _strict(rows: Iterable[Recorded], session: Session | None) -> Session | None:
+    return fold((decode(row) for row in rows), session)
+
+
+def _lenient(rows: Iterable[Recorded], session: Session | None) -> Session | None:
+    for row in rows:
+        try:
+            session = evolve(session, decode(row))
+        except (UnknownEventType, FutureSchema):
+            if session is None:
+                raise
+            session = pass_over(session, row.type, row.at)
+    return session

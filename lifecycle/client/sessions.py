@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.core import Session, SessionView, instant, view
-from lifecycle.errors import InvalidConfig, UnknownSession
+from lifecycle.errors import HistoryError, InvalidConfig, UnknownSession
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from lifecycle.client.recorder import Recorder
 
@@ -99,8 +99,19 @@ class Sessions:
         return session_id
 
     def unreleased(self) -> Sequence[Session]:
-        """Sessions whose browser is not confirmed gone."""
-        return self._recorder.log.sessions.live()
+        """Sessions whose browser is not confirmed gone, those included that only a newer version can read in full."""
+        index = self._recorder.log.sessions
+        return [*index.live(), *self._opaque(index.unreadable())]
+
+    def _opaque(self, streams: Iterable[str]) -> Iterator[Session]:
+        lenient = self._recorder.lenient()
+        for stream in streams:
+            try:
+                session = lenient.load(stream)
+            except (HistoryError, UnknownSession):
+                continue  # broken, or not a session at all: `verify` says more
+            if not session.released:
+                yield session
 
 
 def _instant(argument: str, at: object) -> int | None:

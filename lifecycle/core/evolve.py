@@ -32,7 +32,7 @@ from lifecycle.errors import IllegalHistory
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Session", "evolve", "fold", "initial", "trigger_of"]
+__all__ = ["Session", "evolve", "fold", "initial", "pass_over", "trigger_of"]
 
 #: Before the first event there is no session.
 initial: Final = None
@@ -180,6 +180,32 @@ def _apply(session: Session, event: Event) -> Session:
             return replace(session, released=True)
         case _:  # the other notes change nothing but version and last_at
             return session
+
+
+def pass_over(session: Session, event_type: str, at: int) -> Session:
+    """The session after an event of *event_type* at *at* that this version can't read: what the table says of it alone.
+
+    Only for ending a session whose history a newer version has written to. It holds because what a newer version adds
+    may not move the deadline: that takes a new version of the log itself, which older libraries refuse to open.
+
+    Raises:
+        IllegalHistory: An event of that type can't follow.
+    """
+    trigger = trigger_of(event_type)
+    status = LOOKUP.get((session.status, trigger))
+    if status is None or session.released:
+        raise IllegalHistory(
+            session.session_id, session.version + 1, f"{event_type} can't follow in state {session.status}"
+        )
+    ended = status is not session.status and status not in LIVE
+    return replace(
+        session,
+        version=session.version + 1,
+        status=status,
+        last_at=at,
+        closed_at=at if ended else session.closed_at,
+        released=trigger is Trigger.RELEASE,
+    )
 
 
 def fold(events: Iterable[Event], session: Session | None = initial) -> Session | None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lifecycle.core import Cause, Event, State, deadline, evolve, fold, initial
-from lifecycle.core.events import SessionNavigated
-from lifecycle.core.evolve import trigger_of
-from lifecycle.core.states import Trigger
+from lifecycle.core.events import EVENTS, SessionNavigated
+from lifecycle.core.evolve import pass_over, trigger_of
+from lifecycle.core.machine import LOOKUP
+from lifecycle.core.states import LIVE, Trigger
 from lifecycle.errors import IllegalHistory
 from tests.core.given import (
     BROWSER,
@@ -253,3 +254,19 @@ def test_a_timeout_moved_around_the_deadline_is_accepted_only_on_it(delta: int) 
         refuses(before, event, "the deadline is")
     else:
         assert evolve(before, event).closed_at == deadline(before)
+
+
+@pytest.mark.parametrize("standing", HISTORIES)
+@pytest.mark.parametrize("event_type", ["session.dreamt", *(cls.type for cls in EVENTS)])
+def test_an_event_that_is_passed_over_moves_the_state_as_the_table_says(standing: str, event_type: str) -> None:
+    before = session(*HISTORIES[standing])
+    status = LOOKUP.get((before.status, trigger_of(event_type)))
+    if status is None or before.released:
+        with pytest.raises(IllegalHistory, match=f"{event_type} can't follow in state {before.status}"):
+            pass_over(before, event_type, before.last_at)
+        return
+    after = pass_over(before, event_type, before.last_at + 1)
+    assert (after.status, after.version, after.last_at) == (status, before.version + 1, before.last_at + 1)
+    assert (after.closed_at is None) == (status in LIVE)
+    assert after.released == (event_type == "session.released")
+    assert (deadline(after), after.last_accessed_at) == (deadline(before), before.last_accessed_at)
