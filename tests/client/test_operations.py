@@ -13,10 +13,13 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from lifecycle import ActionFailed, InvalidConfig
+from lifecycle import ActionFailed, InvalidConfig, MemoryLog
 from lifecycle.actions import Click, Extract, Fill, Goto, Observe, Scrape
 from lifecycle.client.handle import Handle
+from lifecycle.client.recorder import Recorder
+from lifecycle.client.system import SystemClock, Uuid7
 from lifecycle.errors import MissingExtra, NotStarted
+from lifecycle.testing.fake_host import FakeHost
 from tests.client.pretended import DriverError, Pretence, failing
 
 SECRET = "correct horse battery"
@@ -254,7 +257,8 @@ def test_the_handle_is_all_an_operation_needs() -> None:
     """observe() and scrape() name themselves in NotStarted; everything else is execute()."""
     from lifecycle.client.operations import Hidden, Operation
 
-    handle = Handle(None, None, "s-1", None, page=False)  # type: ignore[arg-type] # neither is touched
+    recorder = Recorder(MemoryLog(), SystemClock(), Uuid7(), actor="tester", writer="test")
+    handle = Handle(recorder, FakeHost(), "s-1", None, page=False)
     for action, what in ((Observe(), "observe()"), (Scrape(), "scrape()"), (Goto(url="https://a"), "execute()")):
         with pytest.raises(NotStarted) as refused:
             Operation(handle, action, Hidden())
