@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.client import redact
-from lifecycle.client.keeping import Kept
+from lifecycle.client.keeping import Kept, launch_failed
 from lifecycle.client.recorder import Recorder
 from lifecycle.client.system import SystemClock, Uuid7, writer_name
-from lifecycle.core import Close, Fail, ProcessIdentity, Record, Release, Start
+from lifecycle.core import Close, Fail, ProcessIdentity
 from lifecycle.core.events import (
     Cause,
     ClientConnected,
@@ -25,8 +24,7 @@ from lifecycle.core.events import (
     TabClosed,
     TabOpened,
 )
-from lifecycle.core.states import LIVE
-from lifecycle.errors import IllegalCommand, InvalidConfig, LifecycleError, LogUnavailable
+from lifecycle.errors import InvalidConfig
 from lifecycle.log.locate import open_log
 from lifecycle.ports import Exit
 from lifecycle_chromium import paths, watch
@@ -37,7 +35,6 @@ from lifecycle_chromium.gate import Gate
 from lifecycle_chromium.launch import BrowserProcess, LaunchError
 
 if TYPE_CHECKING:
-    from lifecycle.core import Session
     from lifecycle.core.events import Evidence
     from lifecycle_chromium.external import ExternalBrowser
     from lifecycle_chromium.keeper import Keeper
@@ -50,8 +47,6 @@ __all__ = ["ChromiumKept", "Serving", "core_identity"]
 #: What the history names as the actor of everything a keeper does by itself.
 ACTOR: Final = "keeper"
 _LOG_WAIT_S: Final = 2.0
-#: How long a log may refuse `started` before the launch counts as failed.
-_STARTED_WAIT_S: Final = 15.0
 
 
 def core_identity(identity: Identity) -> ProcessIdentity:
@@ -140,9 +135,6 @@ class Serving:
     ) -> tuple[Kept, dict[str, object]]:
         """Open the gate and record `started`; the session to see through, and what to tell the owner.
 
-        A session that ended while its browser came up stays ended: seeing it through releases it at once. A log that
-        refuses `started` gets launch_failed offered instead, and the browser goes.
-
         Raises:
             CdpClosed, CdpError, TimeoutError: The browser does not answer any more.
             LaunchError: The cookie file has become malformed.
@@ -178,27 +170,10 @@ class Serving:
             on_poke=kept.look,
         )
         paths.write_endpoint(keeper.runtime, session_id, url)
-        started = _started(process, plan)
-        try:
-            if loaded is not None:  # before `started`: a stop right after it must not cost the receipt
-                self._record(session_id, Record(event=loaded))
-            kept.adopt(self._record(session_id, Start(event=started)))
-        except IllegalCommand:
-            kept.look()
-        except LifecycleError as error:
-            reason = f"the log refuses `started`: {error}"
-            kept.end(Fail(cause=Cause.LAUNCH_FAILED, error_type="LogUnavailable", error_message=redact.message(reason)))
-            return kept, {"event": "failed", "reason": reason, "last_words": None}
+        refused = kept.begin(_started(process, plan), *([loaded] if loaded is not None else []))
+        if refused is not None:
+            return kept, {"event": "failed", "reason": refused, "last_words": None}
         return kept, {"event": "started", "url": url}
-
-    def _record(self, session_id: str, command: Record | Start) -> Session:
-        until = time.monotonic() + _STARTED_WAIT_S
-        while True:
-            try:
-                return self._recorder.execute(session_id, command).session
-            except LogUnavailable:
-                if time.monotonic() >= until:
-                    raise
 
     def ending(self, message: dict[str, Any]) -> Close | Fail:
         """The owner's `end` message as a command."""
@@ -221,19 +196,14 @@ class Serving:
         )
         if orphaned is not None:
             command = Close(cause=Cause.OWNER_EXITED, evidence={**evidence, **orphaned})
-        try:
-            session = self._recorder.execute(session_id, command).session
-        except IllegalCommand:
-            session = self._recorder.load(session_id)
-        if session.status not in LIVE:
-            released = SessionReleased(
-                how="never_started",
-                exit_code=error.exit_code,
-                signal=error.signal,
-                took_us=round(took_s * 1e6),
-                profile_removed=True,
-            )
-            self._recorder.execute(session_id, Release(event=released))
+        released = SessionReleased(
+            how="never_started",
+            exit_code=error.exit_code,
+            signal=error.signal,
+            took_us=round(took_s * 1e6),
+            profile_removed=True,
+        )
+        launch_failed(self._recorder, session_id, command, released)
 
     def close(self) -> None:
         """Close gate and log."""

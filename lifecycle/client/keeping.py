@@ -17,10 +17,11 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from lifecycle.core import Close, Expire, Fail, Record, Release, Session, State, deadline
+from lifecycle.client import redact
+from lifecycle.core import Close, Expire, Fail, Record, Release, Session, Start, State, deadline
 from lifecycle.core.events import Cause, SessionAccessed, SessionReleased
 from lifecycle.core.states import LIVE
-from lifecycle.errors import IllegalCommand, LifecycleError
+from lifecycle.errors import IllegalCommand, LifecycleError, LogUnavailable
 from lifecycle.telemetry import logger
 
 if TYPE_CHECKING:
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
 
     from lifecycle.client.recorder import Recorder
     from lifecycle.core import Command
-    from lifecycle.core.events import CookiesSaved, Evidence, Note
+    from lifecycle.core.events import CookiesSaved, Evidence, Note, SessionStarted
     from lifecycle.ports import Clock, Exit, KeptBrowser
 
-__all__ = ["GRACE_S", "Kept", "exit_evidence"]
+__all__ = ["GRACE_S", "Kept", "exit_evidence", "launch_failed"]
 
 #: Between asking a browser to close and killing it.
 GRACE_S: Final = 3.0
@@ -39,6 +40,8 @@ GRACE_S: Final = 3.0
 _NAP_S: Final = 1.0
 _STEP_SEEN_US: Final = 1_000_000
 _RETRY_S: Final = 0.1
+#: How long a log may refuse `started` before the launch counts as failed.
+_STARTED_WAIT_S: Final = 15.0
 #: How long an ending is offered to a log that does not take it, once the browser is gone.
 _OFFER_S: Final = 600.0
 #: How often a running browser's cookies are looked at: what a crash can lose at most.
@@ -61,6 +64,16 @@ def _receipts(saved: CookiesSaved) -> Evidence:
     if saved.why_not is not None:
         return {"cookies_why_not": saved.why_not}
     return {"cookies_count": saved.count, "cookies_sha256": saved.sha256}
+
+
+def launch_failed(recorder: Recorder, session_id: str, command: Close | Fail, released: SessionReleased) -> None:
+    """Record that the session's browser did not come up, unless it ended meanwhile, and that there is none."""
+    try:
+        session = recorder.execute(session_id, command).session
+    except IllegalCommand:
+        session = recorder.load(session_id)
+    if session.status not in LIVE:
+        recorder.execute(session_id, Release(event=released))
 
 
 class Kept:
@@ -142,9 +155,33 @@ class Kept:
         self._poked = True
         self._wake.notify()
 
-    def adopt(self, session: Session) -> None:
-        """Begin from *session*, which the caller has just written; before run()."""
-        self._session = session
+    def begin(self, started: SessionStarted, *facts: Note) -> str | None:
+        """Record *facts* and *started*, before run(); why the log refuses them, None when it does not.
+
+        A session that ended while its browser came up stays ended: run() releases it at once. A log that refuses
+        `started` gets launch_failed offered instead, and the browser goes.
+        """
+        try:
+            for fact in facts:  # before `started`: a stop right after it must not cost the receipt
+                self._session = self._insist(Record(event=fact))
+            self._session = self._insist(Start(event=started))
+        except IllegalCommand:
+            self.look()
+        except LifecycleError as error:
+            reason = f"the log refuses `started`: {error}"
+            self.end(Fail(cause=Cause.LAUNCH_FAILED, error_type="LogUnavailable", error_message=redact.message(reason)))
+            return reason
+        return None
+
+    def _insist(self, command: Command) -> Session:
+        until = self._monotonic() + _STARTED_WAIT_S
+        while True:
+            try:
+                return self._recorder.execute(self.session_id, command).session
+            except LogUnavailable:
+                if self._monotonic() >= until:
+                    raise
+            self._clock.sleep(_RETRY_S)
 
     def run(self) -> None:
         """See the session through to `released`; returns when there is nothing left to do.

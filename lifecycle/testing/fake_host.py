@@ -5,17 +5,15 @@ It passes the same BrowserContract as the real host, so that what is tested on i
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.client.keeping import Kept
+from lifecycle.client.keeping import Kept, launch_failed
 from lifecycle.client.recorder import Recorder
 from lifecycle.client.system import SystemClock, Uuid7
-from lifecycle.core import Fail, ProcessIdentity, Release, Session, Start
+from lifecycle.core import Fail, ProcessIdentity, Session
 from lifecycle.core.events import Cause, SessionReleased, SessionStarted
-from lifecycle.core.states import LIVE
-from lifecycle.errors import BrowserNotFound, IllegalCommand, KeeperUnavailable, LaunchFailed
+from lifecycle.errors import BrowserNotFound, KeeperUnavailable, LaunchFailed
 from lifecycle.ports import Exit, Found, Plan, Remains
 
 if TYPE_CHECKING:
@@ -199,11 +197,7 @@ class FakeHost:
                 grace_s=self._grace_s,
             )
             browser.on_exit = kept.look
-            try:
-                event = SessionStarted(ownership="launched", browser=_HERE, browser_version="fake/1")
-                kept.adopt(recorder.execute(plan.session_id, Start(event=event)).session)
-            except IllegalCommand:
-                kept.look()
+            talk.failed = kept.begin(SessionStarted(ownership="launched", browser=_HERE, browser_version="fake/1"))
             talk.tell(up=True)
             kept.run()
         except _KeeperGone:
@@ -212,10 +206,8 @@ class FakeHost:
             talk.tell(up=True)
 
     def _fail(self, recorder: Recorder, session_id: str, reason: str) -> None:
-        with contextlib.suppress(IllegalCommand):  # ended meanwhile
-            recorder.execute(session_id, Fail(cause=Cause.LAUNCH_FAILED, error_type="Fake", error_message=reason))
-        if recorder.load(session_id).status not in LIVE:
-            recorder.execute(session_id, Release(event=SessionReleased(how="never_started")))
+        failed = Fail(cause=Cause.LAUNCH_FAILED, error_type="Fake", error_message=reason)
+        launch_failed(recorder, session_id, failed, SessionReleased(how="never_started"))
 
     def attach(self, session: Session, log: EventLog) -> _FakeTalk:
         """The same line as the owner's."""
