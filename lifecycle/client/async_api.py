@@ -9,6 +9,7 @@ browser, and a cancelled end has ended.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, cast, overload
@@ -22,7 +23,7 @@ from lifecycle.client.shared import Shared
 from lifecycle.client.system import Uuid7
 from lifecycle.core import LIVE, SessionView
 from lifecycle.core.deadlines import microseconds
-from lifecycle.errors import AlreadyStarted, NotStarted
+from lifecycle.errors import AlreadyStarted, ForkedSession, NotStarted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -58,6 +59,7 @@ class _Worker:
     def __init__(self, make: Callable[[], Shared]) -> None:
         self._make = make
         self._made: Shared | None = None
+        self._pid: int | None = None  # of the process that used it first; before that it may go through a fork
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="lifecycle")
 
@@ -69,7 +71,15 @@ class _Worker:
             return self._made
 
     async def run(self, call: Callable[[Shared], _T]) -> _T:
-        """The result of *call* in a thread. Cancelled meanwhile, it waits for the end of the call, then raises."""
+        """The result of *call* in a thread. Cancelled meanwhile, it waits for the end of the call, then raises.
+
+        Raises:
+            ForkedSession: In a child that was forked after the first use: threads and loop are the parent's.
+        """
+        if self._pid is None:
+            self._pid = os.getpid()
+        if self._pid != os.getpid():
+            raise ForkedSession("this AsyncClient", self._pid)
         future = asyncio.get_running_loop().run_in_executor(self._threads, lambda: call(self.shared()))
         cancelled: asyncio.CancelledError | None = None
         while not future.done():
