@@ -1,4 +1,4 @@
-"""Hypothesis profiles, and the way to this folder's helper modules (`tests.core.given`, `.worlds`, `.pages`)."""
+"""Hypothesis profiles, and the way to this folder's helper modules (`tests.core.given`)."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from lifecycle.core import (
 )
 from lifecycle.core.evolve import trigger_of
 from lifecycle.errors import LifecycleError
-from tests.core.given import COMMANDS, HISTORIES
+from lifecycle.testing.samples import COMMANDS, HISTORIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -41,8 +41,9 @@ from lifecycle.core.events import (
     SessionTimedOut,
 )
 from lifecycle.core.evolve import trigger_of
-from tests.core.given import OWNER, SAMPLES, SECOND, T0, accepted, created, emitted
-from tests.core.worlds import Step, play
+from lifecycle.testing.given import accepted, emitted
+from lifecycle.testing.runs import Step, play
+from lifecycle.testing.samples import OWNER, SAMPLES, SECOND, T0, created
 
 if TYPE_CHECKING:
     from lifecycle.core import Command, Event

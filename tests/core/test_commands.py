@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from lifecycle.core import Cause, Close, Command, Extend, Fail, Record, decide
 from lifecycle.core.commands import COMMANDS
 from lifecycle.core.states import Trigger
-from tests.core.given import COMMANDS as EXAMPLES
-from tests.core.given import SAMPLES, T0, D, created, session, started
+from lifecycle.testing.samples import COMMANDS as EXAMPLES
+from lifecycle.testing.samples import SAMPLES, T0, D, created, session, started
 
 NOTES = {"accessed", "client_connected", "client_disconnected", "operation", "navigated", "tab_opened", "tab_closed",
          "page_crashed", "annotated", "cookies_loaded", "cookies_saved"}  # fmt: skip

@@ -15,7 +15,19 @@ from lifecycle.core import Limits, deadline, limits
 from lifecycle.core.deadlines import MAX_MINUTES, microseconds, minutes, rule
 from lifecycle.core.events import MAX_TIME
 from lifecycle.errors import InvalidConfig
-from tests.core.given import IDLE, LONGEST, MINUTE, SECOND, T0, D, accessed, created, extended, session, started
+from lifecycle.testing.samples import (
+    IDLE,
+    LONGEST,
+    MINUTE,
+    SECOND,
+    T0,
+    D,
+    accessed,
+    created,
+    extended,
+    session,
+    started,
+)
 
 NAMES = ["timeout_minutes", "idle_timeout_minutes", "max_duration_minutes"]
 

@@ -7,7 +7,8 @@ import pytest
 from lifecycle.core import Cause, Close, Expire, Extend, Fail, Limits, Record, Release, Start, deadline, decide
 from lifecycle.core.events import MAX_TIME, CookiesSaved, Evidence, SessionExtended
 from lifecycle.core.states import LIVE
-from tests.core.given import (
+from lifecycle.testing.given import given
+from lifecycle.testing.samples import (
     COMMANDS,
     HISTORIES,
     IDLE,
@@ -21,7 +22,6 @@ from tests.core.given import (
     created,
     extended,
     failed,
-    given,
     navigated,
     operation,
     released,

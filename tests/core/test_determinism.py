@@ -10,7 +10,7 @@ from itertools import product
 from lifecycle.core import EVENT_TYPES, decide, diagram, fold, legal, private_fields, view
 from lifecycle.core.states import State
 from lifecycle.errors import LifecycleError
-from tests.core.given import COMMANDS, HISTORIES, MINUTE, SAMPLES, T0, D
+from lifecycle.testing.samples import COMMANDS, HISTORIES, MINUTE, SAMPLES, T0, D
 
 
 def digest() -> str:

@@ -45,7 +45,7 @@ from lifecycle.errors import (
     WrongVersion,
 )
 from lifecycle.results import ExecutionResult
-from tests.core.given import T0, D, closed, created, session, started
+from lifecycle.testing.samples import T0, D, closed, created, session, started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

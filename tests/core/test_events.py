@@ -22,8 +22,8 @@ from lifecycle.core.events import (
     SessionExtended,
     TimeoutRule,
 )
-from tests.core.given import SAMPLES, created
-from tests.core.worlds import FIELDS
+from lifecycle.testing.samples import SAMPLES, created
+from lifecycle.testing.strategies import FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from lifecycle.core.evolve import pass_over, trigger_of
 from lifecycle.core.machine import LOOKUP
 from lifecycle.core.states import LIVE, Trigger
 from lifecycle.errors import IllegalHistory
-from tests.core.given import (
+from lifecycle.testing.samples import (
     BROWSER,
     HISTORIES,
     IDLE,
@@ -32,12 +32,12 @@ from tests.core.given import (
     failed,
     navigated,
     operation,
-    refuses,
     released,
     session,
     started,
     timed_out,
 )
+from tests.core.refusal import refuses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

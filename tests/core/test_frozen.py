@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 
 from lifecycle.core.frozen import FrozenDict, FrozenList, freeze
-from tests.core.worlds import json_values
+from lifecycle.testing.strategies import json_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -55,8 +55,10 @@ from lifecycle.core.events import (
 from lifecycle.core.evolve import trigger_of
 from lifecycle.core.states import TABLE
 from lifecycle.errors import IllegalCommand, IllegalHistory
-from tests.core.given import COMMANDS, SECOND, accepted, emitted, navigated, order, released
-from tests.core.worlds import Run, any_event, events_of, play, runs
+from lifecycle.testing.given import accepted, emitted, order
+from lifecycle.testing.runs import Run, play
+from lifecycle.testing.samples import COMMANDS, SECOND, navigated, released
+from lifecycle.testing.strategies import any_event, candidates, events_of, mutations, runs
 
 STOP = Close(cause=Cause.STOPPED)
 #: for the laws that look at whole histories and single events together
@@ -318,31 +320,6 @@ def test_26_decide_is_deterministic_and_changes_nothing_it_was_given(run: Run) -
         assert pickle.dumps((step.before, step.command)) == before
 
 
-near = st.sampled_from(["last - 1", "last", "last + 1", "D - 1", "D", "D + 1", "anywhere"])
-
-
-@st.composite
-def candidates(draw: st.DrawFn, session: Session) -> Event:
-    """An event of any type, stamped where it hurts."""
-    event = draw(any_event)
-    ends = deadline(session)
-    at = {
-        "last - 1": session.last_at - 1,
-        "last": session.last_at,
-        "last + 1": session.last_at + 1,
-        "D - 1": ends - 1,
-        "D": ends,
-        "D + 1": ends + 1,
-        "anywhere": event.at,
-    }[draw(near)]
-    changed: dict[str, int] = {"at": min(max(at, 0), MAX_TIME)}
-    if isinstance(event, SessionAccessed | SessionExtended):
-        field = "last_at" if isinstance(event, SessionAccessed) else "until"
-        inner = draw(st.sampled_from([session.created_at - 1, session.created_at, at - 1, at, at + 1]))
-        changed[field] = min(max(inner, 0), MAX_TIME)
-    return event.model_copy(update=changed)
-
-
 @many
 @given(st.data())
 def test_27_evolve_accepts_exactly_what_decide_emits(data: st.DataObject) -> None:
@@ -486,30 +463,6 @@ def derivable(history: tuple[Event, ...]) -> bool:
             return False
         session = evolve(session, event)
     return True
-
-
-@st.composite
-def mutations(draw: st.DrawFn, history: tuple[Event, ...]) -> tuple[Event, ...]:
-    events = list(history)
-    index = draw(st.integers(0, len(events) - 1))
-    match draw(st.sampled_from(["drop", "duplicate", "swap", "move", "insert", "graft"])):
-        case "drop":
-            del events[index]
-        case "duplicate":
-            events.insert(index, events[index])
-        case "swap":
-            other = draw(st.integers(0, len(events) - 1))
-            events[index], events[other] = events[other], events[index]
-        case "move":
-            by = draw(st.sampled_from([-SECOND, -1, 1, SECOND]))
-            events[index] = events[index].model_copy(update={"at": min(max(events[index].at + by, 0), MAX_TIME)})
-        case "insert":
-            session = fold(events[: index + 1])
-            assert session is not None
-            events.insert(index + 1, draw(candidates(session)))
-        case _:
-            events.append(draw(any_event))
-    return tuple(events)
 
 
 @many

@@ -12,7 +12,7 @@ from lifecycle.core import upcast as module
 from lifecycle.core.events import EVENT_TYPES, SessionNavigated
 from lifecycle.core.upcast import STEPS, check, upcast
 from lifecycle.errors import FutureSchema, MalformedEvent, UnknownEventType
-from tests.core.given import SAMPLES, T0, created, navigated, session
+from lifecycle.testing.samples import SAMPLES, T0, created, navigated, session
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from lifecycle.core import Config, Limits, SessionView, instant, moment, view
 from lifecycle.core.events import MAX_TIME
 from lifecycle.errors import InvalidConfig
-from tests.core.given import (
+from lifecycle.testing.samples import (
     HISTORIES,
     LONGEST,
     MINUTE,

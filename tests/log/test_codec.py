@@ -18,7 +18,7 @@ from lifecycle.log.batch import Prepared, prepare, rows
 from lifecycle.log.codec import FIRST, LIMIT_BYTES, Encoded, check_hash, check_private, decode, encode
 from lifecycle.log.port import Cursor, NewEvent, Recorded
 from lifecycle.testing.log_samples import T0, created, failed, new, released, started
-from tests.core.worlds import any_event
+from lifecycle.testing.strategies import any_event
 from tests.log.support import patient
 
 

@@ -1,4 +1,4 @@
-"""The way to `tests.log.support` and `tests.core.worlds`."""
+"""The way to `tests.log.support`."""
 
 from __future__ import annotations
 

@@ -19,7 +19,8 @@ from lifecycle.projections.query import checked, effective
 from lifecycle.projections.rows import COLUMNS, from_row, to_row
 from lifecycle.projections.sessions import _select  # pyright: ignore[reportPrivateUsage]
 from lifecycle.testing.log_samples import T0, created, fresh_id, new
-from tests.core.worlds import Run, runs
+from lifecycle.testing.runs import Run
+from lifecycle.testing.strategies import runs
 from tests.log.support import patient
 
 if TYPE_CHECKING:

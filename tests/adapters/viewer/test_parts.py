@@ -11,11 +11,11 @@ import pytest
 from lifecycle.client import viewing
 from lifecycle.core import Config
 from lifecycle.core.events import Cause
+from lifecycle.testing.samples import T0, D, closed, created, session, started
 from lifecycle_viewer.camera import _title  # pyright: ignore[reportPrivateUsage] # the rule, tested by itself
 from lifecycle_viewer.scene import FRAMES_AHEAD, Scene
 from lifecycle_viewer.tabs import Tabs
 from lifecycle_viewer.words import SENTENCES, state
-from tests.core.given import T0, D, closed, created, session, started
 
 
 def attached(tab: str, url: str = "about:blank") -> dict[str, Any]:

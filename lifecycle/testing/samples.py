@@ -1,14 +1,8 @@
-"""given / when / then for the core, and one example of everything: times, limits, events, commands.
-
-given(created(), started()).when(Close(cause=Cause.STOPPED), at=T0 + MINUTE).then(closed(at=T0 + MINUTE))
-"""
+"""One example of everything in the core: times, limits, events, commands, and histories for every standing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-
-import pytest
 
 from lifecycle.core import (
     Close,
@@ -20,13 +14,8 @@ from lifecycle.core import (
     ProcessIdentity,
     Record,
     Release,
-    Session,
     Start,
-    State,
-    decide,
-    evolve,
     fold,
-    legal,
 )
 from lifecycle.core.events import (
     Cause,
@@ -50,10 +39,36 @@ from lifecycle.core.events import (
     TabClosed,
     TabOpened,
 )
-from lifecycle.errors import IllegalCommand, IllegalHistory
 
 if TYPE_CHECKING:
-    from lifecycle.core import Command, Event
+    from lifecycle.core import Command, Event, Session
+
+__all__ = [
+    "BROWSER",
+    "COMMANDS",
+    "D",
+    "HISTORIES",
+    "IDLE",
+    "KEEPER",
+    "LIMITS",
+    "LONGEST",
+    "MINUTE",
+    "OWNER",
+    "SAMPLES",
+    "SECOND",
+    "T0",
+    "accessed",
+    "closed",
+    "created",
+    "extended",
+    "failed",
+    "navigated",
+    "operation",
+    "released",
+    "session",
+    "started",
+    "timed_out",
+]
 
 SECOND: Final = 1_000_000
 MINUTE: Final = 60 * SECOND
@@ -75,42 +90,52 @@ def _over(fields: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
 
 
 def created(at: int = T0, **fields: Any) -> SessionCreated:
+    """Created at T0 as session s-1, unless given otherwise."""
     return SessionCreated(**_over({"at": at, "session_id": "s-1", "owner": OWNER, "limits": LIMITS}, fields))
 
 
 def started(at: int = T0, **fields: Any) -> SessionStarted:
+    """The browser runs."""
     return SessionStarted(**_over({"at": at, "ownership": "launched"}, fields))
 
 
 def accessed(at: int, last_at: int | None = None) -> SessionAccessed:
+    """Somebody used it."""
     return SessionAccessed(at=at, last_at=at if last_at is None else last_at, by="gate")
 
 
 def navigated(at: int) -> SessionNavigated:
+    """A tab went somewhere."""
     return SessionNavigated(at=at, tab="tab-1", url="https://example.com/")
 
 
 def operation(at: int) -> SessionOperation:
+    """An operation was carried out."""
     return SessionOperation(at=at, kind="execute", ok=True, took_us=5)
 
 
 def extended(at: int, until: int) -> SessionExtended:
+    """Promised life until then."""
     return SessionExtended(at=at, until=until)
 
 
 def closed(at: int, **fields: Any) -> SessionClosed:
+    """Stopped."""
     return SessionClosed(**_over({"at": at, "cause": Cause.STOPPED}, fields))
 
 
 def failed(at: int, **fields: Any) -> SessionFailed:
+    """Its browser crashed."""
     return SessionFailed(**_over({"at": at, "cause": Cause.BROWSER_CRASHED}, fields))
 
 
 def timed_out(at: int = D, **fields: Any) -> SessionTimedOut:
+    """Idle until D."""
     return SessionTimedOut(**_over({"at": at, "rule": Cause.IDLE}, fields))
 
 
 def released(at: int, **fields: Any) -> SessionReleased:
+    """The browser is gone."""
     return SessionReleased(**_over({"at": at, "how": "graceful"}, fields))
 
 
@@ -217,100 +242,3 @@ def session(*events: Event) -> Session:
     made = fold(events)
     assert made is not None
     return made
-
-
-def order(event: Event) -> Command | None:
-    """The command that would make decide emit *event* at its own time, if any could."""
-    match event:
-        case SessionCreated():
-            return Create(event=event)
-        case SessionStarted():
-            return Start(event=event)
-        case SessionExtended(at=at, until=until):
-            return Extend(by_us=until - at) if until > at else None
-        case SessionClosed(cause=cause, evidence=evidence):
-            return Close(cause=cause, evidence=evidence)
-        case SessionFailed():
-            # Without Fail's cutting: a history may hold longer texts than today's command would record.
-            return Fail.model_construct(**{name: getattr(event, name) for name in Fail.model_fields})
-        case SessionTimedOut(evidence=evidence):
-            return Expire(evidence=evidence)
-        case SessionReleased():
-            return Release(event=event)
-        case _:
-            return Record(event=event)  # type: ignore[arg-type]  # pydantic refuses what is not a note
-
-
-def emitted(before: Session | None, event: Event) -> bool:
-    """Whether decide would emit exactly *event* on *before*."""
-    command = order(event)
-    if command is None:
-        return False
-    try:
-        return decide(before, command, event.at) == (event,)
-    except IllegalCommand:
-        return False
-
-
-def accepted(before: Session | None, event: Event) -> bool:
-    """Whether evolve takes *event* after *before*."""
-    try:
-        evolve(before, event)
-    except IllegalHistory:
-        return False
-    return True
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a command did."""
-
-    before: Session | None
-    events: tuple[Event, ...] | None
-    error: IllegalCommand | None
-
-    def then(self, *expected: Event) -> Session:
-        """Exactly these events, in this order; returns the session after them."""
-        assert self.events == expected, self.error or self.events
-        after = fold(expected, self.before)
-        assert after is not None
-        return after
-
-    def then_nothing(self) -> None:
-        """Accepted, and nothing happens."""
-        assert self.events == (), self.error or self.events
-
-    def then_refused(self, command: str) -> None:
-        """Refused, naming the command, the state and what is legal there."""
-        assert self.error is not None, self.events
-        state = "not created" if self.before is None else self.before.status
-        options = legal(None if self.before is None else State(self.before.status))
-        assert (self.error.command, self.error.state, self.error.legal) == (command, state, options)
-        for word in (command, state, *options):
-            assert word in str(self.error)
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """A history to begin with."""
-
-    before: Session | None
-
-    def when(self, command: Command, at: int) -> Outcome:
-        """Give *command* when the clock reads *at*."""
-        try:
-            return Outcome(self.before, decide(self.before, command, at), None)
-        except IllegalCommand as error:
-            return Outcome(self.before, None, error)
-
-
-def given(*events: Event) -> Given:
-    """A session with this history; none without events."""
-    return Given(fold(events))
-
-
-def refuses(before: Session | None, event: Event, match: str) -> None:
-    """evolve refuses *event* after *before*, and names the version it would have had."""
-    with pytest.raises(IllegalHistory, match=match) as caught:
-        evolve(before, event)
-    assert caught.value.version == (before.version if before else 0) + 1

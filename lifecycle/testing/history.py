@@ -1,0 +1,54 @@
+"""check_history: is this record one that a session's life could have left? Told from the rows alone, without decide."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.testing.invariants import Checker
+from lifecycle.testing.laws.facts import Entry
+from lifecycle.testing.told import Fact, Told, tell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from lifecycle.log.port import EventLog, Recorded
+    from lifecycle.testing.invariants import Violation
+
+__all__ = ["check_history", "rows"]
+
+
+def rows(log: EventLog, limit: int = 1000) -> Iterator[Recorded]:
+    """Every event of *log*, in log order, a page at a time."""
+    cursor = None
+    while True:
+        page = log.read_all(cursor, limit=limit)
+        yield from page.events
+        cursor = page.cursor
+        if page.caught_up:
+            return
+
+
+def check_history(
+    rows: Iterable[Recorded | Mapping[str, Any]], *, checker: Checker | None = None
+) -> Iterator[Violation]:
+    """What is wrong with *rows*, the events of a log (or of some of its sessions) in log order; nothing if all is well.
+
+    Reads as it is asked for more: memory grows with the number of sessions, not of events. A row may be a mapping with
+    the names of Recorded, such as a line of an export. Each finding names the invariant, the stream and the version.
+
+    Args:
+        rows: In log order. Whole streams: the first event of each is its version 1.
+        checker: Counts what was exercised; its invariants about Entry are the ones that are checked.
+    """
+    checker = checker or Checker()
+    stories: dict[str, Told] = {}
+    strays: set[str] = set()
+    position: int | None = None
+    for row in rows:
+        fact = Fact.read(row)
+        told = stories.get(fact.stream)
+        if told is None and not fact.type.startswith("session."):
+            strays.add(fact.stream)
+        yield from checker.violations(Entry(told, fact, position, stray=fact.stream in strays))
+        stories[fact.stream] = tell(told, fact)
+        position = fact.position if fact.position is not None else position
