@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 __all__ = [
     "BROWSER",
     "COMMANDS",
-    "D",
     "HISTORIES",
     "IDLE",
     "KEEPER",
@@ -57,6 +56,7 @@ __all__ = [
     "SAMPLES",
     "SECOND",
     "T0",
+    "D",
     "accessed",
     "closed",
     "created",

@@ -69,7 +69,7 @@ def modules() -> list[str]:
 
 def order(name: str) -> tuple[int, str]:
     """Constants, then classes, then functions: the order that ruff keeps."""
-    return (0 if name.isupper() else 1 if name[:1].isupper() else 2, name)
+    return (0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2, name)
 
 
 @pytest.mark.parametrize("name", modules())
