@@ -7,6 +7,7 @@
     │   ├── AlreadyStarted          start() twice
     │   ├── NotStarted              use before start()
     │   ├── UnknownSession          no session of that id in this log
+    │   ├── AmbiguousSession        the beginning of an id that several sessions have
     │   ├── ForkedSession           use of a session's handle in a forked child
     │   ├── WrongThread             Playwright's sync API can't be used from here
     │   ├── MissingExtra            an optional part of the library is not installed
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ActionFailed",
     "AlreadyStarted",
+    "AmbiguousSession",
     "BrowserLost",
     "BrowserNotFound",
     "EventIdReused",
@@ -164,6 +166,17 @@ class UnknownSession(UsageError):
         self.log = log
         shown = session_id if len(session_id) <= 64 else f"{session_id[:40]}… ({len(session_id)} characters)"
         super().__init__(f"no session {shown!r} in {log}")
+
+
+class AmbiguousSession(UsageError):
+    """Several sessions' ids begin like this; `candidates` are the first of them. Give more of the one that is meant."""
+
+    def __init__(self, prefix: str, candidates: Iterable[str], *, more: bool = False) -> None:
+        self.prefix = prefix
+        self.candidates = tuple(candidates)
+        self.more = more
+        listed = ", ".join(self.candidates) + (", and more" if more else "")
+        super().__init__(f"{prefix!r} is the beginning of several sessions' ids: {listed}")
 
 
 class ForkedSession(UsageError):

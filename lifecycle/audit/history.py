@@ -6,6 +6,7 @@ Raw on purpose: a stream with an event that this version does not know still has
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.errors import UnknownSession
@@ -14,20 +15,26 @@ from lifecycle.log.canonical import parse
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from lifecycle.log.port import EventLog, Recorded
+    from lifecycle.log.port import Cursor, EventLog, Recorded
 
-__all__ = ["Step", "history", "steps", "who_acted"]
+__all__ = ["Step", "history", "step", "steps", "who_acted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One event. Times are µs since the epoch; `offset_us` counts from the session's first event.
 
+    `cursor` is its place in the whole log, from which subscribe() goes on.
+
     `data` holds the public fields and those private ones that were not forgotten; `forgotten`: there were more.
     """
 
+    session_id: str
+    cursor: Cursor
     version: int
+    event_id: str
     type: str
+    schema_version: int
     at: int
     offset_us: int
     recorded_at: int
@@ -47,6 +54,11 @@ class Step:
         """How long after its moment the event was recorded; what an ending's promise is measured by."""
         return self.recorded_at - self.at
 
+    @property
+    def late(self) -> timedelta:
+        """The same."""
+        return timedelta(microseconds=self.late_us)
+
 
 def history(log: EventLog, session_id: str) -> tuple[Step, ...]:
     """The steps of a session, oldest first.
@@ -63,13 +75,18 @@ def history(log: EventLog, session_id: str) -> tuple[Step, ...]:
 def steps(rows: Iterable[Recorded]) -> tuple[Step, ...]:
     """The steps that *rows*, the events of one session from its first, are."""
     found = list(rows)
-    return tuple(_step(row, found[0].at) for row in found)
+    return tuple(step(row, found[0].at) for row in found)
 
 
-def _step(row: Recorded, first_at: int) -> Step:
+def step(row: Recorded, first_at: int) -> Step:
+    """The step that *row* is, in a session whose first event was at *first_at*."""
     return Step(
+        session_id=row.stream,
+        cursor=row.position,
         version=row.version,
+        event_id=row.event_id,
         type=row.type,
+        schema_version=row.schema_version,
         at=row.at,
         offset_us=row.at - first_at,
         recorded_at=row.recorded_at,

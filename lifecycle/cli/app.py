@@ -24,7 +24,7 @@ from typing import Any, Final
 import click
 
 from lifecycle.cli.exits import FAILED, INTERRUPTED, NOT_FOUND, PIPE_CLOSED, UNVERIFIED, USAGE
-from lifecycle.errors import HistoryError, InvalidConfig, LifecycleError, UnknownSession
+from lifecycle.errors import AmbiguousSession, HistoryError, InvalidConfig, LifecycleError, UnknownSession
 
 __all__ = ["VERBS", "App", "app"]
 
@@ -110,7 +110,7 @@ def code_for(error: LifecycleError) -> int:
     match error:
         case UnknownSession():
             return NOT_FOUND
-        case InvalidConfig():
+        case InvalidConfig() | AmbiguousSession():
             return USAGE
         case HistoryError():
             return UNVERIFIED

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from lifecycle.cli.filters import asked_for, filters
 from lifecycle.cli.logs import options, reading, recorder_for
+from lifecycle.cli.progress import working
 from lifecycle.cli.tables import on_terminal, print_json, print_table, say
-from lifecycle.cli.text import printable, when
+from lifecycle.cli.text import now, when
 from lifecycle.cli.views import COLUMNS, row, view_json
-from lifecycle.client.request import labels_of
 from lifecycle.client.sessions import Sessions
-from lifecycle.core import State
+from lifecycle.projections.query import ORDERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from lifecycle.core import SessionView
+    from lifecycle.projections.query import Order
 
 __all__ = ["command"]
 
@@ -26,17 +29,6 @@ __all__ = ["command"]
 _SCREEN: Final = 50
 #: How many are fetched at once; a long list is not held in memory.
 _PAGE: Final = 500
-
-
-def _labels(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """Callback: name -> value, split at the first =."""
-    pairs = [value.partition("=") for value in values]
-    for value, (name, equals, _) in zip(values, pairs, strict=True):
-        if not equals:
-            raise click.BadParameter(f"{printable(value[:80])!r} is not of the form NAME=VALUE", ctx, param)
-        if [one[0] for one in pairs].count(name) > 1:
-            raise click.BadParameter(f"{printable(name[:80])!r} is given twice, and has one value", ctx, param)
-    return labels_of({name: text for name, _, text in pairs})
 
 
 @click.command(
@@ -49,33 +41,24 @@ List sessions, newest first. Reading changes nothing.
 Examples:
   lifecycle list
   lifecycle list --status active --status created
-  lifecycle list --label job=nightly --since yesterday
+  lifecycle list --cause browser_crashed --label job=nightly --since yesterday
   lifecycle list --since "2h ago" --until "1h ago" --json
+  lifecycle list --order longest --limit 10
+  lifecycle list --url shop.example --longer-than 5m
+  lifecycle list --at "2026-11-25 10:30"    as it stood then
   lifecycle list --limit 20 --after ID      the next page
+
+--url and --actor read the events of every session that the other filters leave; the rest costs what it shows.
 """,
 )
+@filters
 @click.option(
-    "--status",
-    "statuses",
-    multiple=True,
-    type=click.Choice([state.value for state in State]),
-    help="Only these; may be repeated.",
+    "--order",
+    type=click.Choice(ORDERS),
+    default="newest",
+    show_default=True,
+    help="By creation or by duration.",
 )
-@click.option(
-    "--label",
-    "labels",
-    metavar="NAME=VALUE",
-    multiple=True,
-    callback=_labels,
-    help="Only sessions that carry it; may be repeated.",
-)
-@click.option(
-    "--since",
-    metavar="TIME",
-    callback=when,
-    help='Started at or after: "2h ago", yesterday, 2026-11-25, 2026-11-25T10:30Z.',
-)
-@click.option("--until", metavar="TIME", callback=when, help="Started before.")
 @click.option(
     "--limit",
     metavar="N",
@@ -83,42 +66,40 @@ Examples:
     help=f"At most so many. Default: {_SCREEN} on a terminal, else all.",
 )
 @click.option("--after", metavar="ID", help="Begin after this session: the last id of the page before.")
+@click.option("--at", metavar="TIME", callback=when, help="The sessions as they stood then.")
 @options
 def command(
-    statuses: tuple[str, ...],
-    labels: dict[str, str],
-    since: datetime | None,
-    until: datetime | None,
+    order: Order,
     limit: int | None,
     after: str | None,
+    at: datetime | None,
     log: str | None,
     as_json: bool,
+    **asked: Any,
 ) -> None:
     """List sessions."""
+    query = asked_for(asked)
     with reading(log) as opened:
         sessions = Sessions(recorder_for(opened))
         screen = on_terminal() and not as_json and limit is None
-        found = _pages(
-            sessions,
-            limit=_SCREEN + 1 if screen else limit,
-            after=after,
-            status=statuses or None,
-            labels=labels or None,
-            since=since,
-            until=until,
-        )
+        most = _SCREEN + 1 if screen else limit
+        if at is None:
+            found = _pages(sessions, limit=most, after=after, order=order, **query)
+        else:
+            found = iter(sessions.list(limit=most, after=after, order=order, at=at, **query))
         if as_json:
             for view in found:
                 print_json(view_json(view))
             return
-        now = datetime.now(UTC)
-        shown = list(found)
+        with working("looking through the log"):
+            shown = list(found)
         more = screen and len(shown) > _SCREEN
         shown = shown[:_SCREEN] if more else shown
         if shown:
-            print_table(COLUMNS, (row(view, now=now, relative=on_terminal()) for view in shown), wrap="labels")
+            seen_at = now()
+            print_table(COLUMNS, (row(view, now=seen_at, relative=on_terminal()) for view in shown), wrap="labels")
         else:
-            say("no sessions" + (" match" if statuses or labels or since or until or after else ""))
+            say("no sessions" + (" match" if query or after or at else ""))
         if more:
             say(f"more follow: lifecycle list --after {shown[-1].session_id}, or --limit N")
         for stream, why in opened.sessions.unreadable().items():

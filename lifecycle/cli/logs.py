@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from lifecycle.cli.exits import NotFound
+from lifecycle.cli.text import clock
 from lifecycle.client.recorder import Recorder
-from lifecycle.client.system import SystemClock, Uuid7, default_actor, default_log, writer_name
+from lifecycle.client.system import Uuid7, default_actor, default_log, writer_name
 from lifecycle.log.locate import open_log
 from lifecycle.log.place import place
 
@@ -95,7 +96,7 @@ def _heard() -> Generator[None]:
 
 def recorder_for(log: EventLog) -> Recorder:
     """What a verb acts through: the history names the user, and this process as a command."""
-    return Recorder(log, SystemClock(), Uuid7(), actor=default_actor(), writer=writer_name("cli"))
+    return Recorder(log, clock, Uuid7(), actor=default_actor(), writer=writer_name("cli"))
 
 
 def _existing(log: str | None) -> str:

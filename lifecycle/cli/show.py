@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from lifecycle.audit.history import history, who_acted
-from lifecycle.cli.detail import by, detail, evidence_text
+from lifecycle.audit.detail import by, detail, evidence_text
+from lifecycle.audit.history import steps, who_acted
 from lifecycle.cli.exits import OK, UNVERIFIED
 from lifecycle.cli.logs import options, reading, recorder_for
 from lifecycle.cli.tables import on_terminal, print_json, print_line, print_pairs, print_table, say
-from lifecycle.cli.text import ago, duration, iso, offset
+from lifecycle.cli.text import ago, duration, iso, now, offset, when
 from lifecycle.cli.views import labels_text, limits_text, view_json
 from lifecycle.client.sessions import Sessions
 from lifecycle.core import EVENT_TYPES, LIVE, moment
+from lifecycle.core import view as core_view
 from lifecycle.errors import HistoryError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from lifecycle.audit.history import Step
     from lifecycle.core import SessionView
@@ -27,6 +29,11 @@ if TYPE_CHECKING:
 __all__ = ["command", "print_session", "session_json"]
 
 _ENDINGS: Final = ("session.closed", "session.failed", "session.timed_out")
+
+
+def _point(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | int | None:
+    """Callback: a version where there are only digits, else a time."""
+    return int(value) if value and value.isascii() and value.isdigit() else when(ctx, param, value)
 
 
 @click.command(
@@ -39,24 +46,32 @@ Show one session: what happened, when, who acted, and why it ended. Reading chan
 Examples:
   lifecycle show ID
   lifecycle show ID --json
+  lifecycle show ID --at "2h ago"          as it stood then
+  lifecycle show ID --at 3                 after its third event
+  lifecycle show ID --known-at "2h ago"    as far as it was recorded then
 
-Offsets count from the session's creation. URLs and messages are shown as they are stored; they were redacted when they
-were recorded.
+ID may be the beginning of an id, where only one session's id begins so. Offsets count from the session's creation. URLs
+and messages are shown as they are stored; they were redacted when they were recorded.
 """,
 )
 @click.argument("session_id", metavar="ID")
+@click.option("--at", metavar="TIME|VERSION", callback=_point, help="As it stood then, or after that event.")
+@click.option("--known-at", metavar="TIME", callback=when, help="As far as it was recorded then.")
 @options
-def command(session_id: str, log: str | None, as_json: bool) -> int:
+def command(
+    session_id: str, at: datetime | int | None, known_at: datetime | None, log: str | None, as_json: bool
+) -> int:
     """Show one session."""
     with reading(log) as opened:
-        sessions = Sessions(recorder_for(opened))
-        found = history(opened, sessions.resolve(session_id))
-        view: SessionView | None = None
-        problem: HistoryError | None = None
-        try:
-            view = sessions.get(session_id)
-        except HistoryError as error:
-            problem = error
+        seen = Sessions(recorder_for(opened)).then(session_id, at=at, known_at=known_at)
+    session_id = seen.rows[0].stream
+    found = steps(seen.rows)
+    view: SessionView | None = None
+    problem: HistoryError | None = None
+    try:
+        view = core_view(seen.session(), seen.now)
+    except HistoryError as error:
+        problem = error
     if as_json:
         print_json(session_json(session_id, view, found), indent=2)
     else:
@@ -92,7 +107,7 @@ def _head(session_id: str, view: SessionView | None, found: Sequence[Step]) -> l
         ("started", _moment(view.started_at)),
         ("last access", _moment(view.last_accessed_at)),
         ("ended", _moment(view.closed_at)),
-        ("recorded", f"{ending.late_us / 1000:.1f} ms after it" if ending else ""),
+        ("recorded", _recorded(view, ending)),
         ("duration", duration(view.duration)),
         ("deadline", _moment(view.deadline) if view.status in LIVE else ""),
         ("limits", limits_text(view)),
@@ -101,10 +116,18 @@ def _head(session_id: str, view: SessionView | None, found: Sequence[Step]) -> l
     ]
 
 
+def _recorded(view: SessionView, ending: Step | None) -> str:
+    """How late the ending was written down, or that it was not."""
+    if ending is None:
+        return "" if view.status in LIVE else "not yet: whoever reads works it out from the deadline"
+    late = f"{ending.late_us / 1000:.1f} ms" if ending.late_us < 10_000_000 else duration(ending.late)
+    return f"{late} after it"
+
+
 def _moment(at: datetime | None) -> str:
     if at is None:
         return ""
-    return f"{iso(at)} ({ago(at, datetime.now(UTC))})" if on_terminal() else iso(at)
+    return f"{iso(at)} ({ago(at, now())})" if on_terminal() else iso(at)
 
 
 def _browser(view: SessionView) -> str:

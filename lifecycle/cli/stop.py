@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lifecycle.audit.detail import detail
 from lifecycle.audit.history import history
-from lifecycle.cli.detail import detail
 from lifecycle.cli.exits import FAILED, OK
 from lifecycle.cli.logs import options, recorder_for, writing
 from lifecycle.cli.show import session_json

@@ -26,7 +26,7 @@ from lifecycle.core.deadlines import microseconds
 from lifecycle.errors import AlreadyStarted, ForkedSession, NotStarted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
     from os import PathLike
     from types import TracebackType
@@ -37,11 +37,14 @@ if TYPE_CHECKING:
     from lifecycle.client.cookies import Cookies
     from lifecycle.client.extract import Fields
     from lifecycle.client.handle import Handle
+    from lifecycle.client.listed import SessionList
     from lifecycle.client.reconcile import Reconciled
     from lifecycle.client.request import SessionConfig
+    from lifecycle.client.sessions import Asked
     from lifecycle.core.deadlines import Minutes
     from lifecycle.log.port import EventLog
     from lifecycle.ports import AsyncPageConnection, AsyncPages, BrowserHost, Clock, Ids
+    from lifecycle.projections.query import Order
     from lifecycle.results import ExecutionResult, Observation
 
 __all__ = ["AsyncClient", "AsyncSession", "AsyncSessions"]
@@ -152,36 +155,26 @@ class AsyncSessions:
     async def list(
         self,
         *,
-        status: str | Collection[str] | None = None,
-        labels: Mapping[str, str] | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
+        order: Order = "newest",
         limit: int | None = None,
         after: str | None = None,
-    ) -> list[SessionView]:
+        at: datetime | None = None,
+        **asked: Unpack[Asked],
+    ) -> SessionList:
         """As Sessions.list."""
         return await self._worker.run(
-            lambda shared: shared.sessions.list(
-                status=status, labels=labels, since=since, until=until, limit=limit, after=after
-            )
+            lambda shared: shared.sessions.list(order=order, limit=limit, after=after, at=at, **asked)
         )
 
-    async def count(
-        self,
-        *,
-        status: str | Collection[str] | None = None,
-        labels: Mapping[str, str] | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-    ) -> int:
+    async def count(self, *, at: datetime | None = None, **asked: Unpack[Asked]) -> int:
         """As Sessions.count."""
-        return await self._worker.run(
-            lambda shared: shared.sessions.count(status=status, labels=labels, since=since, until=until)
-        )
+        return await self._worker.run(lambda shared: shared.sessions.count(at=at, **asked))
 
-    async def get(self, session_id: str) -> SessionView:
+    async def get(
+        self, session_id: str, *, at: datetime | int | None = None, known_at: datetime | None = None
+    ) -> SessionView:
         """As Sessions.get."""
-        return await self._worker.run(lambda shared: shared.sessions.get(session_id))
+        return await self._worker.run(lambda shared: shared.sessions.get(session_id, at=at, known_at=known_at))
 
 
 class AsyncSession:
@@ -209,7 +202,9 @@ class AsyncSession:
 
     @property
     def session_id(self) -> str:
-        """The session's id, UUIDv7 text; there before start()."""
+        """The session's id, UUIDv7 text; there before start(), of an attached one as it was given."""
+        if self._handle is not None:
+            return self._handle.session_id
         return self._new_id if self._given_id is None else self._given_id
 
     @property

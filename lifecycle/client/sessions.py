@@ -1,26 +1,51 @@
-"""client.sessions: the sessions of a log, listed, counted and fetched, always as they stand now."""
+"""client.sessions: which sessions a log holds, and how each stands, or stood."""
 
 from __future__ import annotations
 
 import re
-from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
+from lifecycle.audit.asof import Then, list_at, then
+from lifecycle.client.listed import SessionList
 from lifecycle.core import Session, SessionView, instant, view
-from lifecycle.errors import HistoryError, InvalidConfig, UnknownSession
+from lifecycle.errors import AmbiguousSession, HistoryError, InvalidConfig, UnknownSession
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from lifecycle.client.recorder import Recorder
+    from lifecycle.projections.query import Filters, Order
 
-__all__ = ["Sessions"]
+__all__ = ["Asked", "Sessions"]
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+#: of an id, so that nobody stops a session by a slip of the finger
+_SHORTEST_PREFIX: Final = 4
+_CANDIDATES: Final = 10
+
+
+class Asked(TypedDict, total=False):
+    """Which sessions list() and count() are asked for; Sessions.list says what each means."""
+
+    status: str | Collection[str] | None
+    cause: str | Collection[str] | None
+    labels: Mapping[str, str] | None
+    since: datetime | None
+    until: datetime | None
+    longer_than: timedelta | None
+    shorter_than: timedelta | None
+    url: str | None
+    error: str | None
+    actor: str | None
+    owner: str | None
 
 
 class Sessions:
-    """Reading only: nothing here writes, and nothing here extends a session's life."""
+    """Reading only: nothing here writes, and nothing here extends a session's life.
+
+    An id may be given by its beginning, four characters at least, where only one session's id begins so.
+    """
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -28,75 +53,107 @@ class Sessions:
     def list(
         self,
         *,
-        status: str | Collection[str] | None = None,
-        labels: Mapping[str, str] | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
+        order: Order = "newest",
         limit: int | None = None,
         after: str | None = None,
-    ) -> list[SessionView]:
+        at: datetime | None = None,
+        **asked: Unpack[Asked],
+    ) -> SessionList:
         """Sessions, newest first; all of them without a limit.
 
         Args:
             status: One status or several: created, active, closed, error, timed_out. A session past its deadline
                 is timed_out, written down or not.
+            cause: One cause or several of those in Cause.
             labels: Only sessions that carry all of these.
             since, until: since <= created_at < until, time-zone-aware.
-            limit, after: Paging: at most *limit* sessions that follow the one whose id is *after*.
+            longer_than, shorter_than: longer_than <= duration < shorter_than, as timedelta.
+            url: Text in an address that the session visited; upper and lower case of A to Z are the same.
+            error: Text in the type and message of its error, in the same way.
+            actor: Somebody who acted in it, exactly.
+            owner: The process that started it: HOST, HOST:PID or PID.
+            order: newest, oldest, longest or shortest.
+            limit, after: Paging: at most *limit* sessions that follow the one whose id is *after*. Sessions that are
+                added meanwhile move nothing; by longest and shortest, those that live move on by themselves.
+            at: The sessions as they stood at that moment.
+
+        status, cause, labels, times and limit cost what they return; so do the orders, for sessions that have ended.
+        owner and durations look at every session that the rest leaves, error at its message, url and actor at its
+        events. What was forgotten is not found. With *at*, the events of sessions that have changed since are read.
 
         Raises:
             InvalidConfig: Names the argument and what is allowed.
         """
-        now = self._recorder.clock.now()
-        found = self._recorder.log.sessions.list(
-            now=now,
-            status=status,
-            labels=labels,
-            since=_instant("since", since),
-            until=_instant("until", until),
-            limit=limit,
-            after=after,
-        )
-        return [view(session, now) for session in found]
+        log, now = self._recorder.log, self._recorder.clock.now()
+        filters, after = _filters(asked), self._known(after)
+        if at is None:
+            found = log.sessions.list(now=now, order=order, limit=limit, after=after, **filters)
+        else:
+            now = _moment("at", at)
+            found = list_at(log, now, order=order, limit=limit, after=after, **filters)
+        return SessionList(view(session, now) for session in found)
 
-    def count(
-        self,
-        *,
-        status: str | Collection[str] | None = None,
-        labels: Mapping[str, str] | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-    ) -> int:
-        """How many sessions list() would give; arguments and errors as there."""
-        return self._recorder.log.sessions.count(
-            now=self._recorder.clock.now(),
-            status=status,
-            labels=labels,
-            since=_instant("since", since),
-            until=_instant("until", until),
-        )
+    def count(self, *, at: datetime | None = None, **asked: Unpack[Asked]) -> int:
+        """How many sessions list() would give; arguments, costs and errors as there."""
+        log, filters = self._recorder.log, _filters(asked)
+        if at is None:
+            return log.sessions.count(now=self._recorder.clock.now(), **filters)
+        return len(list_at(log, _moment("at", at), **filters))
 
-    def get(self, session_id: str) -> SessionView:
+    def get(
+        self, session_id: str, *, at: datetime | int | None = None, known_at: datetime | None = None
+    ) -> SessionView:
         """One session, replayed from its events.
 
+        Args:
+            session_id: Its id, or the beginning of it.
+            at: As it stood at that moment, or after its event of that version.
+            known_at: As far as it was recorded at that moment, and as it looked then.
+
         Raises:
-            UnknownSession: No session of that id in this log.
+            UnknownSession: No session of that id in this log, or not then.
+            AmbiguousSession: Several ids begin so.
             HistoryError: Its history can't be read typed.
         """
-        return self._recorder.view(self.resolve(session_id))
+        if at is None and known_at is None:
+            return self._recorder.view(self.resolve(session_id))
+        found = self.then(session_id, at=at, known_at=known_at)
+        return view(found.session(), found.now)
+
+    def then(self, session_id: str, *, at: datetime | int | None = None, known_at: datetime | None = None) -> Then:
+        """The part of a history that get() replays."""
+        recorder = self._recorder
+        return then(recorder.log, self.resolve(session_id), recorder.clock.now(), at=at, known_at=known_at)
 
     def resolve(self, session_id: object) -> str:
-        """*session_id* if a session of that id stands in the log.
+        """The whole id of the session whose id, or whose id's beginning, this is.
 
         Raises:
-            UnknownSession: None does, or the text can't be an id.
+            UnknownSession: There is none, or the text can't be an id.
+            AmbiguousSession: Several ids begin so; it lists them.
         """
         if not isinstance(session_id, str):
             raise InvalidConfig("session_id", session_id, "must be the text of a session's id")
         log = self._recorder.log
-        if not _ID.fullmatch(session_id) or not log.head(session_id):
-            raise UnknownSession(session_id, log.locator or "this log")
-        return session_id
+        if _ID.fullmatch(session_id):
+            if log.head(session_id):
+                return session_id
+            if len(session_id) >= _SHORTEST_PREFIX:
+                found = log.sessions.ids(session_id, _CANDIDATES + 1)
+                if len(found) > 1:
+                    raise AmbiguousSession(session_id, found[:_CANDIDATES], more=len(found) > _CANDIDATES)
+                if found:
+                    return found[0]
+        raise UnknownSession(session_id, log.locator or "this log")
+
+    def _known(self, after: str | None) -> str | None:
+        """The whole id, where *after* is the beginning of one; otherwise the index says what is wrong with it."""
+        try:
+            return None if after is None else self.resolve(after)
+        except UnknownSession:
+            return after
+        except InvalidConfig as error:
+            raise InvalidConfig("after", after, error.allowed) from None
 
     def unreleased(self) -> Sequence[Session]:
         """Sessions whose browser is not confirmed gone, those included that only a newer version can read in full."""
@@ -114,9 +171,39 @@ class Sessions:
                 yield session
 
 
-def _instant(argument: str, at: object) -> int | None:
-    if at is None:
+def _filters(asked: Asked) -> Filters:
+    """The question as an index takes it."""
+    given = dict(asked)
+    if unknown := sorted(given.keys() - Asked.__annotations__.keys()):
+        raise TypeError(f"sessions.list() got an unexpected keyword argument {unknown[0]!r}")
+    return {
+        "status": asked.get("status"),
+        "cause": asked.get("cause"),
+        "labels": asked.get("labels"),
+        "since": _instant("since", asked.get("since")),
+        "until": _instant("until", asked.get("until")),
+        "longer_us": _us("longer_than", asked.get("longer_than")),
+        "shorter_us": _us("shorter_than", asked.get("shorter_than")),
+        "owner": asked.get("owner"),
+        "actor": asked.get("actor"),
+        "url": asked.get("url"),
+        "error": asked.get("error"),
+    }
+
+
+def _us(argument: str, span: object) -> int | None:
+    if span is None:
         return None
+    if not isinstance(span, timedelta):
+        raise InvalidConfig(argument, span, "must be a timedelta")
+    return span // timedelta(microseconds=1)
+
+
+def _instant(argument: str, at: object) -> int | None:
+    return None if at is None else _moment(argument, at)
+
+
+def _moment(argument: str, at: object) -> int:
     if not isinstance(at, datetime) or at.tzinfo is None or at.utcoffset() is None:
         raise InvalidConfig(argument, at, "must be a datetime with a time zone")
     return instant(at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from html import escape
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
@@ -62,6 +63,27 @@ class SessionView(BaseModel):
     keep_alive: bool
     labels: Labels
     version: int
+
+    def __repr__(self) -> str:
+        """What people ask first: id, status, cause, how long, labels."""
+        cause = f" ({self.cause})" if self.cause else ""
+        labels = "".join(f" {name}={value!r}" for name, value in sorted(self.labels.items()))
+        return f"<Session {self.session_id} {self.status}{cause} after {self.duration}{labels}>"
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        """Every field that has a value, for a notebook."""
+        given = {**dict(self), "labels": " ".join(f"{name}={text}" for name, text in sorted(self.labels.items()))}
+        shown = ((name, _shown(value)) for name, value in given.items() if value not in (None, ""))
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{name}</th><td>{escape(text)}</td></tr>" for name, text in shown
+        )
+        return f"<table>{rows}</table>"
+
+
+def _shown(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def view(session: Session, now: int) -> SessionView:

@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, Unpack
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
 
     from lifecycle.core.evolve import Session
     from lifecycle.log.port import EventLog
+    from lifecycle.projections.query import Filters
 
 __all__ = ["Progress", "RebuildReport", "SessionIndex", "rebuild"]
 
@@ -56,32 +57,34 @@ class SessionIndex(Protocol):
         self,
         *,
         now: int,
-        status: str | Collection[str] | None = None,
-        labels: Mapping[str, str] | None = None,
-        since: int | None = None,
-        until: int | None = None,
+        order: str = "newest",
         limit: int | None = None,
         after: str | None = None,
+        **asked: Unpack[Filters],
     ) -> builtins.list[Session]:
-        """Sessions, newest first: of one of the statuses, with all the labels, since <= created_at < until.
+        """Sessions to which all holds that is asked; all of them without *limit*.
 
-        *after* is the id of the last session of the page before; all of them without *limit*.
+        status, cause: one or several. labels: all of them. since <= created_at < until. longer_us <= duration <
+        shorter_us. owner: HOST, HOST:PID or PID of the process that started it. error: text in its error's type and
+        message; url: text in an address that it visited; both whatever the case of A to Z, and not where it was
+        forgotten. actor: somebody who acted in it. url and actor read events of every session that all else left, and
+        error its message; owner and durations read the sessions; the rest is indexed.
+
+        *order* is newest, oldest (by created_at), longest or shortest (by duration; by id where equal). *after* is
+        the id of the last session of the page before: what is added meanwhile moves nothing. Only in an order by
+        duration sessions that live move on by themselves.
 
         Raises:
-            InvalidConfig: An unknown status, a limit below 1, an *after* that names no session.
+            InvalidConfig: An unknown status, cause or order, a limit below 1, an *after* that names no session.
         """
         ...
 
-    def count(
-        self,
-        *,
-        now: int,
-        status: str | Collection[str] | None = None,
-        labels: Mapping[str, str] | None = None,
-        since: int | None = None,
-        until: int | None = None,
-    ) -> int:
+    def count(self, *, now: int, **asked: Unpack[Filters]) -> int:
         """How many sessions list would give."""
+        ...
+
+    def ids(self, prefix: str, limit: int) -> builtins.list[str]:
+        """Up to *limit* ids that begin with *prefix*, sorted; also of sessions that can't be read typed."""
         ...
 
     def live(self) -> builtins.list[Session]:

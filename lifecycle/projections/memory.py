@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from operator import itemgetter
+from typing import TYPE_CHECKING, Unpack
 
 from lifecycle.core.evolve import Session
 from lifecycle.errors import HistoryError, InvalidConfig
 from lifecycle.projections import RebuildReport
 from lifecycle.projections.maintain import replay
-from lifecycle.projections.query import checked
+from lifecycle.projections.query import checked, rank
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from contextlib import AbstractContextManager
 
     from lifecycle.log.port import Recorded
     from lifecycle.projections import Progress
+    from lifecycle.projections.query import Filters, Query
 
-__all__ = ["MemorySessions"]
+__all__ = ["MemorySessions", "arrange"]
 
 
 class MemorySessions:
@@ -47,35 +49,29 @@ class MemorySessions:
         self,
         *,
         now: int,
-        status: str | Collection[str] | None = None,
-        labels: Mapping[str, str] | None = None,
-        since: int | None = None,
-        until: int | None = None,
+        order: str = "newest",
         limit: int | None = None,
         after: str | None = None,
+        **asked: Unpack[Filters],
     ) -> builtins.list[Session]:
-        query = checked(now=now, status=status, labels=labels, since=since, until=until, limit=limit)
+        query = checked(now=now, order=order, limit=limit, **asked)
         with self._lock():
-            found = sorted(filter(query.matches, self._sessions.values()), key=_age, reverse=True)
-            if after is not None:
-                mark = self._sessions.get(after)
-                if mark is None:
-                    raise InvalidConfig("after", after, "the id of the last session of the page before")
-                found = [session for session in found if _age(session) < _age(mark)]
-        return found[:limit]
+            mark = None if after is None else self._sessions.get(after)
+            if after is not None and mark is None:
+                raise InvalidConfig("after", after, "the id of the last session of the page before")
+            return arrange(filter(self._asked(query), self._sessions.values()), order, now, mark)[:limit]
 
-    def count(
-        self,
-        *,
-        now: int,
-        status: str | Collection[str] | None = None,
-        labels: Mapping[str, str] | None = None,
-        since: int | None = None,
-        until: int | None = None,
-    ) -> int:
-        query = checked(now=now, status=status, labels=labels, since=since, until=until)
+    def _asked(self, query: Query) -> Callable[[Session], bool]:
+        return lambda session: query.matches(session, lambda: self._streams[session.session_id])
+
+    def count(self, *, now: int, **asked: Unpack[Filters]) -> int:
+        query = checked(now=now, **asked)
         with self._lock():
-            return sum(map(query.matches, self._sessions.values()))
+            return sum(map(self._asked(query), self._sessions.values()))
+
+    def ids(self, prefix: str, limit: int) -> builtins.list[str]:
+        with self._lock():
+            return sorted(name for name in self._sessions if name.startswith(prefix))[:limit]
 
     def live(self) -> builtins.list[Session]:
         with self._lock():
@@ -105,6 +101,16 @@ class MemorySessions:
             differing = sorted(name for name in names if fresh.get(name) != self._sessions.get(name))
             self._sessions = fresh
         return RebuildReport(len(fresh), replayed, tuple(differing), unreadable)
+
+
+def arrange(found: Iterable[Session], order: str, now: int, mark: Session | None) -> list[Session]:
+    """*found* in *order* at *now*, without *mark* and what stands before it."""
+    falling = order in ("newest", "longest")
+    ranked = sorted(((rank(session, order, now), session) for session in found), key=itemgetter(0), reverse=falling)
+    if mark is not None:
+        last = rank(mark, order, now)
+        ranked = [one for one in ranked if (one[0] < last if falling else one[0] > last)]
+    return [session for _, session in ranked]
 
 
 def _age(session: Session) -> tuple[int, str]:

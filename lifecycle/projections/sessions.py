@@ -1,27 +1,23 @@
-"""SessionIndex over the `sessions` table: lists that cost what they return and what is live, not what is stored.
-
-A question becomes one branch for each stored status that can answer it, each ordered by its own index; SQLite merges
-the branches. So `timed_out` is the stored ones, and the live ones whose deadline has passed at *now*. Those are found
-among all live ones: an index by deadline would have to be written at every access.
-"""
+"""SessionIndex over the `sessions` table; lifecycle.projections.select makes the SQL of its lists."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from lifecycle.core.evolve import Session
-from lifecycle.core.states import LIVE, State
 from lifecycle.errors import InvalidConfig
 from lifecycle.projections.maintain import replay
-from lifecycle.projections.query import Query, checked, is_text
-from lifecycle.projections.rows import SELECT, from_row
+from lifecycle.projections.query import checked, is_text, rank
+from lifecycle.projections.rows import COLUMNS, SELECT, from_row
+from lifecycle.projections.select import count, select
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from lifecycle.log.port import Recorded
     from lifecycle.projections import Progress, RebuildReport
+    from lifecycle.projections.query import Filters
 
 __all__ = ["SqlSessions"]
 
@@ -30,6 +26,13 @@ __all__ = ["SqlSessions"]
 _CHUNK: Final = 1000
 
 _ONE: Final = f"SELECT {SELECT} FROM sessions AS s WHERE s.session_id = ?"
+#: events, not sessions: also what can't be read typed has an id
+_IDS: Final = (
+    "SELECT stream FROM events WHERE stream >= ? AND stream < ? AND version = 1 AND type LIKE 'session.%'"
+    " ORDER BY stream LIMIT ?"
+)
+#: columns of a Session; a list by duration has one more
+_WIDTH: Final = len(COLUMNS) + 1
 _UNRELEASED: Final = f"SELECT {SELECT} FROM sessions AS s WHERE s.released = 0 ORDER BY s.created_at, s.session_id"
 
 
@@ -59,49 +62,36 @@ class SqlSessions:
         self,
         *,
         now: int,
-        status: str | Collection[str] | None = None,
-        labels: Mapping[str, str] | None = None,
-        since: int | None = None,
-        until: int | None = None,
+        order: str = "newest",
         limit: int | None = None,
         after: str | None = None,
+        **asked: Unpack[Filters],
     ) -> builtins.list[Session]:
-        query = checked(now=now, status=status, labels=labels, since=since, until=until, limit=limit)
-        mark = None if after is None else self._mark(after)
+        query = checked(now=now, order=order, limit=limit, **asked)
+        mark = None if after is None else rank(self._mark(after), order, now)
         found: builtins.list[Session] = []
         while True:
             chunk = _CHUNK if limit is None else min(_CHUNK, limit - len(found))
-            sql, values = _select(query, mark, chunk)
-            rows = self._ask(sql, values)
-            found += map(from_row, rows)
+            rows = self._ask(*select(query, order, mark, chunk))
+            found += (from_row(row[:_WIDTH]) for row in rows)
             if len(rows) < chunk or len(found) == limit:
                 return found
-            mark = (found[-1].created_at, found[-1].session_id)
+            mark = rank(found[-1], order, now)
 
-    def _mark(self, after: str) -> tuple[int, str]:
-        if not is_text(after):
-            raise InvalidConfig("after", after, "the id of the last session of the page before")
-        for (created_at,) in self._ask("SELECT created_at FROM sessions WHERE session_id = ?", (after,)):
-            return created_at, after
+    def _mark(self, after: str) -> Session:
+        if is_text(after):
+            for row in self._ask(_ONE, (after,)):
+                return from_row(row)
         raise InvalidConfig("after", after, "the id of the last session of the page before")
 
-    def count(
-        self,
-        *,
-        now: int,
-        status: str | Collection[str] | None = None,
-        labels: Mapping[str, str] | None = None,
-        since: int | None = None,
-        until: int | None = None,
-    ) -> int:
-        query = checked(now=now, status=status, labels=labels, since=since, until=until)
-        branches = [_branch("count(*) AS n", query, stored, None) for stored in _stored(query)]
-        if not branches:
-            return 0
-        sql = " UNION ALL ".join(sql for sql, _ in branches)
-        values = [value for _, given in branches for value in given]
-        ((total,),) = self._ask(f"SELECT sum(n) FROM ({sql})", values)
+    def count(self, *, now: int, **asked: Unpack[Filters]) -> int:
+        ((total,),) = self._ask(*count(checked(now=now, **asked)))
         return int(total)
+
+    def ids(self, prefix: str, limit: int) -> builtins.list[str]:
+        if not is_text(prefix):
+            return []
+        return [name for (name,) in self._ask(_IDS, (prefix, f"{prefix}\U0010ffff", limit))]
 
     def live(self) -> builtins.list[Session]:
         return [from_row(row) for row in self._ask(_UNRELEASED, ())]
@@ -111,67 +101,3 @@ class SqlSessions:
 
     def rebuild(self, progress: Progress | None = None) -> RebuildReport:
         return self._rebuild(progress)
-
-
-#: (stored status, what must hold of the deadline); None: whatever is stored
-_Stored = tuple[State, str] | None
-
-
-def _stored(query: Query) -> list[_Stored]:
-    """Where the sessions of the query's statuses are found."""
-    if query.statuses is None:
-        return [None]
-    found: list[_Stored] = []
-    for status in query.statuses:
-        found.append((status, "> ?" if status in LIVE else ""))
-        if status is State.TIMED_OUT:
-            found += [(live, "<= ?") for live in LIVE]
-    return found
-
-
-def _branch(columns: str, query: Query, stored: _Stored, mark: tuple[int, str] | None) -> tuple[str, list[Any]]:
-    where: list[str] = []
-    values: list[Any] = []
-    source, age = "sessions AS s", "s"
-    wanted = sorted(query.labels.items())
-    if wanted and (stored is None or stored[0] not in LIVE):
-        # The first label leads: its own order of age serves the paging. The rest is checked row by row. Of the live
-        # ones there are few: there the status leads.
-        source, age = "session_labels AS l CROSS JOIN sessions AS s ON s.session_id = l.session_id", "l"
-        where.append("l.name = ? AND l.value = ?")
-        values += wanted.pop(0)
-    for name, value in wanted:
-        where.append(
-            "EXISTS (SELECT 1 FROM session_labels AS o WHERE o.name = ? AND o.value = ?"
-            " AND o.created_at = s.created_at AND o.session_id = s.session_id)"
-        )
-        values += (name, value)
-    if stored is not None:
-        status, compared = stored
-        where.append("s.status = ?")
-        values.append(status.value)
-        if compared:
-            where.append(f"s.deadline {compared}")
-            values.append(query.now)
-    if query.since is not None:
-        where.append(f"{age}.created_at >= ?")
-        values.append(query.since)
-    if query.until is not None:
-        where.append(f"{age}.created_at < ?")
-        values.append(query.until)
-    if mark is not None:
-        where.append(f"({age}.created_at, {age}.session_id) < (?, ?)")
-        values += mark
-    condition = f" WHERE {' AND '.join(where)}" if where else ""
-    columns = columns.replace("s.session_id", f"{age}.session_id").replace("s.created_at", f"{age}.created_at")
-    return f"SELECT {columns} FROM {source}{condition}", values
-
-
-def _select(query: Query, mark: tuple[int, str] | None, limit: int) -> tuple[str, list[Any]]:
-    """SQL for one chunk of the list, newest first."""
-    branches = [_branch(SELECT, query, stored, mark) for stored in _stored(query)]
-    if not branches:
-        return "SELECT 1 WHERE 0", []
-    # 4 is created_at and 1 is session_id: in a compound select, terms are the columns of the result.
-    sql = " UNION ALL ".join(sql for sql, _ in branches) + " ORDER BY 4 DESC, 1 DESC LIMIT ?"
-    return sql, [*(value for _, values in branches for value in values), limit]

@@ -52,6 +52,10 @@ TABLES: Final[dict[str, str]] = {
 ) STRICT, WITHOUT ROWID""",
     "sessions_newest": "CREATE INDEX sessions_newest ON sessions (created_at, session_id)",
     "sessions_status": "CREATE INDEX sessions_status ON sessions (status, created_at, session_id)",
+    "sessions_cause": "CREATE INDEX sessions_cause ON sessions (cause, created_at, session_id) WHERE cause IS NOT NULL",
+    "sessions_longest": (
+        "CREATE INDEX sessions_longest ON sessions (closed_at - created_at, session_id) WHERE closed_at IS NOT NULL"
+    ),
     "sessions_unreleased": "CREATE INDEX sessions_unreleased ON sessions (created_at, session_id) WHERE released = 0",
 }
 

@@ -19,6 +19,7 @@ from lifecycle.testing.log_samples import (
     closed,
     created,
     failed,
+    navigated,
     new,
     released,
     timed_out,
@@ -151,6 +152,78 @@ class IndexContract(ABC):
                 raises_invalid(lambda: log.sessions.list(now=_NOW, limit=bad))  # noqa: B023
             raises_invalid(lambda: log.sessions.list(now=_NOW, after="nobody"))
             raises_invalid(lambda: log.sessions.list(now=_NOW, after="\ud800"))
+
+    def check_lists_filter_by_cause_duration_owner_and_what_the_events_say(self) -> None:
+        with closing(self._zoo()) as log:
+            visit = navigated(T0 + 3 * SECOND, "https://Shop.example/Prices")
+            log.append("active", [new(visit)], expected=2)
+            log.append("active", [new(accessed(T0 + 4 * SECOND), actor="ada")], expected=3)
+            now, over = T0 + 20 * SECOND, T0 + 1000 * SECOND
+            cases: list[tuple[int, dict[str, Any], list[str]]] = [
+                (now, {"cause": "stopped"}, ["closed"]),
+                (now, {"cause": ["exception", "idle"]}, ["timed_out", "error"]),
+                (now, {"cause": "exception", "status": "closed"}, []),
+                (now, {"cause": []}, []),
+                (over, {"cause": "idle"}, ["timed_out", "active", "created"]),
+                (over, {"cause": "idle", "status": ["active", "created"]}, []),
+                (over, {"cause": ["max_duration", "stopped"]}, ["closed"]),
+                (now, {"longer_us": 19 * SECOND}, ["timed_out", "active", "created"]),
+                (now, {"longer_us": 7 * SECOND, "shorter_us": 19 * SECOND}, ["error", "closed"]),
+                (now, {"shorter_us": 8 * SECOND}, ["error"]),
+                (now, {"owner": "host"}, ["timed_out", "error", "closed", "active", "created"]),
+                (now, {"owner": "host:100", "status": "closed"}, ["closed"]),
+                (now, {"owner": "100", "status": "closed"}, ["closed"]),
+                (now, {"owner": "host:101"}, []),
+                (now, {"owner": "elsewhere"}, []),
+                (now, {"actor": "ada"}, ["active"]),
+                (now, {"actor": "tester", "limit": 1}, ["timed_out"]),
+                (now, {"actor": "ad"}, []),
+                (now, {"url": "shop.EXAMPLE/p"}, ["active"]),
+                (now, {"url": "%"}, []),
+                (now, {"error": "valueerror: IT"}, ["error"]),
+                (now, {"error": "broke", "status": ["error", "closed"]}, ["error"]),
+                (now, {"error": "broke", "status": "closed"}, []),
+                (now, {"error": "fixed"}, []),
+            ]
+            for at, question, expected in cases:
+                assert _ids(log.sessions.list(now=at, **question)) == expected, question
+                if "limit" not in question:
+                    assert log.sessions.count(now=at, **question) == len(expected), question
+
+    def check_every_order_pages_without_gaps_or_repeats_while_sessions_are_added(self) -> None:
+        # Lives of 0 to 3 s, each twice, so that the id has to break ties.
+        orders = {"newest": "76543210", "oldest": "01234567", "longest": "73625140", "shortest": "04152637"}
+        for order, expected in orders.items():
+            with closing(self.log()) as log:
+                for number in range(8):
+                    name = f"s-{number}"
+                    begin(log, name, T0 + number * SECOND)
+                    log.append(name, [new(closed(T0 + (number + 1 + number % 4) * SECOND))], expected=2)
+                whole = _ids(log.sessions.list(now=_NOW, order=order))
+                assert whole == [f"s-{number}" for number in expected], order
+                found = _ids(log.sessions.list(now=_NOW, order=order, limit=3))
+                for number in range(20, 26):  # added on either side of the mark while somebody pages
+                    name = f"t-{number}"
+                    begin(log, name, T0 + (number - 23) * SECOND)
+                    log.append(name, [new(closed(T0 + (number - 22 + number % 4) * SECOND))], expected=2)
+                    page = log.sessions.list(now=_NOW, order=order, limit=2, after=found[-1])
+                    found += _ids(page)
+                assert [name for name in found if name.startswith("s-")] == [name for name in whole if name in found], (
+                    order
+                )
+                assert len(set(found)) == len(found), order
+                rest = log.sessions.list(now=_NOW, order=order, after=found[-1])
+                assert {name for name in (*found, *_ids(rest)) if name.startswith("s-")} == set(whole), order
+
+    def check_ids_by_their_beginning(self) -> None:
+        with closing(self._zoo()) as log:
+            begin(log, "clone")
+            assert log.sessions.ids("cl", 10) == ["clone", "closed"]
+            assert log.sessions.ids("cl", 1) == ["clone"]
+            assert log.sessions.ids("closed", 10) == ["closed"]
+            for nobody in ("closed-", "C", "%", "_", "\ud800", "'"):
+                assert log.sessions.ids(nobody, 10) == [], nobody
+            assert len(log.sessions.ids("", 100)) == 6
 
     def check_live_is_whose_browser_is_not_confirmed_gone(self) -> None:
         with closing(self._zoo()) as log:

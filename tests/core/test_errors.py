@@ -16,6 +16,7 @@ from lifecycle.core.view import moment
 from lifecycle.errors import (
     ActionFailed,
     AlreadyStarted,
+    AmbiguousSession,
     BrowserLost,
     BrowserNotFound,
     EventIdReused,
@@ -86,6 +87,11 @@ EXAMPLES: list[tuple[LifecycleError, dict[str, Any], str]] = [
         "page needs a started session; call start() on session s-1 or use `with`",
     ),
     (UnknownSession("nope", "a.db"), {"session_id": "nope", "log": "a.db"}, "no session 'nope' in a.db"),
+    (
+        AmbiguousSession("01a2", ["01a21", "01a22"], more=True),
+        {"prefix": "01a2", "candidates": ("01a21", "01a22"), "more": True},
+        "'01a2' is the beginning of several sessions' ids: 01a21, 01a22, and more",
+    ),
     (
         ForkedSession("session s-1", 5),
         {"what": "session s-1", "owner_pid": 5},

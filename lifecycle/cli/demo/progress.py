@@ -7,8 +7,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from lifecycle.audit.detail import detail
 from lifecycle.cli.demo.cast import CAST
-from lifecycle.cli.detail import detail
 from lifecycle.cli.tables import COLOURS, console, say
 from lifecycle.cli.text import printable
 

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lifecycle.audit.detail import by, detail, evidence_text
 from lifecycle.cli.demo.cast import broken_promises
 from lifecycle.cli.demo.director import Director
 from lifecycle.cli.demo.progress import showing
 from lifecycle.cli.demo.proof import prove
 from lifecycle.cli.demo.site import serve
-from lifecycle.cli.detail import by, detail, evidence_text
 from lifecycle.cli.exits import FAILED, OK
 from lifecycle.cli.logs import file_of, options, recorder_for
 from lifecycle.cli.show import session_json

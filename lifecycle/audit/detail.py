@@ -8,7 +8,7 @@ import signal
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.cli.text import duration, iso
+from lifecycle.audit.words import duration, iso
 from lifecycle.core import moment
 
 if TYPE_CHECKING:
