@@ -108,7 +108,7 @@ def expires_at_the_deadline(it: Step) -> Findings:
 
 def deadline_is_history(it: Step) -> Findings:
     history = _history(it)
-    if history and it.after is not None:
+    if history and it.events and it.after is not None:
         told = retold(history, it.after.session_id)
         assert told is not None
         found = deadline(it.after)
@@ -116,7 +116,7 @@ def deadline_is_history(it: Step) -> Findings:
 
 
 def access_never_moves_back(it: Step) -> Findings:
-    if it.before is not None and it.after is not None:
+    if it.events and it.before is not None and it.after is not None:
         yield it.after.created_at <= it.before.last_accessed_at <= it.after.last_accessed_at or (
             f"last access went from {it.before.last_accessed_at} to {it.after.last_accessed_at}"
         )
@@ -129,7 +129,7 @@ def back_is_still(it: Step) -> Findings:
 
 
 def one_timeout_however_far(it: Step) -> Findings:
-    if it.after is not None and it.after.status in LIVE:
+    if it.events and it.after is not None and it.after.status in LIVE:
         session: Session | None = it.after
         ends = deadline(it.after)
         found: list[tuple[str, int]] = []
@@ -216,7 +216,7 @@ def evolve_takes_what_decide_emits(it: Step) -> Findings:
 
 
 def live_is_fold(it: Step) -> Findings:
-    if (history := _history(it)) is not None:
+    if it.events and (history := _history(it)) is not None:
         yield fold(history) == it.after or "the live session is not the fold of its history"
 
 
