@@ -232,9 +232,11 @@ class Keeper:
         serving = self._ready()
         with self._lock:
             orphaned = self._orphaned
-        serving.launch_failed(session_id, error, took_s, orphaned)
-        self.say(session=session_id, event="failed", reason=str(error), last_words=error.last_words or None)
-        self.released(session_id)
+        try:
+            serving.launch_failed(session_id, error, took_s, orphaned)
+        finally:  # an owner that hears nothing takes the keeper for gone, and ends it with all its sessions
+            self.say(session=session_id, event="failed", reason=str(error), last_words=error.last_words or None)
+            self.released(session_id)
 
 
 @contextlib.contextmanager

@@ -40,8 +40,8 @@ GRACE_S: Final = 3.0
 _NAP_S: Final = 1.0
 _STEP_SEEN_US: Final = 1_000_000
 _RETRY_S: Final = 0.1
-#: How long a log may refuse `started` before the launch counts as failed.
-_STARTED_WAIT_S: Final = 15.0
+#: How long a log may refuse what a session begins with, `started` or that its browser did not come up.
+_INSIST_S: Final = 15.0
 #: How long an ending is offered to a log that does not take it, once the browser is gone.
 _OFFER_S: Final = 600.0
 #: How often a running browser's cookies are looked at: what a crash can lose at most.
@@ -66,14 +66,27 @@ def _receipts(saved: CookiesSaved) -> Evidence:
     return {"cookies_count": saved.count, "cookies_sha256": saved.sha256}
 
 
+def insist(recorder: Recorder, session_id: str, command: Command) -> Session:
+    """Run *command*, also when the log refuses it for a while."""
+    clock = recorder.clock
+    until = clock.monotonic() + _INSIST_S
+    while True:
+        try:
+            return recorder.execute(session_id, command).session
+        except LogUnavailable:
+            if clock.monotonic() >= until:
+                raise
+        clock.sleep(_RETRY_S)
+
+
 def launch_failed(recorder: Recorder, session_id: str, command: Close | Fail, released: SessionReleased) -> None:
     """Record that the session's browser did not come up, unless it ended meanwhile, and that there is none."""
     try:
-        session = recorder.execute(session_id, command).session
+        session = insist(recorder, session_id, command)
     except IllegalCommand:
         session = recorder.load(session_id)
     if session.status not in LIVE:
-        recorder.execute(session_id, Release(event=released))
+        insist(recorder, session_id, Release(event=released))
 
 
 class Kept:
@@ -163,8 +176,8 @@ class Kept:
         """
         try:
             for fact in facts:  # before `started`: a stop right after it must not cost the receipt
-                self._session = self._insist(Record(event=fact))
-            self._session = self._insist(Start(event=started))
+                self._session = insist(self._recorder, self.session_id, Record(event=fact))
+            self._session = insist(self._recorder, self.session_id, Start(event=started))
         except IllegalCommand:
             self.look()
         except LifecycleError as error:
@@ -172,16 +185,6 @@ class Kept:
             self.end(Fail(cause=Cause.LAUNCH_FAILED, error_type="LogUnavailable", error_message=redact.message(reason)))
             return reason
         return None
-
-    def _insist(self, command: Command) -> Session:
-        until = self._monotonic() + _STARTED_WAIT_S
-        while True:
-            try:
-                return self._recorder.execute(self.session_id, command).session
-            except LogUnavailable:
-                if self._monotonic() >= until:
-                    raise
-            self._clock.sleep(_RETRY_S)
 
     def run(self) -> None:
         """See the session through to `released`; returns when there is nothing left to do.

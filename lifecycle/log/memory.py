@@ -34,10 +34,13 @@ __all__ = ["MemoryLog"]
 
 
 class MemoryLog:
-    """An EventLog in memory. *clock* gives recorded_at, µs since the epoch."""
+    """An EventLog in memory. *clock* gives recorded_at, µs since the epoch, and *salt* 16 random bytes."""
 
-    def __init__(self, *, clock: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self, *, clock: Callable[[], int] | None = None, salt: Callable[[], bytes] = lambda: os.urandom(SALT_BYTES)
+    ) -> None:
         self._clock = clock or (lambda: time.time_ns() // 1000)
+        self._salt = salt
         self._changed = threading.Condition()
         self._log: list[Recorded] = []
         self._streams: dict[str, list[Recorded]] = {}
@@ -79,7 +82,7 @@ class MemoryLog:
                 prev=before[-1].hash if before else None,
                 position=len(self._log),
                 clock=self._clock,
-                salt=lambda: os.urandom(SALT_BYTES),
+                salt=self._salt,
             )
             self._streams.setdefault(stream, []).extend(made)
             self._log.extend(made)

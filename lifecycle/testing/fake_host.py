@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lifecycle.core import Close, Config
-    from lifecycle.core.events import CookiesSaved
+    from lifecycle.core.events import CookiesSaved, Evidence
     from lifecycle.log.port import EventLog
     from lifecycle.ports import Clock, Ids
 
@@ -28,6 +28,8 @@ __all__ = ["FakeBrowser", "FakeHost"]
 
 #: A wait without an end is made of these.
 _LONG_S = 3600.0
+#: How long an owner leaves it to the keeper to record a failed launch.
+_FAILED_WAIT_S = 30.0
 _HERE = ProcessIdentity(host="fake", boot_id="fake", pid=1, started=0)
 
 
@@ -122,6 +124,7 @@ class _FakeTalk:
             while not self.up:
                 self._clock.wait_for(self._changed, lambda: self.up, _LONG_S)
         if self.failed is not None:
+            self.wait_released(_FAILED_WAIT_S)
             raise LaunchFailed(self.session_id, self.failed)
         if self.gone:
             raise KeeperUnavailable("the fake keeper is gone")
@@ -162,6 +165,7 @@ class FakeHost:
         self._alive: set[str] = set()
         self._talks: dict[str, _FakeTalk] = {}
         self._lost: dict[str, Callable[[], None]] = {}
+        self._orphaned: Evidence | None = None
         self._lock = threading.Lock()
 
     def prepare(self, config: Config, browser_path: str | None, log: EventLog) -> Found:
@@ -184,11 +188,12 @@ class FakeHost:
     def _see_through(self, plan: Plan, log: EventLog, talk: _FakeTalk) -> None:
         recorder = Recorder(log, self._clock, self._ids, actor="keeper", writer="fake-keeper")
         try:
-            if self.fail_launch is not None:
-                self._fail(recorder, plan.session_id, self.fail_launch)
-                talk.failed = self.fail_launch
+            try:
+                browser = self.browsers[plan.session_id] = self.launch(plan.session_id)
+            except LaunchFailed as error:
+                talk.failed = error.reason
+                self._fail(recorder, plan.session_id, error.reason)
                 return
-            browser = self.browsers[plan.session_id] = FakeBrowser(self._clock)
             kept = talk.kept = Kept(
                 recorder.load(plan.session_id),
                 recorder,
@@ -199,11 +204,23 @@ class FakeHost:
             browser.on_exit = kept.look
             talk.failed = kept.begin(SessionStarted(ownership="launched", browser=_HERE, browser_version="fake/1"))
             talk.tell(up=True)
+            if self._orphaned is not None:
+                kept.owner_gone(self._orphaned)
             kept.run()
         except _KeeperGone:
             return
         finally:
-            talk.tell(up=True)
+            talk.tell(up=True, released=talk.failed is not None)
+
+    def launch(self, session_id: str) -> FakeBrowser:
+        """A new pretended browser.
+
+        Raises:
+            LaunchFailed: It does not come up.
+        """
+        if self.fail_launch is not None:
+            raise LaunchFailed(session_id, self.fail_launch)
+        return FakeBrowser(self._clock)
 
     def _fail(self, recorder: Recorder, session_id: str, reason: str) -> None:
         failed = Fail(cause=Cause.LAUNCH_FAILED, error_type="Fake", error_message=reason)
@@ -243,22 +260,26 @@ class FakeHost:
 
     def owner_gone(self) -> None:
         """Pretend that the owner's process has died."""
+        self._orphaned = {"leash": "fake"}
         for talk in list(self._talks.values()):
             if talk.kept is not None:
-                talk.kept.owner_gone({"leash": "fake"})
+                talk.kept.owner_gone(self._orphaned)
 
-    def lose_keeper(self) -> None:
-        """Pretend that the keeper was killed: it records nothing more, and its browsers end with their pipes."""
+    def lose_keeper(self, beside: Callable[[Callable[[], None]], object] = lambda call: call()) -> None:
+        """Pretend that the keeper was killed: it records nothing more, and its browsers end with their pipes.
+
+        *beside* calls what the owner does about it.
+        """
         self._alive.clear()
         self._keeper += 1
         with self._lock:
             talks, lost = list(self._talks.values()), dict(self._lost)
         for talk in talks:
-            browser = self.browsers.get(talk.session_id)
-            if browser is None or talk.released:
+            if talk.released:
                 continue
-            browser.keeper_gone = True
             talk.gone = True
-            browser.end(Exit(signal=9))
-            talk.tell(released=True)
-            lost[talk.session_id]()
+            if (browser := self.browsers.get(talk.session_id)) is not None:
+                browser.keeper_gone = True
+                browser.end(Exit(signal=9))
+            talk.tell(up=True, released=True)
+            beside(lost[talk.session_id])
