@@ -11,6 +11,10 @@ SHELL = /bin/sh
 BIN = .venv/bin
 INSTALLED = .venv/.installed
 WHEEL = build/wheel
+# Tests wait more than they work. More than two at a time would start as many browsers.
+PARALLEL = -n 2 --dist worksteal
+# Whose tests run against the wheel; CI names the other Pythons that it finds.
+WHEEL_PYTHONS = $(BIN)/python
 
 # A caller's settings must not send uv to another environment or make it fetch another Python.
 UV_SETTINGS = UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1
@@ -21,7 +25,7 @@ demo: browser
 	@$(BIN)/lifecycle demo
 
 test: browser
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 check: lint types wheel
 
@@ -41,10 +45,15 @@ types: $(INSTALLED)
 wheel: $(INSTALLED)
 	rm -rf $(WHEEL)
 	$(BIN)/python -m build --installer uv --outdir $(WHEEL)/dist .
-	$(BIN)/uv venv -q --python $(BIN)/python $(WHEEL)/venv
-	$(BIN)/uv pip install -q --python $(WHEEL)/venv/bin/python --group dev $(WHEEL)/dist/*.whl
-	cd $(WHEEL) && venv/bin/python -I -c 'import lifecycle, lifecycle_chromium as c; assert "site-packages" in lifecycle.__file__ and "site-packages" in c.__file__'
-	cd $(WHEEL) && venv/bin/python -I -m pytest -c ../../pyproject.toml --rootdir ../.. -m 'not browser' ../../tests
+	@set -e; for python in $(WHEEL_PYTHONS); do \
+	    venv=$(CURDIR)/$(WHEEL)/$$($$python -c 'import sys; print("python-%d.%d" % sys.version_info[:2])'); \
+	    $(BIN)/uv venv -q --python $$python $$venv; \
+	    $(BIN)/uv pip install -q --python $$venv/bin/python --group dev $(WHEEL)/dist/*.whl; \
+	    cd $(WHEEL); \
+	    $$venv/bin/python -I -c 'import sys, lifecycle, lifecycle_chromium as c; assert "site-packages" in lifecycle.__file__ and "site-packages" in c.__file__; print("the wheel on Python", sys.version)'; \
+	    $$venv/bin/python -I -m pytest $(PARALLEL) -c ../../pyproject.toml --rootdir ../.. -m 'not browser' ../../tests; \
+	    cd $(CURDIR); \
+	done
 
 coverage: browser
 	$(BIN)/python -m coverage erase
