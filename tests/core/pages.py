@@ -25,6 +25,7 @@ from lifecycle.core import (
 )
 from lifecycle.core.evolve import trigger_of
 from lifecycle.errors import LifecycleError
+from lifecycle.testing.invariants import INVARIANTS
 from lifecycle.testing.samples import COMMANDS, HISTORIES
 
 if TYPE_CHECKING:
@@ -53,6 +54,16 @@ def the_diagram() -> str:
 def the_table() -> str:
     moves = ((trigger, ", ".join(sources), dest or "(unchanged)") for trigger, sources, dest in TABLE)
     return table(("trigger", "from", "to"), moves)
+
+
+def the_laws() -> str:
+    """Every invariant, a variant after the law it belongs to."""
+
+    def place(id: str) -> tuple[int, str]:
+        number, _, variant = id.partition("-")
+        return int(number), variant
+
+    return table(("id", "law"), ((law.id, law.sentence) for law in sorted(INVARIANTS, key=lambda law: place(law.id))))
 
 
 def what_decide_does(late: int) -> str:
@@ -181,11 +192,12 @@ MADE: Final[dict[str, Callable[[], str]]] = {
     "before-the-deadline": lambda: what_decide_does(-1),
     "from-the-deadline-on": lambda: what_decide_does(0),
     "events": the_catalogue,
+    "laws": the_laws,
 }
 
 PAGES: Final[dict[str, tuple[str, ...]]] = {
     "lifecycle/core/README.md": ("table", "diagram"),
-    "docs/reference/state-machine.md": ("diagram", "table", "before-the-deadline", "from-the-deadline-on"),
+    "docs/reference/state-machine.md": ("diagram", "table", "before-the-deadline", "from-the-deadline-on", "laws"),
     "docs/reference/events.md": ("events",),
 }
 

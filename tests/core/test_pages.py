@@ -1,15 +1,13 @@
-"""The pages say what the core says: made parts are up to date, code on them runs, invariants have their tests."""
+"""The pages say what the core says: made parts are up to date, code on them runs."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from tests.core.pages import MADE, PAGES, ROOT, made, marks
 
-CORE_TESTS = Path(__file__).parent
 PROSE = ["docs/explanation/design.md"]
 
 
@@ -53,14 +51,3 @@ def test_links_to_other_files_lead_somewhere(page: str) -> None:
     headings = {re.sub(r"[^\w-]", "", line.lstrip("# ").lower().replace(" ", "-")) for line in text.splitlines()}
     for anchor in re.findall(r"\]\(#([^)]+)\)", text):
         assert anchor in headings, anchor
-
-
-def test_every_invariant_on_the_page_has_a_test_and_every_numbered_test_an_invariant() -> None:
-    listed = {
-        int(number) for number in re.findall(r"^\| (\d+) \|", read("docs/reference/state-machine.md"), re.MULTILINE)
-    }
-    tested: set[int] = set()
-    for file in CORE_TESTS.glob("test_*.py"):
-        for numbers in re.findall(r"^def test((?:_\d+)+)_", file.read_text("utf-8"), re.MULTILINE):
-            tested |= {int(number) for number in numbers.split("_")[1:]}
-    assert listed == tested
