@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from lifecycle.audit.history import Step
 
-__all__ = ["by", "detail", "evidence_text"]
+__all__ = ["by", "detail", "evidence_text", "mapping"]
 
 #: said by their value alone, and first
 _WORDS: Final = ("cause", "rule", "how", "ownership", "name")
@@ -39,8 +39,8 @@ def detail(step: Step) -> str:
         for name, value in data.items()
         if name not in _LEFT_OUT and value is not False and value not in (None, [], {}, "")
     ]
-    parts += [f"{name} pid {pid}" for name in _PROCESSES if (pid := _mapping(data, name).get("pid")) is not None]
-    parts += [evidence_text(found) for name in _MAPPINGS if (found := _mapping(data, name))]
+    parts += [f"{name} pid {pid}" for name in _PROCESSES if (pid := mapping(data, name).get("pid")) is not None]
+    parts += [evidence_text(found) for name in _MAPPINGS if (found := mapping(data, name))]
     if step.forgotten:
         parts.append("(private part forgotten)")
     return ", ".join(parts)
@@ -54,7 +54,7 @@ def by(step: Step) -> str:
     return process if role == step.actor else f"{step.actor}, {process}"
 
 
-def _mapping(data: Mapping[str, Any], name: str) -> dict[str, Any]:
+def mapping(data: Mapping[str, Any], name: str) -> dict[str, Any]:
     """What stands under *name*, if it is what every known event has there."""
     found: dict[str, Any] = data[name] if isinstance(data.get(name), dict) else {}
     return found

@@ -33,6 +33,12 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "demo": ("demo.verb", "Run real sessions that end in every way, and prove what the log says of them."),
     "list": ("listing", "List sessions, newest first."),
     "show": ("show", "Show one session: what happened, when, who acted, why it ended."),
+    "why": ("why", "Say in words why a session ended, or what it is doing."),
+    "history": ("history", "Show the events of a session, one by one."),
+    "event": ("event", "Show one event of a session, with every column."),
+    "tail": ("tail", "Show the last events of the log or of a session, and follow it."),
+    "stats": ("stats", "Count sessions by status, cause, label and day; durations and lateness."),
+    "diff": ("diff", "Compare two sessions: their fields, and their histories step by step."),
     "view": ("viewing", "Watch a session in your browser, without touching it."),
     "stop": ("stop", "End a session, whichever process started it."),
     "reconcile": ("reconcile", "Put right what dead processes left: sessions nobody keeps, browsers nobody owns."),
@@ -45,7 +51,9 @@ EXAMPLES: Final = """\
 Examples:
   lifecycle demo                        see it work, on real browsers
   lifecycle list --status active        what runs now
-  lifecycle show ID                     why did it end?
+  lifecycle why ID                      why did it end?
+  lifecycle show ID                     what happened in it?
+  lifecycle tail -f                     what happens now
   lifecycle stop ID                     end it, from any process
   lifecycle list --since "2h ago" --json
 

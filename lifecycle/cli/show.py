@@ -13,9 +13,9 @@ from lifecycle.cli.exits import OK, UNVERIFIED
 from lifecycle.cli.logs import options, reading, recorder_for
 from lifecycle.cli.tables import on_terminal, print_json, print_line, print_pairs, print_table, say
 from lifecycle.cli.text import ago, duration, iso, now, offset, when
-from lifecycle.cli.views import labels_text, limits_text, view_json
+from lifecycle.cli.views import labels_text, limits_text, step_json, view_json
 from lifecycle.client.sessions import Sessions
-from lifecycle.core import EVENT_TYPES, LIVE, moment
+from lifecycle.core import LIVE
 from lifecycle.core import view as core_view
 from lifecycle.errors import HistoryError
 
@@ -146,21 +146,5 @@ def session_json(session_id: str, view: SessionView | None, found: Sequence[Step
         "actors": [
             {"actor": actor, "writer": writer, "events": count} for (actor, writer), count in who_acted(found).items()
         ],
-        "events": [_step_json(step) for step in found],
-    }
-
-
-def _step_json(step: Step) -> dict[str, Any]:
-    return {
-        "version": step.version,
-        "type": step.type,
-        "known": step.type in EVENT_TYPES,
-        "at": iso(moment(step.at)),
-        "recorded_at": iso(moment(step.recorded_at)),
-        "offset_s": step.offset_us / 1e6,
-        "actor": step.actor,
-        "writer": step.writer,
-        "data": dict(step.data),
-        "forgotten": step.forgotten,
-        "hash": step.hash,
+        "events": [step_json(step) for step in found],
     }

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cli.text import ago, duration, iso
+from lifecycle.core import EVENT_TYPES, moment
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from lifecycle.audit.history import Step
     from lifecycle.core import SessionView
 
-__all__ = ["COLUMNS", "labels_text", "limits_text", "row", "view_json"]
+__all__ = ["COLUMNS", "labels_text", "limits_text", "row", "step_json", "view_json"]
 
 COLUMNS: Final = ("id", "status", "started", "duration", "cause", "labels")
 _TIMES: Final = ("created_at", "started_at", "closed_at", "last_accessed_at", "deadline")
@@ -55,3 +57,24 @@ def view_json(view: SessionView) -> dict[str, Any]:
         else:
             items[name] = value
     return items
+
+
+def step_json(step: Step) -> dict[str, Any]:
+    """One event; its data as it is stored, also where its type is not known here."""
+    return {
+        "session_id": step.session_id,
+        "cursor": step.cursor,
+        "version": step.version,
+        "event_id": step.event_id,
+        "type": step.type,
+        "schema_version": step.schema_version,
+        "known": step.type in EVENT_TYPES,
+        "at": iso(moment(step.at)),
+        "recorded_at": iso(moment(step.recorded_at)),
+        "offset_s": step.offset_us / 1e6,
+        "actor": step.actor,
+        "writer": step.writer,
+        "data": dict(step.data),
+        "forgotten": step.forgotten,
+        "hash": step.hash,
+    }

@@ -12,6 +12,7 @@ import asyncio
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, cast, overload
 
 from pydantic import BaseModel
@@ -26,7 +27,7 @@ from lifecycle.core.deadlines import microseconds
 from lifecycle.errors import AlreadyStarted, ForkedSession, NotStarted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
     from datetime import datetime
     from os import PathLike
     from types import TracebackType
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from lifecycle.actions import Action
+    from lifecycle.audit.diff import Difference
+    from lifecycle.audit.history import Step
+    from lifecycle.audit.stats import Stats
+    from lifecycle.audit.why import Why
     from lifecycle.client.cookies import Cookies
     from lifecycle.client.extract import Fields
     from lifecycle.client.handle import Handle
@@ -42,7 +47,7 @@ if TYPE_CHECKING:
     from lifecycle.client.request import SessionConfig
     from lifecycle.client.sessions import Asked
     from lifecycle.core.deadlines import Minutes
-    from lifecycle.log.port import EventLog
+    from lifecycle.log.port import Cursor, EventLog
     from lifecycle.ports import AsyncPageConnection, AsyncPages, BrowserHost, Clock, Ids
     from lifecycle.projections.query import Order
     from lifecycle.results import ExecutionResult, Observation
@@ -51,6 +56,9 @@ __all__ = ["AsyncClient", "AsyncSession", "AsyncSessions"]
 
 #: Calls that block at the same time: each starting or ending session holds one for its duration.
 _THREADS: Final = 64
+#: A subscriber's events are fetched so many at a time, and waited for so long: a thread can't be interrupted.
+_BATCH: Final = 500
+_WAIT_S: Final = 0.5
 
 _T = TypeVar("_T")
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -129,6 +137,34 @@ class AsyncClient:
         """
         page = attaching(config) if session_id is not None else request(config).page
         return AsyncSession(self._worker, self._pages, session_id, self._ids.new(), config, page)
+
+    async def history(self, session_id: str) -> tuple[Step, ...]:
+        """As Client.history."""
+        return await self._worker.run(lambda shared: shared.questions.history(session_id))
+
+    async def why(self, session_id: str) -> Why:
+        """As Client.why."""
+        return await self._worker.run(lambda shared: shared.questions.why(session_id))
+
+    async def stats(self, **asked: Unpack[Asked]) -> Stats:
+        """As Client.stats."""
+        return await self._worker.run(lambda shared: shared.questions.stats(**asked))
+
+    async def diff(self, a: str, b: str) -> Difference:
+        """As Client.diff."""
+        return await self._worker.run(lambda shared: shared.questions.diff(a, b))
+
+    async def subscribe(self, session_id: str | None = None, *, after: Cursor | None = None) -> AsyncIterator[Step]:
+        """As Client.subscribe; cancelled, it lets go within half a second."""
+        follower = await self._worker.run(lambda shared: shared.questions.follower(session_id, after))
+        while True:
+            steps = follower.ready()
+            while batch := await self._worker.run(lambda _: list(islice(steps, _BATCH))):  # noqa: B023 - run at once
+                for step in batch:
+                    yield step
+            if follower.over:
+                return
+            await self._worker.run(lambda _: follower.wait(_WAIT_S))
 
     async def reconcile(self) -> list[Reconciled]:
         """As Client.reconcile."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lifecycle.client.recorder import Recorder
     from lifecycle.projections.query import Filters, Order
 
-__all__ = ["Asked", "Sessions"]
+__all__ = ["Asked", "Sessions", "filters_of"]
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 #: of an id, so that nobody stops a session by a slip of the finger
@@ -85,7 +85,7 @@ class Sessions:
             InvalidConfig: Names the argument and what is allowed.
         """
         log, now = self._recorder.log, self._recorder.clock.now()
-        filters, after = _filters(asked), self._known(after)
+        filters, after = filters_of(asked), self._known(after)
         if at is None:
             found = log.sessions.list(now=now, order=order, limit=limit, after=after, **filters)
         else:
@@ -95,7 +95,7 @@ class Sessions:
 
     def count(self, *, at: datetime | None = None, **asked: Unpack[Asked]) -> int:
         """How many sessions list() would give; arguments, costs and errors as there."""
-        log, filters = self._recorder.log, _filters(asked)
+        log, filters = self._recorder.log, filters_of(asked)
         if at is None:
             return log.sessions.count(now=self._recorder.clock.now(), **filters)
         return len(list_at(log, _moment("at", at), **filters))
@@ -171,7 +171,7 @@ class Sessions:
                 yield session
 
 
-def _filters(asked: Asked) -> Filters:
+def filters_of(asked: Asked) -> Filters:
     """The question as an index takes it."""
     given = dict(asked)
     if unknown := sorted(given.keys() - Asked.__annotations__.keys()):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lifecycle.client import adapters
 from lifecycle.client.guard import Guard
 from lifecycle.client.handle import Handle
+from lifecycle.client.questions import Questions
 from lifecycle.client.reconcile import Reconciled, reconcile
 from lifecycle.client.recorder import Recorder
 from lifecycle.client.request import attaching, request
@@ -54,6 +55,7 @@ class Shared:
         )
         self.guard = Guard(self.recorder, self.host)
         self.sessions = Sessions(self.recorder)
+        self.questions = Questions(self.recorder, self.sessions)
         self._reconciled = False
         self._lock = threading.Lock()
         self._pid = os.getpid()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, overload
 
 from pydantic import BaseModel
 
@@ -14,25 +14,32 @@ from lifecycle.core import LIVE, SessionView
 from lifecycle.core.deadlines import microseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from os import PathLike
     from types import TracebackType
 
     from pydantic import JsonValue
 
     from lifecycle.actions import Action
+    from lifecycle.audit.diff import Difference
+    from lifecycle.audit.history import Step
+    from lifecycle.audit.stats import Stats
+    from lifecycle.audit.why import Why
     from lifecycle.client.cookies import Cookies
     from lifecycle.client.extract import Fields
     from lifecycle.client.handle import Handle
     from lifecycle.client.reconcile import Reconciled
     from lifecycle.client.request import SessionConfig
-    from lifecycle.client.sessions import Sessions
+    from lifecycle.client.sessions import Asked, Sessions
     from lifecycle.core.deadlines import Minutes
-    from lifecycle.log.port import EventLog
+    from lifecycle.log.port import Cursor, EventLog
     from lifecycle.ports import BrowserHost, Clock, Ids, PageConnection, Pages
     from lifecycle.results import ExecutionResult, Observation
 
 __all__ = ["Client", "Session"]
+
+#: between two looks at whether the log is still open; it wakes us as soon as something comes
+_WAIT_S: Final = 60.0
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -110,6 +117,42 @@ class Client:
             UnknownSession: No session of that id in this log.
         """
         return Session(self._shared, self._drivers, self._shared.handle(session_id, config))
+
+    def history(self, session_id: str) -> tuple[Step, ...]:
+        """The events of a session, oldest first, as they are stored; also those that this version does not know.
+
+        Raises:
+            UnknownSession, AmbiguousSession: As sessions.get; so do the other questions.
+        """
+        return self._shared.questions.history(session_id)
+
+    def why(self, session_id: str) -> Why:
+        """Why a session ended, or what it does: str() of it is one paragraph, its fields are what that rests on."""
+        return self._shared.questions.why(session_id)
+
+    def stats(self, **asked: Unpack[Asked]) -> Stats:
+        """Sessions counted by status, cause, label and day, how long they lived, how late their ends were recorded.
+
+        Takes the filters of sessions.list. Reads every session asked for, and every ending of the log.
+        """
+        return self._shared.questions.stats(**asked)
+
+    def diff(self, a: str, b: str) -> Difference:
+        """Two sessions side by side: which of their fields differ, and where their histories part."""
+        return self._shared.questions.diff(a, b)
+
+    def subscribe(self, session_id: str | None = None, *, after: Cursor | None = None) -> Iterator[Step]:
+        """Every event of the log (or of one session) after the cursor *after*, and then each one as it comes.
+
+        Begins at the beginning without *after*; `cursor` of a step is what to go on from. Blocks between events. One
+        session's end with its `released`; those of the log never do, until the client is closed (LogUnavailable).
+        """
+        follower = self._shared.questions.follower(session_id, after)
+        while True:
+            yield from follower.ready()
+            if follower.over:
+                return
+            follower.wait(_WAIT_S)
 
     def reconcile(self) -> list[Reconciled]:
         """Record the true ending of every session whose keeper is gone, and end what is left of its browser.

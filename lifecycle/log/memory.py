@@ -115,6 +115,12 @@ class MemoryLog:
                     found.append(row)
             return Page(tuple(found), Cursor(cursor) if cursor else after, caught_up=True)
 
+    def last(self, limit: int) -> tuple[Recorded, ...]:
+        """As EventLog.last."""
+        check_page(None, limit)
+        with self._open():
+            return tuple(self._log[-limit:])
+
     def head(self, stream: str) -> int:
         """As EventLog.head."""
         check_stream(stream)

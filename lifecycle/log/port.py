@@ -151,6 +151,10 @@ class EventLog(Protocol):
         """Up to *limit* events of the whole log after the cursor, in log order."""
         ...
 
+    def last(self, limit: int) -> tuple[Recorded, ...]:
+        """The last *limit* events of the whole log, oldest first."""
+        ...
+
     def head(self, stream: str) -> int:
         """The version of the last event of *stream*, 0 for an unknown stream."""
         ...

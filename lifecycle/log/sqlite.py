@@ -242,6 +242,12 @@ class SqliteLog:
             return Page(events, events[-1].position, caught_up=False)
         return Page(events, Cursor(end), caught_up=end == newest)
 
+    def last(self, limit: int) -> tuple[Recorded, ...]:
+        """As EventLog.last."""
+        check_page(None, limit)
+        found = self._file.ask(f"{_LOG} ORDER BY e.position DESC LIMIT ?", (limit,))
+        return self._recorded(found[::-1])
+
     def head(self, stream: str) -> int:
         """As EventLog.head."""
         check_stream(stream)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from lifecycle.core import Session
     from lifecycle.log.port import EventLog
 
-__all__ = ["IndexContract"]
+__all__ = ["IndexContract", "raises_invalid"]
 
 #: a moment at which a session of `begin` lives
 _NOW = T0 + 2 * SECOND

@@ -26,7 +26,7 @@ from lifecycle.errors import (
 )
 from lifecycle.log.codec import FIRST, check_hash, check_private, events
 from lifecycle.testing.append_contract import AppendContract, everything, raises
-from lifecycle.testing.index_contract import IndexContract
+from lifecycle.testing.index_contract import IndexContract, raises_invalid
 from lifecycle.testing.log_processes import ProcessContract
 from lifecycle.testing.log_samples import (
     T0,
@@ -104,6 +104,16 @@ class LogContract(AppendContract, IndexContract, ProcessContract, ABC):
                 assert everything(log, limit) == whole, f"pages of {limit} differ"
             assert log.read_all(limit=10).caught_up
             assert not log.read_all(limit=9).caught_up
+
+    def check_the_last_events_are_the_end_of_everything(self) -> None:
+        with closing(self.log()) as log:
+            assert log.last(3) == ()
+            for number in range(3):
+                begin(log, f"s-{number}")
+            whole = everything(log)
+            for limit in (1, 4, 6, 7):
+                assert log.last(limit) == tuple(whole[-limit:])
+            raises_invalid(lambda: log.last(0))
 
     def check_read_all_goes_on_where_it_stopped(self) -> None:
         with closing(self.log()) as log:

@@ -1,0 +1,45 @@
+"""`lifecycle event ID N`: one event, whole."""
+
+from __future__ import annotations
+
+import click
+
+from lifecycle.audit.history import history
+from lifecycle.cli.exits import NotFound
+from lifecycle.cli.history import print_step
+from lifecycle.cli.logs import options, reading, recorder_for
+from lifecycle.cli.tables import print_json
+from lifecycle.cli.views import step_json
+from lifecycle.client.sessions import Sessions
+
+__all__ = ["command"]
+
+
+@click.command(
+    "event",
+    short_help="Show one event of a session, with every column.",
+    help="""\
+Show one event of a session with every column. N is its version, the number in front of it in `lifecycle history`;
+-1 is the last one.
+
+\b
+Examples:
+  lifecycle event ID 3
+  lifecycle event ID -1 --json
+""",
+    context_settings={"ignore_unknown_options": True},
+)
+@click.argument("session_id", metavar="ID")
+@click.argument("version", metavar="N", type=int)
+@options
+def command(session_id: str, version: int, log: str | None, as_json: bool) -> None:
+    """Show one event."""
+    with reading(log) as opened:
+        found = history(opened, Sessions(recorder_for(opened)).resolve(session_id))
+    wanted = len(found) + 1 + version if version < 0 else version
+    if not 1 <= wanted <= len(found):
+        raise NotFound(f"session {found[0].session_id} has no event {version}; it has 1 to {len(found)}")
+    if as_json:
+        print_json(step_json(found[wanted - 1]), indent=2)
+    else:
+        print_step(found[wanted - 1])

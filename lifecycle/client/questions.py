@@ -1,0 +1,54 @@
+"""What client.history, why, stats, diff and subscribe answer, for both twins. Reading only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Unpack
+
+from lifecycle.client.sessions import filters_of
+
+if TYPE_CHECKING:
+    from lifecycle.audit.diff import Difference
+    from lifecycle.audit.follow import Follower
+    from lifecycle.audit.history import Step
+    from lifecycle.audit.stats import Stats
+    from lifecycle.audit.why import Why
+    from lifecycle.client.recorder import Recorder
+    from lifecycle.client.sessions import Asked, Sessions
+    from lifecycle.log.port import Cursor
+
+__all__ = ["Questions"]
+
+
+class Questions:
+    """Each loads what it needs when it is asked: most programs ask none of them."""
+
+    def __init__(self, recorder: Recorder, sessions: Sessions) -> None:
+        self._recorder = recorder
+        self._sessions = sessions
+
+    def history(self, session_id: str) -> tuple[Step, ...]:
+        from lifecycle.audit.history import history
+
+        return history(self._recorder.log, self._sessions.resolve(session_id))
+
+    def why(self, session_id: str) -> Why:
+        from lifecycle.audit.why import why
+
+        return why(self._recorder.log, self._sessions.resolve(session_id), self._recorder.clock.now())
+
+    def stats(self, **asked: Unpack[Asked]) -> Stats:
+        from lifecycle.audit.stats import stats
+
+        return stats(self._recorder.log, self._recorder.clock.now(), **filters_of(asked))
+
+    def diff(self, a: str, b: str) -> Difference:
+        from lifecycle.audit.diff import diff
+
+        first, second = self._sessions.resolve(a), self._sessions.resolve(b)
+        return diff(self._recorder.log, first, second, self._recorder.clock.now())
+
+    def follower(self, session_id: str | None, after: Cursor | None) -> Follower:
+        from lifecycle.audit.follow import Follower
+
+        name = None if session_id is None else self._sessions.resolve(session_id)
+        return Follower(self._recorder.log, name, after)
