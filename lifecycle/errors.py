@@ -15,6 +15,7 @@
     │       ├── NotALog             some other file
     │       ├── NewerLog            written by a newer version of this library
     │       └── ReadOnlyLog         can be read but not written
+    │           └── SealedLog       closed for good; it goes on in another file
     ├── SessionEnded                the session is over; carries the ending
     │   ├── SessionTimedOut         its deadline passed
     │   ├── SessionStopped          somebody stopped it
@@ -33,6 +34,8 @@
         ├── FutureSchema            an event of a newer version than we know
         ├── MalformedEvent          a stored event does not have its type's shape
         ├── IllegalHistory          a stored history breaks the transition table
+        ├── BadCheckpoint           a checkpoint is forged, cut, or signed with another key
+        ├── BadExport               an exported file is cut or changed
         └── LogTampered             the append-only schema or a hash chain is broken
 
 Each error keeps its fields as attributes, can be pickled, and says in `retryable` whether doing the same again can help
@@ -53,6 +56,8 @@ __all__ = [
     "ActionFailed",
     "AlreadyStarted",
     "AmbiguousSession",
+    "BadCheckpoint",
+    "BadExport",
     "BrowserLost",
     "BrowserNotFound",
     "EventIdReused",
@@ -74,6 +79,7 @@ __all__ = [
     "NotALog",
     "NotStarted",
     "ReadOnlyLog",
+    "SealedLog",
     "SessionEnded",
     "SessionStopped",
     "SessionTimedOut",
@@ -225,6 +231,13 @@ class ReadOnlyLog(LogUnsuitable):
     """The log can be read here but not written."""
 
 
+class SealedLog(ReadOnlyLog):
+    """The log was closed for good: it can be read and verified for ever, and nothing is added to it."""
+
+    def __init__(self, locator: str) -> None:
+        super().__init__(locator, "is sealed: nothing is added to it any more; use the log that follows it")
+
+
 class SessionEnded(LifecycleError):
     """The session is over. `view` is its last view, with status, cause and closed_at."""
 
@@ -366,6 +379,23 @@ class IllegalHistory(HistoryError):
         self.version = version
         self.reason = reason
         super().__init__(f"history of session {session_id}, version {version}: {reason}")
+
+
+class BadCheckpoint(HistoryError):
+    """A checkpoint can't be trusted: not in the form of one, or not signed with the key that was given."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"the checkpoint can't be trusted: {reason}")
+
+
+class BadExport(HistoryError):
+    """An exported file is not as it was written; `line` counts from 1."""
+
+    def __init__(self, line: int, reason: str) -> None:
+        self.line = line
+        self.reason = reason
+        super().__init__(f"line {line} of the export: {reason}")
 
 
 class LogTampered(HistoryError):

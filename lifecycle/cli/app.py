@@ -28,7 +28,7 @@ from lifecycle.errors import AmbiguousSession, HistoryError, InvalidConfig, Life
 
 __all__ = ["VERBS", "App", "app"]
 
-#: verb -> (module that holds it as `command`, what `--help` says of it)
+#: verb -> (module that holds it as `command`, or module:name; what `--help` says of it)
 VERBS: Final[dict[str, tuple[str, str]]] = {
     "demo": ("demo.verb", "Run real sessions that end in every way, and prove what the log says of them."),
     "list": ("listing", "List sessions, newest first."),
@@ -42,6 +42,10 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "view": ("viewing", "Watch a session in your browser, without touching it."),
     "stop": ("stop", "End a session, whichever process started it."),
     "reconcile": ("reconcile", "Put right what dead processes left: sessions nobody keeps, browsers nobody owns."),
+    "verify": ("proof:verify", "Prove that the log is what it was: every event, hash and row."),
+    "key": ("proof:key", "Make a key to sign checkpoints with."),
+    "checkpoint": ("proof:checkpoint", "Sign what the log holds now, for somebody to keep."),
+    "prove": ("proof:prove", "Prove to somebody else that one event stands in the log."),
     "rebuild": ("rebuild", "Replay every event and prove the list of sessions equal to the log."),
     "doctor": ("doctor", "Show what was found on this machine and why it was chosen."),
 }
@@ -72,8 +76,8 @@ class App(click.Group):
         """The verb, imported now."""
         if cmd_name not in VERBS:
             return None
-        module = import_module(f"lifecycle.cli.{VERBS[cmd_name][0]}")
-        command: click.Command = module.command
+        name, _, attribute = VERBS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(f"lifecycle.cli.{name}"), attribute or "command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

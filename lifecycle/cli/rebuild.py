@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import click
 
 from lifecycle.cli.exits import OK, UNVERIFIED
 from lifecycle.cli.logs import options, writing
-from lifecycle.cli.tables import console, print_json, print_line, say
+from lifecycle.cli.rates import shown
+from lifecycle.cli.tables import print_json, print_line
 from lifecycle.projections import rebuild
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
-
-    from lifecycle.projections import Progress
 
 __all__ = ["command"]
 
@@ -39,7 +32,7 @@ Examples:
 def command(log: str | None, as_json: bool) -> int:
     """Replay every event."""
     began = time.monotonic()
-    with writing(log) as opened, _progress() as progress:
+    with writing(log) as opened, shown("replayed") as progress:
         report = rebuild(opened, progress)
     took = time.monotonic() - began
     if as_json:
@@ -65,24 +58,3 @@ def command(log: str | None, as_json: bool) -> int:
         else:
             print_line(f"NOT equal: {len(report.differing)} sessions differed; now they are what their events say")
     return OK if report.equal and not report.unreadable else UNVERIFIED
-
-
-@contextmanager
-def _progress() -> Generator[Progress]:
-    """A bar on a terminal; elsewhere a line now and then, for replays that take long."""
-    if sys.stderr.isatty():
-        from rich.progress import Progress as Bar
-
-        with Bar(console=console(stderr=True), transient=True) as bar:
-            task = bar.add_task("replaying", total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
-        return
-    last = time.monotonic()
-
-    def line(done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last >= 2:
-            last = time.monotonic()
-            say(f"replayed {done} of {total} events")
-
-    yield line

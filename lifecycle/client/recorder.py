@@ -94,6 +94,10 @@ class Recorder:
         self._remember(session)
         return session
 
+    def receipt(self, event: Event) -> NewEvent:
+        """*event*, which concerns the whole log, stamped with the time and on its way into it."""
+        return self._new(event.model_copy(update={"at": self.clock.now()}))
+
     def execute(self, session_id: str, command: Command, *, at: int | None = None) -> Outcome:
         """Run *command*; a lost race is run again on what the winner left. Durable on return.
 

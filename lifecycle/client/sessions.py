@@ -10,6 +10,7 @@ from lifecycle.audit.asof import Then, list_at, then
 from lifecycle.client.listed import SessionList
 from lifecycle.core import Session, SessionView, instant, view
 from lifecycle.errors import AmbiguousSession, HistoryError, InvalidConfig, UnknownSession
+from lifecycle.log.receipts import STREAM
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -135,7 +136,7 @@ class Sessions:
         if not isinstance(session_id, str):
             raise InvalidConfig("session_id", session_id, "must be the text of a session's id")
         log = self._recorder.log
-        if _ID.fullmatch(session_id):
+        if _ID.fullmatch(session_id) and session_id != STREAM:
             if log.head(session_id):
                 return session_id
             if len(session_id) >= _SHORTEST_PREFIX:

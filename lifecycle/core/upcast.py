@@ -52,17 +52,19 @@ def upcast(event_type: str, schema_version: int, data: Data, *, newest: int, ste
     return data
 
 
-def load(event_type: str, schema_version: int, at: int, data: Data) -> Event:
+def load(
+    event_type: str, schema_version: int, at: int, data: Data, *, types: Mapping[str, type[Event]] = EVENT_TYPES
+) -> Event:
     """The current event for a stored one; *data* holds its public fields and those private ones not yet forgotten.
 
-    `at` is not part of the data: the envelope has it.
+    `at` is not part of the data: the envelope has it. *types* are those known: a log has some of its own.
 
     Raises:
         UnknownEventType: Nothing of that name is known.
         FutureSchema: Written by a newer version of this library.
         MalformedEvent: The data does not have the type's shape.
     """
-    cls = EVENT_TYPES.get(event_type)
+    cls = types.get(event_type)
     if cls is None:
         raise UnknownEventType(event_type)
     if schema_version > cls.schema_version:

@@ -15,6 +15,7 @@ from lifecycle.core.evolve import Session, evolve
 from lifecycle.errors import EventIdReused, IllegalHistory, InvalidConfig, WrongVersion
 from lifecycle.log.codec import FIRST, Encoded, commitment, encode, envelope_hash
 from lifecycle.log.port import Appended, Cursor, Expectation, Recorded
+from lifecycle.log.receipts import STREAM, is_receipt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -96,6 +97,12 @@ def prepare(stream: str, events: Sequence[NewEvent]) -> tuple[Prepared, ...]:
     prepared = tuple(Prepared(new, encode(new.event)) for new in events)
     seen: set[str] = set()
     for new in events:
+        if (stream == STREAM) is not is_receipt(new.event.type):
+            raise InvalidConfig(
+                "stream",
+                stream,
+                f"{new.event.type}: the stream {STREAM!r} holds the log's own receipts, and only it does",
+            )
         _name("event_id", new.event_id)
         for argument in ("actor", "writer", "correlation_id", "causation_id"):
             _word(argument, getattr(new, argument), optional=argument.endswith("_id"))

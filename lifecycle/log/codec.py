@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from enum import Enum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from pydantic import BaseModel
@@ -23,17 +24,20 @@ from lifecycle.core.events import EVENT_TYPES, private_fields
 from lifecycle.core.upcast import load
 from lifecycle.errors import FutureSchema, InvalidConfig, LogTampered, MalformedEvent, UnknownEventType
 from lifecycle.log.canonical import canonical, flat, parse
+from lifecycle.log.receipts import RECEIPTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from lifecycle.core.events import Event
     from lifecycle.log.port import NewEvent, Recorded
 
 __all__ = [
     "FIRST",
+    "HASHED",
     "LIMIT_BYTES",
     "SALT_BYTES",
+    "TYPES",
     "Encoded",
     "check_hash",
     "check_private",
@@ -41,7 +45,9 @@ __all__ = [
     "decode",
     "encode",
     "envelope_hash",
+    "envelope_text",
     "events",
+    "hash_of",
 ]
 
 #: `prev` of a stream's first event
@@ -51,7 +57,10 @@ SALT_BYTES: Final = 16
 
 #: the one field that has a column of its own
 _BESIDE: Final = "at"
-_RECORDABLE: Final = frozenset(EVENT_TYPES.values())
+#: type name -> class, of everything that can be recorded
+TYPES: Final[Mapping[str, type[Event]]] = MappingProxyType({**EVENT_TYPES, **RECEIPTS})
+_RECORDABLE: Final = frozenset(TYPES.values())
+_NOTHING: Final[frozenset[str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +81,7 @@ def encode(event: Event) -> Encoded:
     if type(event) not in _RECORDABLE:
         raise InvalidConfig("event", type(event).__name__, "only the event types of lifecycle.core can be recorded")
     try:
-        hidden = private_fields(event.type)
+        hidden = _NOTHING if event.type in RECEIPTS else private_fields(event.type)
         public: dict[str, object] = {}
         secret: dict[str, object] = {}
         for name in type(event).model_fields:
@@ -119,7 +128,7 @@ def decode(row: Recorded) -> Event:
         fields: dict[str, Any] = parse(row.data)
         if row.private is not None:
             fields = {**parse(row.private), **fields}
-        return load(row.type, row.schema_version, row.at, fields)
+        return load(row.type, row.schema_version, row.at, fields, types=TYPES)
     except (UnknownEventType, FutureSchema, MalformedEvent):
         raise
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -170,34 +179,49 @@ def _hash(envelope: str) -> str:
     return hashlib.sha256(envelope.encode()).hexdigest()
 
 
+#: the columns that the hash covers, besides `prev`
+HASHED: Final = (
+    "actor",
+    "at",
+    "causation_id",
+    "correlation_id",
+    "data",
+    "event_id",
+    "private_sha256",
+    "recorded_at",
+    "schema_version",
+    "stream",
+    "type",
+    "version",
+    "writer",
+)
+
+
+def envelope_text(row: Recorded, prev: str) -> str:
+    """What the hash of *row* is the SHA-256 of: canonical JSON, its stream's previous event having the hash *prev*.
+
+    Raises:
+        ValueError: It has no canonical form.
+    """
+    envelope: dict[str, object] = {name: getattr(row, name) for name in HASHED}
+    return canonical({**envelope, "prev": prev})
+
+
+def hash_of(row: Recorded, prev: str) -> str:
+    """The hash that *row* should have, or why it can have none."""
+    try:
+        return _hash(envelope_text(row, prev))
+    except ValueError as error:
+        return f"no canonical form: {error}"
+
+
 def check_hash(row: Recorded, prev: str, *, locator: str = "log") -> None:
     """Prove that no column of *row* was changed since it was recorded after the event whose hash is *prev*.
 
     Raises:
         LogTampered: The hash does not fit.
     """
-    envelope: dict[str, object] = {
-        name: getattr(row, name)
-        for name in (
-            "actor",
-            "at",
-            "causation_id",
-            "correlation_id",
-            "data",
-            "event_id",
-            "private_sha256",
-            "recorded_at",
-            "schema_version",
-            "stream",
-            "type",
-            "version",
-            "writer",
-        )
-    }
-    try:
-        found = _hash(canonical({**envelope, "prev": prev}))
-    except ValueError as error:
-        found = f"no canonical form: {error}"
+    found = hash_of(row, prev)
     if found != row.hash:
         raise LogTampered(
             locator, f"hash of version {row.version} of stream {row.stream}", expected=row.hash, found=found

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.errors import LogTampered, ReadOnlyLog
+from lifecycle.errors import InvalidConfig, LogTampered, ReadOnlyLog
 from lifecycle.log import forks
-from lifecycle.log.driver import SqliteError
+from lifecycle.log.driver import SqliteError, sqlite3
 from lifecycle.log.faults import translate
 from lifecycle.log.handle import Handle
 from lifecycle.log.notice import notice
 from lifecycle.log.opening import Options, open_file, turnstile
-from lifecycle.log.place import make_directory
+from lifecycle.log.place import make_directory, make_file
 from lifecycle.log.reading import Reading
 from lifecycle.log.schema import broken, check, derive, stale
 from lifecycle.log.writing import Writing
@@ -28,12 +28,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lifecycle.log.driver import Connection
-    from lifecycle.projections import RebuildReport
+    from lifecycle.log.place import Place
+    from lifecycle.projections import Progress, RebuildReport
 
 __all__ = ["LogFile"]
 
 #: How long a fork waits for threads that are inside SQLite.
 _FORK_WAIT_S: Final = 2.0
+#: pages copied between two looks at the progress
+_PAGES: Final = 2000
 
 
 class LogFile:
@@ -50,6 +53,7 @@ class LogFile:
         self.writing = Writing(self._handle, queue, self._guarded, self._committed)
         self._reading = Reading(self._handle)
         self.ask = self._reading.ask
+        self.look = self._reading.look
         forks.register(self)
         try:
             with self._reading.lock:
@@ -108,7 +112,7 @@ class LogFile:
         try:
             if not broken(conn) and not stale(conn):
                 return
-        except SqliteError as error:
+        except (SqliteError, UnicodeDecodeError) as error:
             raise translate(error, self.locator) from error
         try:
             self.writing.run(_nothing)
@@ -118,6 +122,31 @@ class LogFile:
     def _refill(self, conn: Connection, why: str) -> None:
         report = self._fill(conn, self.locator)
         notice("log.read_model_rebuilt", log=self.locator, why=why, sessions=report.sessions, events=report.events)
+
+    def backup(self, to: Place, progress: Progress | None) -> None:
+        """Copy the file as it stands now to the new file *to*."""
+        try:
+            if to.check(create=True):
+                raise InvalidConfig("to", to.path, "a file that is not there yet")
+            make_file(to)
+        except OSError as error:
+            raise InvalidConfig("to", to.path, f"a file that can be made: {error.strerror}") from error
+        try:
+            with closing(self._handle.connect()) as source, closing(sqlite3.connect(to.path)) as target:
+                source.execute("BEGIN")  # so that what others write meanwhile does not make it begin again
+                source.execute("SELECT 1 FROM events LIMIT 1").fetchall()
+
+                def told(_status: int, left: int, total: int) -> None:
+                    if progress is not None:
+                        progress(total - left, total)
+
+                source.backup(target, pages=_PAGES, progress=told)
+        except BaseException as error:
+            with suppress(OSError):
+                os.unlink(to.path)
+            if isinstance(error, SqliteError):
+                raise translate(error, self.locator) from error
+            raise
 
     def close(self, timeout_s: float = -1) -> None:
         """Let go of everything, once the calls that are under way have ended, or *timeout_s* is over; idempotent."""

@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lifecycle.errors import LogUnavailable
+from lifecycle.errors import LogUnavailable, SealedLog
 from lifecycle.log.batch import (
     check_expected,
     check_page,
@@ -22,6 +22,7 @@ from lifecycle.log.batch import (
 )
 from lifecycle.log.codec import SALT_BYTES
 from lifecycle.log.port import Appended, Cursor, Page
+from lifecycle.log.receipts import STREAM, LogSealed
 from lifecycle.projections.memory import MemorySessions
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ class MemoryLog:
                 return again
             before = self._streams.get(stream, [])
             check_expected(stream, expected, len(before))
+            if any(row.type == LogSealed.type for row in self._streams.get(STREAM, ())):
+                raise SealedLog("the log in memory")
             session = project(stream, self._sessions.peek(stream), batch, len(before))
             made = rows(
                 stream,

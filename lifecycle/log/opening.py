@@ -89,7 +89,7 @@ def open_file(options: Options, queue: Turnstile) -> Opened:
     while True:
         try:
             return _open(options, queue)
-        except SqliteError as error:
+        except (SqliteError, UnicodeDecodeError) as error:
             # The first openings of a new file meet locks that SQLite reports at once (reliability.md §1.1).
             if not busy(error) or time.monotonic() > until:
                 raise translate(error, options.place.locator, waited_s=options.timeout_s) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lifecycle.log import forks
 from lifecycle.log.driver import SqliteError
@@ -13,12 +13,14 @@ from lifecycle.log.handle import closed, fit
 from lifecycle.log.opening import RETRY_S
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from lifecycle.log.driver import Connection
     from lifecycle.log.handle import Handle
 
 __all__ = ["Reading"]
+
+T = TypeVar("T")
 
 
 class Reading:
@@ -35,6 +37,10 @@ class Reading:
         Raises:
             LogUnavailable, LogTampered, NotALog: As lifecycle.log.faults reads SQLite's error.
         """
+        return self.look(lambda conn: conn.execute(sql, values).fetchall())
+
+    def look(self, at: Callable[[Connection], T]) -> T:
+        """What *at* finds on the connection; it reads, and leaves no cursor and no transaction open. Errors as ask."""
         handle = self._handle
         began = time.monotonic()
         while True:
@@ -43,7 +49,7 @@ class Reading:
                 try:
                     if self.conn is None:
                         self.conn = handle.connect()
-                    return self.conn.execute(sql, values).fetchall()
+                    return at(self.conn)
                 except (SqliteError, UnicodeDecodeError) as error:
                     if interrupted(error):
                         raise KeyboardInterrupt from error

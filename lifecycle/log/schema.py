@@ -56,6 +56,7 @@ RECORD: Final[dict[str, str]] = {
 ) STRICT""",
     "events_one_ending": f"CREATE UNIQUE INDEX events_one_ending ON events (stream) WHERE type IN ({_ENDINGS})",
     "events_one_release": "CREATE UNIQUE INDEX events_one_release ON events (stream) WHERE type = 'session.released'",
+    "events_one_seal": "CREATE UNIQUE INDEX events_one_seal ON events (type) WHERE type = 'log.sealed'",
     "events_no_update": """CREATE TRIGGER events_no_update BEFORE UPDATE ON events BEGIN
     SELECT RAISE(ABORT, 'lifecycle: events are append-only, an UPDATE is refused');
 END""",
@@ -68,6 +69,8 @@ END""",
     SELECT CASE
         WHEN NEW.position IS NOT (SELECT coalesce(max(position), 0) + 1 FROM events)
             THEN RAISE(ABORT, 'lifecycle: position must be the one after the last')
+        WHEN NEW.type <> 'log.forgotten' AND EXISTS (SELECT 1 FROM events WHERE type = 'log.sealed')
+            THEN RAISE(ABORT, 'lifecycle: the log is sealed, nothing is added to it')
         WHEN EXISTS (SELECT 1 FROM events WHERE event_id = NEW.event_id)
             THEN RAISE(ABORT, 'lifecycle: event_id is in the log already')
         WHEN NEW.version IS NOT (SELECT coalesce(max(version), 0) + 1 FROM events WHERE stream = NEW.stream)

@@ -15,7 +15,15 @@ from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.errors import HistoryError, IllegalHistory, InvalidConfig, LogUnavailable
+from lifecycle.errors import (
+    HistoryError,
+    IllegalHistory,
+    InvalidConfig,
+    LogUnavailable,
+    LogUnsuitable,
+    SealedLog,
+    UnknownSession,
+)
 from lifecycle.log.batch import (
     check_expected,
     check_page,
@@ -31,16 +39,18 @@ from lifecycle.log.codec import SALT_BYTES
 from lifecycle.log.driver import IntegrityError
 from lifecycle.log.faults import uncertain
 from lifecycle.log.file import LogFile
+from lifecycle.log.material import Material, SqlMaterial
 from lifecycle.log.opening import Options
 from lifecycle.log.place import place
-from lifecycle.log.port import Appended, Cursor, Page
+from lifecycle.log.port import Appended, Cursor, Expectation, Page
+from lifecycle.log.receipts import STREAM, LogForgotten
 from lifecycle.log.record import COLUMNS, INSERT, INSERT_PRIVATE, recorded, values
 from lifecycle.projections.maintain import Recent, failure_of, known, store
 from lifecycle.projections.replay import rebuild
 from lifecycle.projections.sessions import SqlSessions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from lifecycle.log.batch import Prepared
@@ -51,11 +61,24 @@ if TYPE_CHECKING:
 
 __all__ = ["SqliteLog"]
 
+_KEEP: Final = "INSERT OR REPLACE INTO tree (level, number, hash) VALUES (?, ?, ?)"
+_ENDED: Final = (
+    "SELECT coalesce(max(version), 0), count(*) FILTER (WHERE type IN ('session.closed', 'session.failed',"
+    " 'session.timed_out')) FROM events WHERE stream = ?"
+)
+_FORGET: Final = "DELETE FROM private WHERE event_id IN (SELECT event_id FROM events WHERE stream = ?)"
+_FORGOTTEN: Final = (
+    "SELECT 1 FROM events WHERE stream = 'log' AND type = 'log.forgotten' AND instr(data, '\"' || ? || '\"') > 0"
+)
+_LIVES: Final = "SELECT session_id FROM sessions WHERE released = 0 UNION ALL SELECT stream FROM unreadable"
 _STREAM: Final = f"SELECT {COLUMNS} FROM events AS e LEFT JOIN private AS p USING (event_id) WHERE e.stream = ?"
 _WHOLE: Final = f"{_STREAM} ORDER BY e.version"
 _PART: Final = f"{_STREAM} AND e.version > ? AND e.version <= ? ORDER BY e.version"
 _MOST: Final = 2**63 - 1
 _LOG: Final = f"SELECT {COLUMNS} FROM events AS e LEFT JOIN private AS p USING (event_id)"
+_NEWEST: Final = (
+    "SELECT coalesce(max(position), 0), EXISTS (SELECT 1 FROM events WHERE type = 'log.sealed') FROM events"
+)
 _BY_ID: Final = f"{_LOG} WHERE e.event_id = ?"
 #: Positions looked at for one page when *types* filters; bounds how long a read lasts and what it holds.
 _SPAN: Final = 10_000
@@ -153,6 +176,11 @@ class SqliteLog:
         """The sessions, kept in the same transaction as the events."""
         return self._sessions
 
+    @property
+    def material(self) -> Material:
+        """What an audit looks at besides the port."""
+        return SqlMaterial(self._file.ask, self._file.look, self.locator)
+
     def append(self, stream: str, events: Sequence[NewEvent], *, expected: Expected) -> Appended:
         """As EventLog.append."""
         batch = prepare(stream, events)
@@ -164,8 +192,7 @@ class SqliteLog:
                 return replace(stands, duplicate=False)
             raise
         if not appended.duplicate:
-            for waiter in tuple(self._waiters):
-                waiter.put(None)
+            self._tell()
         return appended
 
     def _append(self, conn: Connection, stream: str, batch: Sequence[Prepared], expected: Expected) -> Appended:
@@ -183,7 +210,9 @@ class SqliteLog:
             conn, stream, head, lambda: self._recorded(ask(_WHOLE, (stream,)))
         )
         after = project(stream, session, batch, head) if readable else None
-        (position,) = conn.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()
+        position, sealed = conn.execute(_NEWEST).fetchone()
+        if sealed and batch[0].new.event.type != LogForgotten.type:
+            raise SealedLog(self.locator)
         made = rows(
             stream,
             batch,
@@ -206,6 +235,97 @@ class SqliteLog:
             store(conn, session, after, failure)
             self._recent.put(stream, made[-1].hash, after, failure)
         return Appended(made[-1].version, made[-1].position)
+
+    def keep_tree(self, hashes: Mapping[tuple[int, int], bytes]) -> None:
+        """Store hashes of the Merkle tree by (level, number), for the next checkpoint to go on from."""
+        rows = [(level, number, hashed) for (level, number), hashed in sorted(hashes.items())]
+        if rows:
+            self._file.writing.run(lambda conn: conn.executemany(_KEEP, rows))
+
+    def forget(self, session_id: str, receipt: Callable[[int, int], NewEvent]) -> bool:
+        """Delete what is private in a session's events; whether it was overwritten on the disk too.
+
+        *receipt* makes the event of it, from the last version and the number of rows; both in one transaction. False:
+        somebody reads the log at this moment, and old pages stay in the write-ahead log until this is called again.
+
+        Raises:
+            UnknownSession: No such session.
+            LogUnsuitable: It has not ended.
+            As append.
+        """
+
+        def act(conn: Connection) -> None:
+            through, ended = conn.execute(_ENDED, (session_id,)).fetchone()
+            if not through or session_id == STREAM:
+                raise UnknownSession(session_id, self.locator)
+            if not ended:
+                raise LogUnsuitable(self.locator, f"session {session_id} has not ended; stop it, then forget it")
+            rows = conn.execute(_FORGET, (session_id,)).rowcount
+            new = receipt(through, rows)
+            if rows or not conn.execute(_FORGOTTEN, (session_id,)).fetchone():
+                self._append(conn, STREAM, prepare(STREAM, [new]), Expectation.ANY)
+
+        self._file.writing.run(act)
+        self._tell()
+        return self._file.writing.sync()
+
+    def seal(self, receipt: NewEvent) -> None:
+        """Close the log for good: *receipt* is its last event but for what may still be forgotten.
+
+        Raises:
+            LogUnsuitable: A session lives, or can't be read.
+            As append.
+        """
+
+        def act(conn: Connection) -> None:
+            if lives := conn.execute(_LIVES).fetchall():
+                names = ", ".join(name for (name,) in lives[:3])
+                raise LogUnsuitable(
+                    self.locator, f"{len(lives)} sessions are not released or can't be read, such as {names}; stop them"
+                )
+            self._append(conn, STREAM, prepare(STREAM, [receipt]), Expectation.ANY)
+
+        self._file.writing.run(act)
+        self._tell()
+
+    def restore(self, rows: Sequence[Recorded]) -> None:
+        """Write events as another log held them, hashes and all; they follow what is there.
+
+        The caller has proved the chain. The read model is behind until rebuild().
+
+        Raises:
+            LogUnsuitable: The first one's position is not the next.
+            IllegalHistory: The guards refuse one.
+            As append.
+        """
+
+        def act(conn: Connection) -> None:
+            position, _ = conn.execute(_NEWEST).fetchone()
+            if position != rows[0].position - 1:
+                raise LogUnsuitable(self.locator, f"somebody else has written to it: {position} events")
+            for row in rows:
+                try:
+                    conn.execute(INSERT, values(row))
+                    if row.private is not None:
+                        conn.execute(INSERT_PRIVATE, (row.event_id, row.private_salt, row.private))
+                except IntegrityError as error:
+                    reason = str(error).removeprefix("lifecycle: ")
+                    raise IllegalHistory(row.stream, row.version, reason) from error
+
+        self._file.writing.run(act)
+
+    def backup(self, path: str | os.PathLike[str], progress: Progress | None = None) -> None:
+        """Copy the log as it stands now into the new file *path*; writers go on meanwhile.
+
+        Raises:
+            InvalidConfig: There is such a file.
+            LogUnavailable, LogTampered: As reading; nothing is left at *path*.
+        """
+        self._file.backup(place(path), progress)
+
+    def _tell(self) -> None:
+        for waiter in tuple(self._waiters):
+            waiter.put(None)
 
     def _stands(self, stream: str, batch: Sequence[Prepared]) -> Appended | None:
         try:
@@ -274,8 +394,7 @@ class SqliteLog:
     def close(self) -> None:
         """As EventLog.close."""
         self._file.close()
-        for waiter in tuple(self._waiters):
-            waiter.put(None)
+        self._tell()
 
     def __enter__(self) -> SqliteLog:
         return self

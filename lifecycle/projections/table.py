@@ -50,6 +50,13 @@ TABLES: Final[dict[str, str]] = {
     stream TEXT PRIMARY KEY NOT NULL,
     reason TEXT NOT NULL
 ) STRICT, WITHOUT ROWID""",
+    # Hashes of the log's Merkle tree: one row a complete subtree of 256^level events. Filled at checkpoints.
+    "tree": """CREATE TABLE tree (
+    level INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    PRIMARY KEY (level, number)
+) STRICT, WITHOUT ROWID""",
     "sessions_newest": "CREATE INDEX sessions_newest ON sessions (created_at, session_id)",
     "sessions_status": "CREATE INDEX sessions_status ON sessions (status, created_at, session_id)",
     "sessions_cause": "CREATE INDEX sessions_cause ON sessions (cause, created_at, session_id) WHERE cause IS NOT NULL",

@@ -1,0 +1,473 @@
+"""verify(): is the log what it was? Every event and hash, the table, the read model, a checkpoint if there is one.
+
+One pass over the events in their order, in pages, so that writers go on meanwhile; it holds what it needs of the
+sessions that are not released. Then the read model, the stored tree and the file itself. Nothing is written.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from lifecycle.audit.merkle import Frontier, leaf_hash
+from lifecycle.audit.note import body_of
+from lifecycle.core.evolve import Session, evolve
+from lifecycle.errors import (
+    FutureSchema,
+    HistoryError,
+    IllegalHistory,
+    LogTampered,
+    LogUnsuitable,
+    UnknownEventType,
+)
+from lifecycle.log.codec import FIRST, commitment, decode, events, hash_of
+from lifecycle.log.material import material
+from lifecycle.log.receipts import STREAM, LogCheckpointed, LogForgotten, is_receipt
+from lifecycle.projections.maintain import failure_of
+from lifecycle.projections.rows import COLUMNS, to_row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from lifecycle.audit.note import Checkpoint
+    from lifecycle.log.material import Material
+    from lifecycle.log.port import EventLog, Recorded
+    from lifecycle.projections import Progress
+
+__all__ = ["Fault", "Verification", "cannot_open", "verify"]
+
+#: events read at a time: no read lasts long, so a writer never waits for long
+_PAGE: Final = 1000
+#: sessions whose rows are compared at a time
+_BATCH: Final = 200
+#: faults that are kept; more are counted
+_KEPT: Final = 100
+#: after so many the pass is given up: the file is another one
+_HOPELESS: Final = 10_000
+_HEX: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_SHOWN: Final = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Something that is not as it was made; `where` names the part: events, private, sessions, tree, the schema…"""
+
+    where: str
+    what: str
+    expected: str
+    found: str
+    stream: str | None = None
+    version: int | None = None
+    position: int | None = None
+
+    def __str__(self) -> str:
+        named = (("stream", self.stream), ("version", self.version), ("position", self.position))
+        place = ", ".join(f"{name} {value}" for name, value in named if value is not None)
+        return f"{self.where}{f', {place}' if place else ''}: {self.what}: expected {self.expected}, found {self.found}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What was looked at, and what was found. `size` and `root` are the Merkle tree's over all events.
+
+    `faults` are in the order in which they were found, at most 100 of them, and `more` counts the rest. `newer` names
+    streams that hold events of a newer library: their hashes hold, their meaning can't be judged here.
+    """
+
+    events: int
+    sessions: int
+    size: int
+    root: bytes
+    faults: tuple[Fault, ...]
+    more: int
+    newer: Mapping[str, str]
+    forgotten: int
+    against: Checkpoint | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found."""
+        return not self.faults
+
+
+def cannot_open(error: HistoryError | LogUnsuitable) -> Verification:
+    """The outcome for a log that can't even be opened."""
+    if isinstance(error, LogTampered):
+        fault = Fault(where=error.where, what="it can't be opened", expected=error.expected, found=error.found)
+    else:
+        fault = Fault(where="the file", what="it can't be opened", expected="a log", found=str(error))
+    return Verification(events=0, sessions=0, size=0, root=b"", faults=(fault,), more=0, newer={}, forgotten=0)
+
+
+def verify(log: EventLog, *, against: Checkpoint | None = None, progress: Progress | None = None) -> Verification:
+    """Hold the whole of *log* against itself, and against a checkpoint that was taken from it earlier.
+
+    Without *against*, whoever rewrote history and everything that is computed from it is not found, nor is an end that
+    was cut off with all its traces. *progress* is called with the events looked at and their number.
+
+    Raises:
+        LogUnavailable: It can't be read now.
+    """
+    return _Pass(log, against, progress).run()
+
+
+@dataclass(slots=True)
+class _Stream:
+    """What is known of a stream up to here."""
+
+    version: int = 0
+    hash: str = FIRST
+    session: Session | None = None
+    failure_id: str | None = None
+    #: why it can't be followed any further
+    broken: HistoryError | None = None
+
+
+@dataclass(slots=True)
+class _Pass:
+    log: EventLog
+    against: Checkpoint | None
+    progress: Progress | None
+    look: Material = field(init=False)
+    faults: list[Fault] = field(default_factory=list[Fault])
+    more: int = 0
+    seen: int = 0
+    sessions: int = 0
+    forgotten: int = 0
+    last: int = 0
+    #: how many events the last recorded checkpoint covers
+    checkpointed: int = 0
+    newer: dict[str, str] = field(default_factory=dict[str, str])
+    unreadable: dict[str, str] = field(default_factory=dict[str, str])
+    streams: dict[str, _Stream] = field(default_factory=dict[str, _Stream])
+    settled: list[tuple[str, _Stream]] = field(default_factory=list[tuple[str, _Stream]])
+    receipts: dict[str, int] = field(default_factory=dict[str, int])
+    tree: Frontier = field(init=False)
+    nodes: dict[int, list[tuple[int, bytes]]] = field(default_factory=dict[int, list[tuple[int, bytes]]])
+
+    def __post_init__(self) -> None:
+        self.look = material(self.log)
+        self.tree = Frontier(lambda level, number, hashed: self.nodes.setdefault(level, []).append((number, hashed)))
+
+    def run(self) -> Verification:
+        self._guarded("the file", self._events)
+        self._guarded("sessions", self._read_model)
+        self._guarded("tree", self._tree)
+        self._guarded("the file", self._integrity)
+        self._guarded("checkpoint", self._checkpoint_reached)
+        return Verification(
+            events=self.seen,
+            sessions=self.sessions,
+            size=self.tree.size,
+            root=self.tree.root(),
+            faults=tuple(self.faults),
+            more=self.more,
+            newer=self.newer,
+            forgotten=self.forgotten,
+            against=self.against,
+        )
+
+    def _guarded(self, where: str, step: Callable[[], None]) -> None:
+        """Run *step*; a part of the file that can't even be read is a fault, and the other steps go on."""
+        try:
+            step()
+        except _HopelessError:
+            return
+        except HistoryError as error:
+            self._fault(where=where, what="it can't be read", expected="intact pages and rows", found=_found(error))
+
+    def _fault(
+        self,
+        *,
+        where: str,
+        what: str,
+        expected: object,
+        found: object,
+        row: Recorded | None = None,
+        stream: str | None = None,
+        version: int | None = None,
+        position: int | None = None,
+    ) -> None:
+        if len(self.faults) + self.more >= _HOPELESS:
+            raise _HopelessError
+        if len(self.faults) == _KEPT:
+            self.more += 1
+            return
+        if row is not None:
+            stream, version, position = row.stream, row.version, row.position
+        self.faults.append(
+            Fault(
+                where=where,
+                what=what,
+                expected=_short(expected),
+                found=_short(found),
+                stream=stream,
+                version=version,
+                position=position,
+            )
+        )
+
+    # The events, in their order
+
+    def _events(self) -> None:
+        end = self.look.end()
+        self._read_receipts()
+        for row in self._rows(0, end):
+            self._event(row)
+            self.seen += 1
+            if self.progress is not None and (self.seen % _PAGE == 0 or row.position == end):
+                self.progress(self.seen, end)
+        self._settle()
+        if self.last != end:
+            self._fault(where="events", what="the last position", expected=end, found=self.last)
+
+    def _read_receipts(self) -> None:
+        """What was forgotten, known before the events that miss it."""
+        try:
+            for event in events(self.log.read(STREAM)):
+                if isinstance(event, LogForgotten):
+                    known = self.receipts.get(event.session_id, 0)
+                    self.receipts[event.session_id] = max(known, event.through_version)
+                elif isinstance(event, LogCheckpointed):
+                    self.checkpointed = max(self.checkpointed, body_of(event.note).size)
+        except HistoryError:
+            return  # the pass finds and names it
+
+    def _rows(self, after: int, until: int) -> Iterator[Recorded]:
+        for begin in range(after, until, _PAGE):
+            yield from self._readable(begin, min(begin + _PAGE, until))
+
+    def _readable(self, after: int, until: int) -> list[Recorded]:
+        """The rows of the range that can be read; each that can't is a fault."""
+        try:
+            return self.look.rows(after, until)
+        except HistoryError as error:
+            if until - after == 1:
+                self.last = until
+                self.tree.add(leaf_hash(b""))
+                self._fault(
+                    where="events",
+                    what="it can't be read",
+                    expected="an intact row",
+                    found=_found(error),
+                    position=until,
+                )
+                return []
+        middle = (after + until) // 2
+        return [*self._readable(after, middle), *self._readable(middle, until)]
+
+    def _event(self, row: Recorded) -> None:
+        if row.position != self.last + 1:
+            self._fault(where="events", what="the position", expected=self.last + 1, found=row.position, row=row)
+        self.last = row.position
+        stream = self.streams.get(row.stream)
+        if stream is None:
+            stream = self.streams[row.stream] = _Stream()
+        self._chain(row, stream)
+        self._private(row)
+        self._leaf(row)
+        self._replay(row, stream)
+        if stream.session is not None and stream.session.released and stream.broken is None:
+            del self.streams[row.stream]
+            self.settled.append((row.stream, stream))
+            if len(self.settled) >= _BATCH:
+                self._settle()
+
+    def _chain(self, row: Recorded, stream: _Stream) -> None:
+        if row.version != stream.version + 1:
+            self._fault(where="events", what="the version", expected=stream.version + 1, found=row.version, row=row)
+        elif (computed := hash_of(row, stream.hash)) != row.hash:
+            self._fault(where="events", what="the hash over what is stored", expected=row.hash, found=computed, row=row)
+        stream.version, stream.hash = row.version, row.hash
+
+    def _private(self, row: Recorded) -> None:
+        if row.private_sha256 is None:
+            return  # a row without a commitment is an orphan, which integrity() tells
+        if row.private is None or row.private_salt is None:
+            self.forgotten += 1
+            if row.version > self.receipts.get(row.stream, 0):
+                self._fault(
+                    where="private",
+                    what="the private part",
+                    expected=f"{row.private_sha256} or a receipt",
+                    found="neither",
+                    row=row,
+                )
+        elif (computed := commitment(row.private_salt, row.private)) != row.private_sha256:
+            self._fault(
+                where="private",
+                what="the hash of the private part",
+                expected=row.private_sha256,
+                found=computed,
+                row=row,
+            )
+
+    def _leaf(self, row: Recorded) -> None:
+        while self.tree.size < row.position - 1 and row.position - self.tree.size <= _PAGE:
+            self.tree.add(leaf_hash(b""))  # what is missing is a fault already; the places of the others stay
+        sound = _HEX.fullmatch(row.hash)
+        self.tree.add(leaf_hash(bytes.fromhex(row.hash) if sound else b""))
+        if self.against is not None and self.tree.size == self.against.size:
+            self._compare_root()
+
+    def _replay(self, row: Recorded, stream: _Stream) -> None:
+        if stream.broken is not None:
+            return
+        try:
+            event = decode(row)
+            if row.stream == STREAM or is_receipt(row.type):
+                if row.stream != STREAM or not is_receipt(row.type):
+                    raise IllegalHistory(row.stream, row.version, f"{row.type} does not belong here")
+                return
+            if stream.session is None and not row.type.startswith("session."):
+                return
+            stream.session = evolve(stream.session, event)
+            if stream.session.session_id != row.stream:
+                raise IllegalHistory(row.stream, row.version, f"the history of {stream.session.session_id}")
+        except HistoryError as error:
+            self._broken(row, stream, error)
+        else:
+            stream.failure_id = failure_of((row,)) or stream.failure_id
+
+    def _broken(self, row: Recorded, stream: _Stream, error: HistoryError) -> None:
+        stream.broken = error
+        if isinstance(error, UnknownEventType | FutureSchema):
+            self.newer[row.stream] = str(error)
+        else:
+            self._fault(where="events", what="the replay", expected="what the table allows", found=error, row=row)
+        if row.stream != STREAM:
+            self.unreadable[row.stream] = str(error)
+
+    # The read model
+
+    def _settle(self) -> None:
+        """Compare the sessions that have come to their end with the read model."""
+        if not self.settled:
+            return
+        batch, self.settled = self.settled, []
+        self.sessions += len(batch)
+        rows = self.look.session_rows([name for name, _ in batch])
+        for name, stream in batch:
+            self._same(name, stream, rows)
+
+    def _read_model(self) -> None:
+        said = self.look.unreadable()
+        for name, stream in list(self.streams.items()):
+            if name in self.unreadable:
+                if name not in said:
+                    self._fault(
+                        where="sessions",
+                        what="whether it can be read",
+                        expected=self.unreadable[name],
+                        found="nothing that says so",
+                        stream=name,
+                    )
+            elif stream.session is not None:
+                self.sessions += 1
+                self._living(name, stream)
+        for name, reason in said.items():
+            if name not in self.unreadable:
+                self._fault(where="sessions", what="whether it can be read", expected="yes", found=reason, stream=name)
+        for name, found in self.look.derived():
+            self._fault(
+                where="sessions", what="the read model", expected="what the events say", found=found, stream=name
+            )
+
+    def _living(self, name: str, stream: _Stream) -> None:
+        """A session that may go on while we look: follow it to the version that its row has."""
+        rows = self.look.session_rows([name])
+        if rows is not None and name in rows:
+            version = rows[name][COLUMNS.index("version")]
+            ahead = isinstance(version, int) and version > stream.version
+            since = self.log.read(name, after=stream.version, until=version) if ahead else ()
+            try:
+                for row in since:
+                    stream.session = evolve(stream.session, decode(row))
+                    stream.failure_id = failure_of((row,)) or stream.failure_id
+            except (UnknownEventType, FutureSchema) as error:
+                self.newer[name] = str(error)
+                return
+        self._same(name, stream, rows)
+
+    def _same(self, name: str, stream: _Stream, rows: Mapping[str, Sequence[object]] | None) -> None:
+        session = stream.session
+        assert session is not None  # only sessions are compared
+        if rows is None:
+            stored = self.log.sessions.get(name)
+            if stored != session and (stored is None or stored.version <= session.version):
+                self._fault(where="sessions", what="the session", expected=session, found=stored, stream=name)
+            return
+        row = rows.get(name)
+        if row is None:
+            self._fault(where="sessions", what="the row", expected="one", found="none", stream=name)
+            return
+        replayed = to_row(session, stream.failure_id)
+        for column, ours, theirs in zip(COLUMNS, replayed, row, strict=True):
+            if ours != theirs or type(ours) is not type(theirs):
+                self._fault(
+                    where="sessions",
+                    what=f"the column {column}",
+                    expected=ours,
+                    found=theirs,
+                    stream=name,
+                    version=session.version,
+                )
+
+    # The tree, the file, the checkpoint
+
+    def _tree(self) -> None:
+        for level in range(1, 9):
+            stored = dict(self.look.tree(level, 0, 2**62))
+            ours = dict(self.nodes.get(level, ()))
+            # Another process may have taken a checkpoint of more than we have seen. An empty tree is filled again.
+            if level == 1 and not stored:
+                return
+            wanted = self.checkpointed // 256**level
+            for number in sorted({*stored, *range(wanted)}):
+                computed, found = ours.get(number), stored.get(number)
+                if computed == found or (computed is None and (number + 1) * 256**level <= self.look.end()):
+                    continue
+                self._fault(
+                    where="tree",
+                    what=f"the hash over {256**level} events from position {number * 256**level + 1} on",
+                    expected=computed.hex() if computed else "none",
+                    found=found.hex() if found else "none",
+                )
+
+    def _integrity(self) -> None:
+        for where, found in self.look.integrity():
+            self._fault(where=where, what="as SQLite finds it", expected="intact", found=found)
+
+    def _compare_root(self) -> None:
+        assert self.against is not None
+        if (root := self.tree.root()) != self.against.root:
+            self._fault(
+                where="checkpoint",
+                what=f"the root over the first {self.against.size} events",
+                expected=self.against.root.hex(),
+                found=root.hex(),
+                position=self.against.size,
+            )
+
+    def _checkpoint_reached(self) -> None:
+        if self.against is not None and self.tree.size < self.against.size:
+            self._fault(
+                where="checkpoint",
+                what="how many events there are",
+                expected=f"at least {self.against.size}",
+                found=self.tree.size,
+            )
+
+
+class _HopelessError(Exception):
+    """So much is wrong that looking on tells nothing more."""
+
+
+def _found(error: HistoryError) -> str:
+    return error.found if isinstance(error, LogTampered) else str(error)
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"
