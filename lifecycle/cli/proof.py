@@ -32,7 +32,7 @@ __all__ = ["checkpoint", "key", "prove", "verify"]
 
 @click.command(
     "verify",
-    short_help="Prove that the log is what it was.",
+    short_help="Prove that the log is what it was: every event, hash and row.",
     help="""\
 Prove that the log is what it was: positions and versions without gaps, every hash chain, every private part or the
 receipt that it was forgotten, every history against today's table, the list of sessions against the events, and the
@@ -156,7 +156,7 @@ def key(ctx: click.Context, file: str, name: str | None, as_json: bool) -> int:
 
 @click.command(
     "checkpoint",
-    short_help="Sign what the log holds now.",
+    short_help="Sign what the log holds now, for somebody to keep.",
     help="""\
 Print a signed checkpoint: how many events there are, and one hash that stands for all of them and their order. Keep it
 where nobody who writes the log can change it; `lifecycle verify --against` tells later whether any of it was changed.
@@ -202,7 +202,7 @@ def checkpoint(key_: str, keep: bool, since: str | None, log: str | None, as_jso
 
 @click.command(
     "prove",
-    short_help="Prove that one event stands in the log.",
+    short_help="Prove to somebody else that one event stands in the log.",
     help="""\
 Print a proof that version VERSION of session ID stands in the log: the event as it was hashed, about log2(n) hashes,
 and a signed checkpoint, in C2SP's form tlog-proof. Whoever has the public key can check it without the log and without

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, cast, overl
 
 from pydantic import BaseModel
 
-from lifecycle.client import adapters, operations, orders
+from lifecycle.client import adapters, operations, orders, proofs
 from lifecycle.client.handle import ended_error
 from lifecycle.client.request import attaching, request
 from lifecycle.client.shared import Shared
@@ -35,9 +35,12 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from lifecycle.actions import Action
+    from lifecycle.audit.checkpoint import Proof
     from lifecycle.audit.diff import Difference
     from lifecycle.audit.history import Step
+    from lifecycle.audit.note import Checkpoint
     from lifecycle.audit.stats import Stats
+    from lifecycle.audit.verify import Verification
     from lifecycle.audit.why import Why
     from lifecycle.client.cookies import Cookies
     from lifecycle.client.extract import Fields
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
     from lifecycle.core.deadlines import Minutes
     from lifecycle.log.port import Cursor, EventLog
     from lifecycle.ports import AsyncPageConnection, AsyncPages, BrowserHost, Clock, Ids
+    from lifecycle.projections import Progress
     from lifecycle.projections.query import Order
     from lifecycle.results import ExecutionResult, Observation
 
@@ -169,6 +173,26 @@ class AsyncClient:
     async def reconcile(self) -> list[Reconciled]:
         """As Client.reconcile."""
         return await self._worker.run(lambda shared: shared.reconcile())
+
+    async def verify(
+        self,
+        *,
+        against: str | PathLike[str] | Checkpoint | None = None,
+        key: str | None = None,
+        progress: Progress | None = None,
+    ) -> Verification:
+        """As Client.verify; *progress* is called in another thread."""
+        return await self._worker.run(lambda shared: proofs.verified(shared.recorder, against, key, progress))
+
+    async def checkpoint(self, key: str | PathLike[str], *, record: bool = False) -> Checkpoint:
+        """As Client.checkpoint."""
+        return await self._worker.run(lambda shared: proofs.taken(shared.recorder, key, record=record))
+
+    async def prove(self, session_id: str, version: int, at: Checkpoint) -> Proof:
+        """As Client.prove."""
+        return await self._worker.run(
+            lambda shared: proofs.proved(shared.sessions, shared.recorder, session_id, version, at)
+        )
 
     def close(self) -> None:
         """As Client.close."""

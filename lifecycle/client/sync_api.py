@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, overload
 
 from pydantic import BaseModel
 
-from lifecycle.client import adapters, operations, orders
+from lifecycle.client import adapters, operations, orders, proofs
 from lifecycle.client.handle import ended_error
 from lifecycle.client.shared import Shared, part
 from lifecycle.core import LIVE, SessionView
@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from lifecycle.actions import Action
+    from lifecycle.audit.checkpoint import Proof
     from lifecycle.audit.diff import Difference
     from lifecycle.audit.history import Step
+    from lifecycle.audit.note import Checkpoint
     from lifecycle.audit.stats import Stats
+    from lifecycle.audit.verify import Verification
     from lifecycle.audit.why import Why
     from lifecycle.client.cookies import Cookies
     from lifecycle.client.extract import Fields
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from lifecycle.core.deadlines import Minutes
     from lifecycle.log.port import Cursor, EventLog
     from lifecycle.ports import BrowserHost, Clock, Ids, PageConnection, Pages
+    from lifecycle.projections import Progress
     from lifecycle.results import ExecutionResult, Observation
 
 __all__ = ["Client", "Session"]
@@ -160,6 +164,45 @@ class Client:
         Runs by itself before a Client's first start(); idempotent. Returns what was put right.
         """
         return self._shared.reconcile()
+
+    def verify(
+        self,
+        *,
+        against: str | PathLike[str] | Checkpoint | None = None,
+        key: str | None = None,
+        progress: Progress | None = None,
+    ) -> Verification:
+        """Hold the whole log against itself: hashes, histories, the list of sessions, the file's rules. Reads only.
+
+        Args:
+            against: A checkpoint that was signed before: the file that holds it, with *key*, who signed it (the text
+                that `lifecycle key` prints, or a file with it). It alone tells a log that was rewritten consistently.
+            progress: Called with the number of events looked at, and of all.
+
+        Raises:
+            BadCheckpoint: The checkpoint is forged, cut, or signed with another key.
+            InvalidConfig, MissingExtra: No such file or key; the extra `audit` is not installed.
+        """
+        return proofs.verified(self._shared.recorder, against, key, progress)
+
+    def checkpoint(self, key: str | PathLike[str], *, record: bool = False) -> Checkpoint:
+        """What the log holds now, signed with the key in the file *key*; its `text` is for somebody to keep.
+
+        With *record* it becomes an event of the log too.
+
+        Raises:
+            InvalidConfig, MissingExtra: No such key; the extra `audit` is not installed.
+        """
+        return proofs.taken(self._shared.recorder, key, record=record)
+
+    def prove(self, session_id: str, version: int, at: Checkpoint) -> Proof:
+        """That event *version* of a session is among those of the checkpoint *at*; its `text` is a C2SP tlog-proof.
+
+        Raises:
+            UnknownSession, InvalidConfig: No such event, or it came after the checkpoint.
+            BadCheckpoint: The log is not the one of the checkpoint, or not any more.
+        """
+        return proofs.proved(self._shared.sessions, self._shared.recorder, session_id, version, at)
 
     def close(self) -> None:
         """Let go of the log. Sessions that run are not ended; neither this nor `with` is needed."""

@@ -1,0 +1,297 @@
+"""verify() finds what was changed, names it, and changes nothing by looking."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lifecycle.audit.checkpoint import Tree, checkpoint
+from lifecycle.audit.verify import Fault, Verification, verify
+from lifecycle.errors import HistoryError, LogTampered
+from lifecycle.log import MemoryLog, SqliteLog
+from lifecycle.log.material import material
+from lifecycle.log.schema import RECORD
+from lifecycle.projections.rows import COLUMNS
+from lifecycle.testing.log_samples import MAX, T0, annotated, begin, new
+from tests.audit.tampering import KEY, checkpointed, damage, everything, place_of, rehash, unguarded, written
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lifecycle.audit.note import Checkpoint
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Checkpoint]:
+    """A closed log of 60 sessions, and a checkpoint of all of it."""
+    path = tmp_path_factory.mktemp("original") / "log.db"
+    log = written(path, 60)
+    taken = checkpointed(log)
+    log.close()
+    return path, taken
+
+
+@pytest.fixture
+def path(original: tuple[Path, Checkpoint], tmp_path: Path) -> Path:
+    """A copy to spoil."""
+    return Path(shutil.copy(original[0], tmp_path))
+
+
+def looked_at(path: Path, against: Checkpoint | None = None) -> Verification:
+    log = SqliteLog(path, create=False, read_only=True)
+    try:
+        return verify(log, against=against)
+    finally:
+        log.close()
+
+
+def first(path: Path, against: Checkpoint | None = None) -> Fault:
+    found = looked_at(path, against)
+    assert not found.ok
+    return found.faults[0]
+
+
+def test_a_sound_log_verifies_alone_and_against_its_checkpoint(original: tuple[Path, Checkpoint]) -> None:
+    path, taken = original
+    before = everything(path)
+    found = looked_at(path, taken)
+    assert found.faults == ()
+    assert found.events == taken.size + 1
+    assert found.sessions == 60
+    assert everything(path) == before
+
+
+def test_a_log_in_memory_verifies_through_its_port() -> None:
+    log = MemoryLog()
+    begin(log, "s-1")
+    log.append("s-1", [new(annotated())], expected=2)
+    assert verify(log, against=checkpoint(log, KEY)).ok
+
+
+def test_a_session_that_goes_on_meanwhile_is_no_fault(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path / "log.db")
+    begin(log, "s-1")
+    began = False
+
+    def goes_on(done: int, total: int) -> None:
+        nonlocal began
+        if not began:
+            began = True
+            log.append("s-1", [new(annotated())], expected=2)
+
+    assert verify(log, progress=goes_on).faults == ()
+    assert began
+    log.close()
+
+
+def test_a_changed_column_is_named_with_both_hashes(path: Path) -> None:
+    with unguarded(path) as conn:
+        (was,) = conn.execute("SELECT hash FROM events WHERE stream = 's-00003' AND version = 2").fetchone()
+        conn.execute("UPDATE events SET actor = 'nobody' WHERE stream = 's-00003' AND version = 2")
+    fault = first(path)
+    assert (fault.where, fault.stream, fault.version, fault.expected) == ("events", "s-00003", 2, was)
+    assert fault.found != was
+    assert len(fault.found) == 64
+    assert looked_at(path).more == 0
+
+
+def test_a_missing_event_is_named_by_its_place(path: Path) -> None:
+    with unguarded(path) as conn:
+        conn.execute("DELETE FROM events WHERE stream = 's-00003' AND version = 2")
+    fault = first(path)
+    assert (fault.what, fault.stream, fault.version) == ("the position", "s-00003", 3)
+
+
+def test_two_events_that_changed_places_are_found_with_the_checkpoint(
+    path: Path, original: tuple[Path, Checkpoint]
+) -> None:
+    """Positions are not hashed: a position is the tree's business."""
+    with unguarded(path) as conn:
+        conn.execute("UPDATE events SET position = 1000000 WHERE position = 2")
+        conn.execute("UPDATE events SET position = 2 WHERE stream = 's-00002' AND version = 1")
+        (left,) = conn.execute("SELECT version FROM events WHERE position = 1000000").fetchone()
+        assert left == 2
+        (free,) = conn.execute(
+            "SELECT min(e.position) + 1 FROM events AS e WHERE NOT EXISTS"
+            " (SELECT 1 FROM events WHERE position = e.position + 1)"
+        ).fetchone()
+        conn.execute("UPDATE events SET position = ? WHERE position = 1000000", (free,))
+        conn.execute("UPDATE sqlite_sequence SET seq = (SELECT max(position) FROM events)")
+    assert not looked_at(path, original[1]).ok
+
+
+def test_a_forgotten_part_without_a_receipt_is_a_fault(path: Path) -> None:
+    with unguarded(path) as conn:
+        one = "SELECT event_id FROM events WHERE stream = 's-00001' AND version = 3"
+        conn.execute(f"DELETE FROM private WHERE event_id = ({one})")
+    fault = first(path)
+    assert (fault.where, fault.stream, fault.version) == ("private", "s-00001", 3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE sessions SET status = 'closed' WHERE session_id = 's-00001'",
+        "UPDATE sessions SET deadline = deadline + 1 WHERE session_id = 's-00008'",
+        "DELETE FROM sessions WHERE session_id = 's-00001'",
+        f"INSERT INTO sessions SELECT 'ghost', {', '.join(COLUMNS[1:])} FROM sessions WHERE session_id = 's-00000'",
+        "DELETE FROM session_labels WHERE session_id = 's-00001' AND name = 'n'",
+        "INSERT INTO session_labels VALUES ('job', 'daily', 1, 's-00001')",
+        "INSERT INTO unreadable VALUES ('s-00001', 'because')",
+        "UPDATE tree SET hash = zeroblob(32)",
+        "INSERT INTO tree VALUES (9, 0, zeroblob(32))",
+    ],
+)
+def test_a_read_model_that_says_something_else_is_a_fault(path: Path, change: str) -> None:
+    with unguarded(path) as conn:
+        conn.execute(change)
+    assert not looked_at(path).ok
+
+
+def test_rewritten_history_is_found_by_the_checkpoint_only(path: Path, original: tuple[Path, Checkpoint]) -> None:
+    with unguarded(path) as conn:
+        conn.execute("UPDATE events SET actor = 'nobody' WHERE stream = 's-00003' AND version = 2")
+        rehash(conn, "s-00003")
+        conn.execute("DELETE FROM tree")
+    assert looked_at(path).ok
+    fault = first(path, original[1])
+    assert (fault.where, fault.expected) == ("checkpoint", original[1].root.hex())
+
+
+def test_an_end_cut_off_with_its_traces_is_found_by_the_checkpoint_only(
+    path: Path, original: tuple[Path, Checkpoint]
+) -> None:
+    with unguarded(path) as conn:
+        (last,) = conn.execute("SELECT min(position) FROM events WHERE stream = 's-00059'").fetchone()
+        conn.execute("DELETE FROM private WHERE event_id IN (SELECT event_id FROM events WHERE position >= ?)", (last,))
+        conn.execute("DELETE FROM events WHERE position >= ?", (last,))
+        for table in ("sessions", "session_labels"):
+            conn.execute(f"DELETE FROM {table} WHERE session_id = 's-00059'")
+        conn.execute("DELETE FROM tree")
+        conn.execute("UPDATE sqlite_sequence SET seq = ?", (last - 1,))
+    assert looked_at(path).ok
+    fault = first(path, original[1])
+    assert (fault.what, fault.found) == ("how many events there are", str(last - 1))
+
+
+def test_a_deleted_session_with_all_positions_moved_up_is_found_by_the_checkpoint(
+    path: Path, original: tuple[Path, Checkpoint]
+) -> None:
+    with unguarded(path) as conn:
+        conn.execute("DELETE FROM private WHERE event_id IN (SELECT event_id FROM events WHERE stream = 's-00003')")
+        conn.execute("DELETE FROM events WHERE stream = 's-00003'")
+        for table in ("sessions", "session_labels"):
+            conn.execute(f"DELETE FROM {table} WHERE session_id = 's-00003'")
+        kept = [position for (position,) in conn.execute("SELECT position FROM events ORDER BY position")]
+        for place, position in enumerate(kept, start=1):
+            conn.execute("UPDATE events SET position = ? WHERE position = ?", (place, position))
+        conn.execute("DELETE FROM tree")
+        conn.execute("UPDATE sqlite_sequence SET seq = ?", (len(kept),))
+    found = looked_at(path)
+    assert found.ok
+    assert first(path, original[1]).where == "checkpoint"
+
+
+def test_a_guard_that_is_gone_is_named_on_opening(path: Path) -> None:
+    with unguarded(path) as conn:
+        pass
+    with unguarded(path) as conn:
+        conn.execute(RECORD["events_no_delete"])  # so that leaving the block fails on it alone
+        conn.execute("DROP TRIGGER events_no_delete")
+        conn.execute("DROP INDEX events_one_ending")
+    with pytest.raises(LogTampered, match="events_one_ending is missing"):
+        looked_at(path)
+
+
+@pytest.mark.parametrize("what", [b"tester", b"session.navigated", b"https://example.com/3", b"nightly"])
+def test_a_flipped_byte_in_the_file_is_found(path: Path, what: bytes) -> None:
+    damage(path, place_of(path, what), bytes([what[0] ^ 1]))
+    assert not looked_at(path).ok
+
+
+def test_a_byte_that_is_no_text_any_more_is_named_by_its_place(path: Path) -> None:
+    at = place_of(path, b'{"cause":"stopped"')
+    damage(path, at + 3, b"\xff")
+    fault = first(path)
+    assert (fault.where, fault.what) == ("events", "it can't be read")
+    assert fault.position
+
+
+@pytest.mark.parametrize("part", [0.2, 0.5, 0.9])
+def test_a_truncated_file_is_found(path: Path, part: float) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * part)])
+    try:
+        assert not looked_at(path).ok
+    except HistoryError:
+        return
+
+
+def test_a_torn_write_ahead_log_is_found_with_the_checkpoint(tmp_path: Path) -> None:
+    log = written(tmp_path / "log.db", 12)
+    taken = checkpointed(log)
+    if log.durability.journal != "wal":
+        pytest.skip("this SQLite writes no write-ahead log here")
+    copy = tmp_path / "copy.db"
+    shutil.copy(tmp_path / "log.db", copy)
+    wal = (tmp_path / "log.db-wal").read_bytes()
+    (tmp_path / "copy.db-wal").write_bytes(wal[: len(wal) * 9 // 10])
+    log.close()
+    assert first(copy, taken).where == "checkpoint"
+
+
+def spoil_one(number: int) -> Callable[[Path], None]:
+    def spoil(path: Path) -> None:
+        with unguarded(path) as conn:
+            conn.execute("UPDATE events SET writer = 'x' WHERE position % ? = 0", (number,))
+
+    return spoil
+
+
+def test_more_than_a_hundred_faults_are_counted(path: Path) -> None:
+    spoil_one(2)(path)
+    found = looked_at(path)
+    assert len(found.faults) == 100
+    assert found.more > 10
+
+
+def test_an_event_of_a_newer_library_is_not_judged_and_its_hash_still_holds(path: Path) -> None:
+    with unguarded(path) as conn:
+        conn.execute("UPDATE events SET type = 'session.teleported' WHERE stream = 's-00003' AND version = 3")
+        conn.execute("DELETE FROM sessions WHERE session_id = 's-00003'")
+        conn.execute("DELETE FROM session_labels WHERE session_id = 's-00003'")
+        conn.execute("DELETE FROM tree")
+        rehash(conn, "s-00003")
+        reason = "unknown event type 'session.teleported'; read the stream raw, or upgrade"
+        conn.execute("INSERT INTO unreadable VALUES ('s-00003', ?)", (reason,))
+    found = looked_at(path)
+    assert found.ok, found.faults
+    assert list(found.newer) == ["s-00003"]
+
+
+def test_checkpoints_go_on_where_the_last_one_stopped(tmp_path: Path) -> None:
+    log = written(tmp_path / "log.db", 60)
+    look = material(log)
+    asked: list[tuple[int, int]] = []
+
+    class Watched:
+        def __getattr__(self, name: str) -> object:
+            return getattr(look, name)
+
+        def hashes(self, after: int, until: int) -> list[str]:
+            asked.append((after, until))
+            return look.hashes(after, until)
+
+    whole = Tree(Watched()).root()  # type: ignore[arg-type]  # it stands in for Material
+    assert min(asked) == (0, 256)
+    checkpointed(log)
+    asked.clear()
+    size = look.end() - 1
+    assert Tree(Watched(), size).root() == whole  # type: ignore[arg-type]  # it stands in for Material
+    assert all(after >= 256 for after, _ in asked)
+    begin(log, "s-new", T0 + 100 * MAX)
+    assert verify(log).ok
+    log.close()
