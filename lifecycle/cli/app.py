@@ -46,6 +46,12 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "key": ("proof:key", "Make a key to sign checkpoints with."),
     "checkpoint": ("proof:checkpoint", "Sign what the log holds now, for somebody to keep."),
     "prove": ("proof:prove", "Prove to somebody else that one event stands in the log."),
+    "export": ("carry:export", "Write events as JSON Lines, CloudEvents or CSV."),
+    "import": ("carry:import_", "Read an export into an empty log, with the same hashes."),
+    "check": ("carry:check", "Replay recorded histories by today's rules, and compare."),
+    "backup": ("carry:backup", "Copy the log while it is in use, and verify the copy."),
+    "seal": ("retention:seal", "Close a log in which nothing lives for good."),
+    "forget": ("retention:forget", "Delete what is private in a session's events."),
     "rebuild": ("rebuild", "Replay every event and prove the list of sessions equal to the log."),
     "doctor": ("doctor", "Show what was found on this machine and why it was chosen."),
 }

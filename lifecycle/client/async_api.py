@@ -27,7 +27,7 @@ from lifecycle.core.deadlines import microseconds
 from lifecycle.errors import AlreadyStarted, ForkedSession, NotStarted
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping
     from datetime import datetime
     from os import PathLike
     from types import TracebackType
@@ -35,10 +35,13 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from lifecycle.actions import Action
+    from lifecycle.audit.carry import Checked, Imported
     from lifecycle.audit.checkpoint import Proof
     from lifecycle.audit.diff import Difference
+    from lifecycle.audit.export import Format
     from lifecycle.audit.history import Step
     from lifecycle.audit.note import Checkpoint
+    from lifecycle.audit.retention import Forgotten
     from lifecycle.audit.stats import Stats
     from lifecycle.audit.verify import Verification
     from lifecycle.audit.why import Why
@@ -193,6 +196,34 @@ class AsyncClient:
         return await self._worker.run(
             lambda shared: proofs.proved(shared.sessions, shared.recorder, session_id, version, at)
         )
+
+    async def export(
+        self, form: Format = "jsonl", *, sessions: Collection[str] | None = None, private: bool = False
+    ) -> list[str]:
+        """As Client.export, as a list."""
+        return await self._worker.run(
+            lambda shared: list(proofs.exported(shared.sessions, shared.recorder, form, sessions, private=private))
+        )
+
+    async def import_export(self, file: str | PathLike[str]) -> Imported:
+        """As Client.import_export."""
+        return await self._worker.run(lambda shared: proofs.imported(shared.recorder, file))
+
+    async def check(self, file: str | PathLike[str] | None = None) -> Checked:
+        """As Client.check."""
+        return await self._worker.run(lambda shared: proofs.checked(shared.recorder, file))
+
+    async def backup(self, to: str | PathLike[str]) -> Verification:
+        """As Client.backup."""
+        return await self._worker.run(lambda shared: proofs.backed_up(shared.recorder, to))
+
+    async def seal(self, key: str | PathLike[str], *, following: str | PathLike[str] | None = None) -> Checkpoint:
+        """As Client.seal."""
+        return await self._worker.run(lambda shared: proofs.sealed(shared.recorder, key, following))
+
+    async def forget(self, session_id: str) -> Forgotten:
+        """As Client.forget."""
+        return await self._worker.run(lambda shared: proofs.forgotten(shared.sessions, shared.recorder, session_id))
 
     def close(self) -> None:
         """As Client.close."""

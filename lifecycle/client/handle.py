@@ -320,7 +320,7 @@ class Handle:
         if data is not None and not isinstance(data, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] # users
             raise InvalidConfig("annotate", data, "the data must be a mapping of names to JSON values")
         try:
-            self._note(Record(event=SessionAnnotated(name=name, data=dict(data or {}))))
+            self._note(Record(event=SessionAnnotated(name=name, data=dict(data) if data else None)))
         except (ValidationError, MalformedEvent) as error:
             raise InvalidConfig("annotate", name, f"a name of 1 to 256 characters, and JSON data: {error}") from None
 

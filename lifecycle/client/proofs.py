@@ -7,16 +7,30 @@ from typing import TYPE_CHECKING
 from lifecycle.errors import InvalidConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
     from os import PathLike
 
+    from lifecycle.audit.carry import Checked, Imported
     from lifecycle.audit.checkpoint import Proof
+    from lifecycle.audit.export import Format
     from lifecycle.audit.note import Checkpoint
+    from lifecycle.audit.retention import Forgotten
     from lifecycle.audit.verify import Verification
     from lifecycle.client.recorder import Recorder
     from lifecycle.client.sessions import Sessions
     from lifecycle.projections import Progress
 
-__all__ = ["proved", "taken", "verified"]
+__all__ = [
+    "backed_up",
+    "checked",
+    "exported",
+    "forgotten",
+    "imported",
+    "proved",
+    "sealed",
+    "taken",
+    "verified",
+]
 
 
 def verified(
@@ -53,3 +67,50 @@ def proved(sessions: Sessions, recorder: Recorder, session_id: str, version: int
     from lifecycle.audit.checkpoint import prove
 
     return prove(recorder.log, sessions.resolve(session_id), version, at)
+
+
+def exported(
+    sessions: Sessions, recorder: Recorder, form: Format, ids: Collection[str] | None, *, private: bool
+) -> Iterator[str]:
+    """As Client.export."""
+    from lifecycle.audit.export import FORMATS, export
+
+    if form not in FORMATS:
+        raise InvalidConfig("form", form, f"one of {', '.join(FORMATS)}")
+    chosen = None if ids is None else [sessions.resolve(one) for one in ids]
+    return export(recorder.log, form, sessions=chosen, private=private)
+
+
+def imported(recorder: Recorder, file: str | PathLike[str]) -> Imported:
+    """As Client.import_export."""
+    from lifecycle.audit.carry import import_lines, lines_of
+
+    return import_lines(lines_of(file), recorder.log)
+
+
+def checked(recorder: Recorder, file: str | PathLike[str] | None) -> Checked:
+    """As Client.check."""
+    from lifecycle.audit.carry import check, check_lines, lines_of
+
+    return check(recorder.log) if file is None else check_lines(lines_of(file))
+
+
+def backed_up(recorder: Recorder, to: str | PathLike[str]) -> Verification:
+    """As Client.backup."""
+    from lifecycle.audit.carry import backup
+
+    return backup(recorder.log, to)
+
+
+def sealed(recorder: Recorder, key: str | PathLike[str], following: str | PathLike[str] | None) -> Checkpoint:
+    """As Client.seal."""
+    from lifecycle.audit import note, retention
+
+    return retention.seal(recorder.log, note.load_signing_key(key), recorder.receipt, following)
+
+
+def forgotten(sessions: Sessions, recorder: Recorder, session_id: str) -> Forgotten:
+    """As Client.forget."""
+    from lifecycle.audit.retention import forget
+
+    return forget(recorder.log, sessions.resolve(session_id), recorder.receipt)

@@ -14,17 +14,20 @@ from lifecycle.core import LIVE, SessionView
 from lifecycle.core.deadlines import microseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from os import PathLike
     from types import TracebackType
 
     from pydantic import JsonValue
 
     from lifecycle.actions import Action
+    from lifecycle.audit.carry import Checked, Imported
     from lifecycle.audit.checkpoint import Proof
     from lifecycle.audit.diff import Difference
+    from lifecycle.audit.export import Format
     from lifecycle.audit.history import Step
     from lifecycle.audit.note import Checkpoint
+    from lifecycle.audit.retention import Forgotten
     from lifecycle.audit.stats import Stats
     from lifecycle.audit.verify import Verification
     from lifecycle.audit.why import Why
@@ -203,6 +206,53 @@ class Client:
             BadCheckpoint: The log is not the one of the checkpoint, or not any more.
         """
         return proofs.proved(self._shared.sessions, self._shared.recorder, session_id, version, at)
+
+    def export(
+        self, form: Format = "jsonl", *, sessions: Collection[str] | None = None, private: bool = False
+    ) -> Iterator[str]:
+        """The log as lines of text, each with its end: everything, or some sessions by their ids.
+
+        "jsonl" is the complete record, which import_export() reads; "cloudevents" and "csv" have what is private only
+        with *private*.
+        """
+        return proofs.exported(self._shared.sessions, self._shared.recorder, form, sessions, private=private)
+
+    def import_export(self, file: str | PathLike[str]) -> Imported:
+        """Read the "jsonl" export in *file* into this log, which is empty or holds the beginning of it.
+
+        Raises:
+            BadExport: It is cut or changed; names the line.
+            LogUnsuitable: The log holds something else.
+        """
+        return proofs.imported(self._shared.recorder, file)
+
+    def check(self, file: str | PathLike[str] | None = None) -> Checked:
+        """Replay an export, or this log, by today's rules: the first event refused, the first field that differs."""
+        return proofs.checked(self._shared.recorder, file)
+
+    def backup(self, to: str | PathLike[str]) -> Verification:
+        """Copy the log to the new file *to* while it is in use, and verify the copy.
+
+        Raises:
+            InvalidConfig: There is such a file, or it can't be made.
+        """
+        return proofs.backed_up(self._shared.recorder, to)
+
+    def seal(self, key: str | PathLike[str], *, following: str | PathLike[str] | None = None) -> Checkpoint:
+        """Close this log for good, signed; the new log *following* begins with that checkpoint.
+
+        Raises:
+            LogUnsuitable: A session lives.
+        """
+        return proofs.sealed(self._shared.recorder, key, following)
+
+    def forget(self, session_id: str) -> Forgotten:
+        """Delete what is private in the events of a session that has ended; hashes, status and proofs still hold.
+
+        Raises:
+            UnknownSession, LogUnsuitable: No such session; it has not ended.
+        """
+        return proofs.forgotten(self._shared.sessions, self._shared.recorder, session_id)
 
     def close(self) -> None:
         """Let go of the log. Sessions that run are not ended; neither this nor `with` is needed."""

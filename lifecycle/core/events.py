@@ -354,7 +354,7 @@ class SessionAnnotated(Event):
     type = "session.annotated"
 
     name: _Name
-    data: Annotated[dict[_Key, JsonValue], AfterValidator(_data)] = Field(default_factory=FrozenDict[str, JsonValue])
+    data: Annotated[dict[_Key, JsonValue], AfterValidator(_data), PRIVATE] | None = None
 
 
 class CookiesLoaded(Event):

@@ -173,7 +173,7 @@ def test_annotations_stand_in_the_history(client: Client, world: World) -> None:
     notes = [event for event in world.history(session.session_id) if event.type == "session.annotated"]
     assert [(getattr(note, "name", ""), getattr(note, "data", None)) for note in notes] == [
         ("step", {"number": 1, "of": [1, 2, None, {"deep": "ünï"}]}),
-        ("done", {}),
+        ("done", None),
     ]
 
 

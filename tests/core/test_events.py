@@ -289,6 +289,7 @@ PRIVATE = {
     "session.operation": {"target", "error_message"},
     "session.navigated": {"url"},
     "session.tab_opened": {"url"},
+    "session.annotated": {"data"},
     "session.cookies_loaded": {"path"},
     "session.cookies_saved": {"path"},
     "session.failed": {"error_message", "last_words"},

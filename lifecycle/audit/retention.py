@@ -1,0 +1,85 @@
+"""Forgetting what is private, and closing a log for good: the only acts on a log that are not a session's."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lifecycle.audit.checkpoint import checkpoint
+from lifecycle.errors import InvalidConfig, LogUnsuitable
+from lifecycle.log.locate import open_log
+from lifecycle.log.port import NO_STREAM, NewEvent
+from lifecycle.log.receipts import STREAM, LogContinued, LogForgotten, LogSealed
+from lifecycle.log.sqlite import SqliteLog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lifecycle.audit.note import Checkpoint, SigningKey
+    from lifecycle.core.events import Event
+    from lifecycle.log.port import EventLog
+
+__all__ = ["Forgotten", "forget", "seal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """`rows` private parts were deleted now. `scrubbed`: overwritten in the file, and none is left beside it."""
+
+    session_id: str
+    rows: int
+    scrubbed: bool
+
+
+def forget(log: EventLog, session_id: str, receipt: Callable[[Event], NewEvent]) -> Forgotten:
+    """Delete what is private in the events of a session that has ended, and record that in the stream `log`.
+
+    Hashes, status and proofs are what they were. Not `scrubbed`: somebody read the log at that moment, and old pages
+    stay in the write-ahead log until it is called again. Backups and exports keep what they have.
+
+    Raises:
+        UnknownSession, LogUnsuitable: No such session; it has not ended, or the log is no file.
+        LogUnavailable: Nothing was deleted; trying again is safe.
+    """
+    if not isinstance(log, SqliteLog):
+        raise LogUnsuitable(log.locator or "this log", "is no file")
+    deleted = 0
+
+    def made(through: int, rows: int) -> NewEvent:
+        nonlocal deleted
+        deleted = rows
+        return receipt(LogForgotten(session_id=session_id, through_version=through, rows=rows))
+
+    scrubbed = log.forget(session_id, made)
+    return Forgotten(session_id, deleted, scrubbed)
+
+
+def seal(
+    log: EventLog,
+    key: SigningKey,
+    receipt: Callable[[Event], NewEvent],
+    following: str | os.PathLike[str] | None = None,
+) -> Checkpoint:
+    """Close *log* for good, and sign what it holds; that checkpoint is the first event of the new log *following*.
+
+    Afterwards it takes nothing but receipts of what is forgotten. A sealed log is sealed again without a change.
+
+    Raises:
+        LogUnsuitable: A session lives, or the log is no file. Nothing was done.
+        InvalidConfig: *following* is there already. Nothing was done.
+    """
+    if not isinstance(log, SqliteLog):
+        raise LogUnsuitable(log.locator or "this log", "is no file")
+    if following is not None and os.path.exists(following):
+        raise InvalidConfig("next", os.fspath(following), "a file that is not there yet")
+    if not any(row.type == LogSealed.type for row in log.read(STREAM)):
+        log.seal(receipt(LogSealed(sessions=log.sessions.count(now=0))))
+    signed = checkpoint(log, key)
+    if following is not None:
+        opened = open_log(following)
+        try:
+            opened.append(STREAM, [receipt(LogContinued(note=signed.text))], expected=NO_STREAM)
+        finally:
+            opened.close()
+    return signed

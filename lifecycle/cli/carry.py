@@ -1,0 +1,183 @@
+"""The verbs that carry a log away: `export`, `import`, `check`, `backup`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lifecycle.audit import carry
+from lifecycle.audit.export import FORMATS, Format
+from lifecycle.audit.export import export as lines_from
+from lifecycle.cli.exits import OK, UNVERIFIED
+from lifecycle.cli.filters import asked_for, filters
+from lifecycle.cli.logs import options, path_of, reading, recorder_for
+from lifecycle.cli.rates import shown
+from lifecycle.cli.tables import print_json, print_line, say
+from lifecycle.cli.text import printable
+from lifecycle.client.sessions import Sessions
+from lifecycle.log.locate import open_log
+
+__all__ = ["backup", "check", "export", "import_"]
+
+
+@click.command(
+    "export",
+    short_help="Write events as JSON Lines, CloudEvents or CSV.",
+    help="""\
+Write the events of sessions IDS, of those that the options choose, or of all, to stdout, in the order of the log.
+
+jsonl is the complete record, with what is private, as it was hashed; `lifecycle import` makes a log of it again.
+cloudevents are CloudEvents 1.0, one a line; csv has a header. These two leave out what is private, but with --private.
+A part of a log always comes with the log's own receipts.
+
+\b
+Examples:
+  lifecycle export > everything.jsonl
+  lifecycle export ID > one.jsonl
+  lifecycle export --label job=nightly --since yesterday > nightly.jsonl
+  lifecycle export --format cloudevents --source https://example.com/crawler
+""",
+)
+@click.argument("ids", nargs=-1)
+@click.option("--format", "form", type=click.Choice(FORMATS), default="jsonl", help="Default: jsonl.")
+@click.option("--private", is_flag=True, help="With private fields, in the other formats too.")
+@click.option("--source", default="urn:session-lifecycle", metavar="URI", help="What CloudEvents call this log.")
+@filters
+@options
+def export(
+    ids: tuple[str, ...], form: Format, private: bool, source: str, log: str | None, as_json: bool, **given: Any
+) -> int:
+    """Write events."""
+    if as_json and form == "csv":
+        raise click.UsageError("--json and --format csv contradict each other")
+    asked = asked_for(given)
+    if ids and asked:
+        raise click.UsageError("give IDS, or options that choose, not both")
+    with reading(log) as opened, shown("exported") as progress:
+        sessions = Sessions(recorder_for(opened))
+        chosen: list[str] | None = None
+        if ids:
+            chosen = [sessions.resolve(one) for one in ids]
+        elif asked:
+            chosen = [view.session_id for view in sessions.list(**asked)]
+        for line in lines_from(opened, form, sessions=chosen, private=private, source=source, progress=progress):
+            sys.stdout.write(line)
+    return OK
+
+
+@click.command(
+    "import",
+    short_help="Read an export into an empty log, with the same hashes.",
+    help="""\
+Read what `lifecycle export` wrote as jsonl from FILE (- is stdin) into the log, which is made if it is not there. Every
+line is proved before it is written: its hash, its chain, its private part. Hashes stay what they were; a checkpoint of
+the whole log also holds for the import of the whole. Interrupted, it goes on when it is run again.
+
+\b
+Examples:
+  lifecycle import everything.jsonl --log copy.db
+  ssh host lifecycle export | lifecycle import - --log host.db
+""",
+)
+@click.argument("file")
+@options
+def import_(file: str, log: str | None, as_json: bool) -> int:
+    """Read an export."""
+    opened = open_log(path_of(log))
+    try:
+        done = carry.import_lines(carry.lines_of(file), opened)
+    finally:
+        opened.close()
+    if as_json:
+        print_json({"events": done.events, "there": done.there, "unreadable": done.unreadable}, indent=2)
+    else:
+        print_line(f"{done.events} events imported, {done.there} were there")
+        for stream, why in done.unreadable.items():
+            print_line(f"unreadable: {stream}: {printable(why)}")
+    return OK if not done.unreadable else UNVERIFIED
+
+
+@click.command(
+    "check",
+    short_help="Replay recorded histories by today's rules, and compare.",
+    help="""\
+Replay FILE, an export, by today's table and fold, and compare what comes out with what the export says; without FILE,
+do so with the log and its list of sessions. Names the first event that would be refused and the first field that
+differs, and exits with 4 then.
+
+\b
+Examples:
+  lifecycle check
+  lifecycle check everything.jsonl
+""",
+)
+@click.argument("file", required=False)
+@options
+def check(file: str | None, log: str | None, as_json: bool) -> int:
+    """Replay and compare."""
+    if file is not None and log is not None:
+        raise click.UsageError("give FILE or --log, not both")
+    if file is not None:
+        found = carry.check_lines(carry.lines_of(file))
+    else:
+        with reading(log) as opened, shown("replayed") as progress:
+            found = carry.check(opened, progress)
+    if as_json:
+        refused = dict(zip(("stream", "version", "reason"), found.refused or (), strict=False)) or None
+        differs = dict(zip(("session_id", "field", "recorded", "today"), found.differs or (), strict=False)) or None
+        print_json(
+            {
+                "ok": found.ok,
+                "events": found.events,
+                "sessions": found.sessions,
+                "refused": refused,
+                "differs": differs,
+            },
+            indent=2,
+        )
+        return OK if found.ok else UNVERIFIED
+    print_line(f"{found.events} events of {found.sessions} sessions replayed")
+    if found.refused is not None:
+        stream, version, reason = found.refused
+        print_line(f"REFUSED today: version {version} of {stream}: {printable(reason)}")
+    if found.differs is not None:
+        name, path, recorded, today = found.differs
+        print_line(f"DIFFERS today: {name}: {path} was {printable(str(recorded))}, is {printable(str(today))}")
+    if found.ok:
+        print_line("every event would be accepted today, and every session comes out as it was recorded")
+    return OK if found.ok else UNVERIFIED
+
+
+@click.command(
+    "backup",
+    short_help="Copy the log while it is in use, and verify the copy.",
+    help="""\
+Copy the log to the new file TO, as it stands at one moment; sessions go on meanwhile. Then verify the copy: every event
+and hash, and that its root is that of the log.
+
+\b
+Examples:
+  lifecycle backup /backups/monday.db
+""",
+)
+@click.argument("to")
+@options
+def backup(to: str, log: str | None, as_json: bool) -> int:
+    """Copy and verify."""
+    began = time.monotonic()
+    with reading(log) as opened, shown("copied", "pages") as progress:
+        found = carry.backup(opened, to, progress)
+    took_s = time.monotonic() - began
+    if as_json:
+        faults = [str(fault) for fault in found.faults]
+        print_json({"to": str(Path(to)), "events": found.events, "verified": found.ok, "faults": faults}, indent=2)
+    elif found.ok:
+        print_line(f"{found.events} events of {found.sessions} sessions copied and verified in {took_s:.2f} s")
+    else:
+        print_line(f"FAULT {printable(str(found.faults[0]))}")
+        say("the copy is as the log is: not sound")
+    return OK if found.ok else UNVERIFIED

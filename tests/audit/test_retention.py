@@ -1,0 +1,163 @@
+"""Forgetting leaves nothing behind but its receipt; a sealed log takes nothing but that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lifecycle import Client
+from lifecycle.audit import carry
+from lifecycle.audit.checkpoint import checkpoint, prove
+from lifecycle.audit.export import export
+from lifecycle.audit.note import open_checkpoint
+from lifecycle.audit.retention import forget, seal
+from lifecycle.audit.verify import verify
+from lifecycle.core import LIVE
+from lifecycle.errors import InvalidConfig, LogUnsuitable, SealedLog, UnknownSession
+from lifecycle.log import MemoryLog, SqliteLog, events
+from lifecycle.log.port import NO_STREAM
+from lifecycle.log.receipts import LogContinued, LogForgotten
+from lifecycle.testing.log_samples import T0, annotated, begin, closed, created, new, released
+from tests.audit.tampering import KEY, written
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def on_disk(path: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in path.parent.glob(f"{path.name}*") if file.is_file())
+
+
+def test_what_is_forgotten_is_nowhere_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    log = written(path, 20)
+    before = checkpoint(log, KEY)
+    proof = prove(log, "s-00004", 3, before)
+    assert b"https://example.com/4" in on_disk(path)
+    done = forget(log, "s-00004", new)
+    assert done.rows == 4
+    assert done.scrubbed
+    content = on_disk(path)
+    assert b"https://example.com/4" not in content
+    assert b"no price 4" not in content
+    assert b"https://example.com/7" in content
+    found = verify(log, against=before)
+    assert found.faults == ()
+    assert found.forgotten == 4
+    assert prove(log, "s-00004", 3, before) == proof
+    (receipt,) = events(log.read("log"))
+    assert isinstance(receipt, LogForgotten)
+    assert (receipt.session_id, receipt.through_version, receipt.rows) == ("s-00004", 6, 4)
+    session = log.sessions.get("s-00004")
+    assert session is not None
+    assert session.status == "error"
+    assert session.error_message is None
+    assert log.sessions.rebuild().equal
+    log.close()
+
+
+def test_annotations_are_forgotten_too(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    log = SqliteLog(path)
+    begin(log, "s-1")
+    log.append("s-1", [new(annotated(customer="Ada Lovelace")), new(closed()), new(released())], expected=2)
+    forget(log, "s-1", new)
+    assert b"Lovelace" not in on_disk(path)
+    assert verify(log).ok
+    log.close()
+
+
+def test_forgetting_twice_leaves_one_receipt(tmp_path: Path) -> None:
+    log = written(tmp_path / "log.db", 5)
+    assert forget(log, "s-00001", new).rows
+    again = forget(log, "s-00001", new)
+    assert (again.rows, again.scrubbed) == (0, True)
+    assert log.head("log") == 1
+    log.close()
+
+
+def test_a_session_that_lives_is_not_forgotten(tmp_path: Path) -> None:
+    log = written(tmp_path / "log.db", 9)
+    with pytest.raises(LogUnsuitable, match="s-00008 has not ended"):
+        forget(log, "s-00008", new)
+    for name in ("nobody", "log"):
+        with pytest.raises(UnknownSession):
+            forget(log, name, new)
+    with pytest.raises(LogUnsuitable, match="no file"):
+        forget(MemoryLog(), "s-1", new)
+    assert log.head("log") == 0
+    log.close()
+
+
+def test_an_import_knows_what_was_forgotten(tmp_path: Path) -> None:
+    log = written(tmp_path / "log.db", 5)
+    forget(log, "s-00001", new)
+    copy = SqliteLog(tmp_path / "copy.db")
+    carry.import_lines(export(log, sessions=["s-00001"]), copy)
+    assert verify(copy).ok
+    log.close()
+    copy.close()
+
+
+def test_a_sealed_log_takes_nothing_more_and_the_next_begins_with_its_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    log = written(path, 8)
+    signed = seal(log, KEY, new, tmp_path / "next.db")
+    assert verify(log, against=signed).ok
+    with pytest.raises(SealedLog, match="sealed"):
+        log.append("s-new", [new(created("s-new", T0))], expected=NO_STREAM)
+    with pytest.raises(InvalidConfig, match="not there yet"):
+        seal(log, KEY, new, tmp_path / "next.db")
+    assert seal(log, KEY, new) == signed
+    following = SqliteLog(tmp_path / "next.db")
+    (first,) = events(following.read_all(limit=10).events)
+    assert isinstance(first, LogContinued)
+    assert open_checkpoint(first.note, KEY.verifying) == signed
+    assert following.sessions.list(now=0) == []
+    begin(following, "s-new")
+    assert verify(following).ok
+    assert following.sessions.rebuild().sessions == 1
+    # What is private can be forgotten still; what was signed holds.
+    assert forget(log, "s-00001", new).rows
+    assert verify(log, against=signed).ok
+    log.close()
+    following.close()
+
+
+def test_a_log_in_which_something_lives_is_not_sealed(tmp_path: Path) -> None:
+    log = written(tmp_path / "log.db", 9)
+    with pytest.raises(LogUnsuitable, match="such as s-00008"):
+        seal(log, KEY, new, tmp_path / "next.db")
+    assert not (tmp_path / "next.db").exists()
+    assert log.head("log") == 0
+    log.close()
+
+
+def test_receipts_stand_in_their_own_stream_and_nothing_else_does() -> None:
+    log = MemoryLog()
+    with pytest.raises(InvalidConfig, match="receipts"):
+        log.append("log", [new(created("s-1"))], expected=NO_STREAM)
+    with pytest.raises(InvalidConfig, match="receipts"):
+        log.append("s-1", [new(LogContinued(note="x"))], expected=NO_STREAM)
+
+
+def test_the_client_lets_go_and_is_not_confused_by_receipts(tmp_path: Path) -> None:
+    log = written(tmp_path / "log.db", 8)
+    log.close()
+    from lifecycle.audit.note import make_key
+
+    make_key(tmp_path / "key", "example.com/a")
+    with Client(tmp_path / "log.db") as client:
+        assert client.forget("s-00001").rows
+        assert client.seal(tmp_path / "key", following=tmp_path / "next.db").size
+        assert client.reconcile() == []
+        assert client.check().ok
+        assert client.backup(tmp_path / "backup.db").ok
+        assert len(client.sessions.list()) == 8
+        assert client.sessions.count(status=LIVE) == 0
+        (tmp_path / "all.jsonl").write_text("".join(client.export()))
+        assert client.check(tmp_path / "all.jsonl").ok
+    with Client(tmp_path / "copy.db") as copy:
+        assert copy.import_export(tmp_path / "all.jsonl").events
+        assert copy.verify().ok
