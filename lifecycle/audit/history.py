@@ -40,6 +40,8 @@ class Step:
     recorded_at: int
     actor: str
     writer: str
+    correlation_id: str | None
+    causation_id: str | None
     data: Mapping[str, Any]
     forgotten: bool
     hash: str
@@ -92,6 +94,8 @@ def step(row: Recorded, first_at: int) -> Step:
         recorded_at=row.recorded_at,
         actor=row.actor,
         writer=row.writer,
+        correlation_id=row.correlation_id,
+        causation_id=row.causation_id,
         data={**_fields(row.data), **_fields(row.private)},
         forgotten=row.private_sha256 is not None and row.private is None,
         hash=row.hash,

@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from lifecycle.client import adapters, operations, orders, proofs
 from lifecycle.client.handle import ended_error
+from lifecycle.client.origin import origin
 from lifecycle.client.request import attaching, request
 from lifecycle.client.shared import Shared
 from lifecycle.client.system import Uuid7
@@ -131,9 +132,20 @@ class AsyncClient:
         clock: Clock | None = None,
         ids: Ids | None = None,
         actor: str | None = None,
+        correlation_id: str | None = None,
+        causation_id: str | None = None,
+        traceparent: str | None = None,
     ) -> None:
+        given = origin(
+            {
+                "actor": actor,
+                "correlation_id": correlation_id,
+                "causation_id": causation_id,
+                "traceparent": traceparent,
+            }
+        )
         self._ids = ids or Uuid7()
-        self._worker = _Worker(lambda: Shared(log, browser, clock, self._ids, actor))
+        self._worker = _Worker(lambda: Shared(log, browser, clock, self._ids, given))
         self._pages = adapters.Drivers(pages, "playwright-async")
         self.sessions = AsyncSessions(self._worker)
 

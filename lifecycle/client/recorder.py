@@ -7,6 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from lifecycle.client.origin import Origin
 from lifecycle.core import Create, Session, decide, evolve, fold, view
 from lifecycle.core.events import SessionTimedOut
 from lifecycle.core.evolve import pass_over
@@ -42,25 +43,52 @@ class Outcome:
 class Recorder:
     """Runs commands against one log for one actor. Thread-safe.
 
-    Sessions that were loaded are remembered, so that the next command reads only what came since. With *lenient*,
-    events of a newer version of this library are passed over: for whoever must see a session to its end.
+    Its events carry *correlation_id* and *causation_id*, or those with which the session began when it has neither: so
+    what a keeper finds out by itself belongs to the same request as the session. Sessions that were loaded are
+    remembered, so that the next command reads only what came since. With *lenient*, events of a newer version of this
+    library are passed over: for whoever must see a session to its end.
     """
 
     def __init__(
-        self, log: EventLog, clock: Clock, ids: Ids, *, actor: str, writer: str, lenient: bool = False
+        self,
+        log: EventLog,
+        clock: Clock,
+        ids: Ids,
+        *,
+        actor: str,
+        writer: str,
+        correlation_id: str | None = None,
+        causation_id: str | None = None,
+        lenient: bool = False,
     ) -> None:
         self.log = log
         self.clock = clock
         self.ids = ids
-        self.actor = actor
+        self.origin = Origin(actor, correlation_id, causation_id)
         self.writer = writer
         self._replay = _lenient if lenient else _strict
-        self._known: OrderedDict[str, Session] = OrderedDict()
+        self._known: OrderedDict[str, tuple[Session, Origin]] = OrderedDict()
         self._lock = threading.Lock()
 
     def lenient(self) -> Recorder:
         """The same, lenient."""
-        return Recorder(self.log, self.clock, self.ids, actor=self.actor, writer=self.writer, lenient=True)
+        return self._like(self.origin, lenient=True)
+
+    def by(self, origin: Origin) -> Recorder:
+        """The same for *origin*."""
+        return self if origin == self.origin else self._like(origin, lenient=False)
+
+    def _like(self, origin: Origin, *, lenient: bool) -> Recorder:
+        return Recorder(
+            self.log,
+            self.clock,
+            self.ids,
+            actor=origin.actor,
+            writer=self.writer,
+            correlation_id=origin.correlation_id,
+            causation_id=origin.causation_id,
+            lenient=lenient,
+        )
 
     def load(self, session_id: str) -> Session:
         """The session as its events have it now.
@@ -69,14 +97,20 @@ class Recorder:
             UnknownSession: No such stream.
             HistoryError: The stream can't be read typed, or breaks the table.
         """
+        return self._load(session_id)[0]
+
+    def _load(self, session_id: str) -> tuple[Session, Origin]:
+        """The session and the origin of its first event."""
         with self._lock:
-            known = self._known.get(session_id)
+            known, began = self._known.get(session_id) or (None, None)
         rows = self.log.read(session_id, after=known.version if known else 0)
         session = self._replay(rows, known)
         if session is None:
             raise UnknownSession(session_id, self.log.locator or "this log")
-        self._remember(session)
-        return session
+        if began is None:
+            began = Origin(rows[0].actor, rows[0].correlation_id, rows[0].causation_id)
+        self._remember(session, began)
+        return session, began
 
     def view(self, session_id: str) -> SessionView:
         """The session as a reader sees it now."""
@@ -90,13 +124,13 @@ class Recorder:
         """
         (event,) = decide(None, command, self.clock.now())
         session = evolve(None, event)
-        self.log.append(session.session_id, [self._new(event)], expected=NO_STREAM)
-        self._remember(session)
+        self.log.append(session.session_id, [self._new(event, self.origin)], expected=NO_STREAM)
+        self._remember(session, self.origin)
         return session
 
     def receipt(self, event: Event) -> NewEvent:
         """*event*, which concerns the whole log, stamped with the time and on its way into it."""
-        return self._new(event.model_copy(update={"at": self.clock.now()}))
+        return self._new(event.model_copy(update={"at": self.clock.now()}), self.origin)
 
     def execute(self, session_id: str, command: Command, *, at: int | None = None) -> Outcome:
         """Run *command*; a lost race is run again on what the winner left. Durable on return.
@@ -109,27 +143,35 @@ class Recorder:
             LogUnavailable: Nothing was acknowledged.
         """
         while True:
-            session = self.load(session_id)
+            session, began = self._load(session_id)
             events = decide(session, command, self.clock.now() if at is None else at)
             if not events:
                 return Outcome(session, ())
             after = fold(events, session)
             assert after is not None  # a fold that began with a session ends with one
             try:
-                self.log.append(session_id, [self._new(event) for event in events], expected=session.version)
+                self.log.append(session_id, [self._new(event, began) for event in events], expected=session.version)
             except WrongVersion:
                 continue
-            self._remember(after)
+            self._remember(after, began)
             return Outcome(after, events)
 
-    def _new(self, event: Event) -> NewEvent:
-        return NewEvent(event_id=self.ids.new(), event=event, actor=self.actor, writer=self.writer)
+    def _new(self, event: Event, began: Origin) -> NewEvent:
+        origin = self.origin.within(began)
+        return NewEvent(
+            event_id=self.ids.new(),
+            event=event,
+            actor=origin.actor,
+            writer=self.writer,
+            correlation_id=origin.correlation_id,
+            causation_id=origin.causation_id,
+        )
 
-    def _remember(self, session: Session) -> None:
+    def _remember(self, session: Session, began: Origin) -> None:
         with self._lock:
             current = self._known.get(session.session_id)
-            if current is None or current.version <= session.version:
-                self._known[session.session_id] = session
+            if current is None or current[0].version <= session.version:
+                self._known[session.session_id] = (session, began)
             self._known.move_to_end(session.session_id)
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from lifecycle.client import look
 from lifecycle.client.cookies import read
+from lifecycle.client.origin import ORIGIN
 from lifecycle.client.text import clean
 from lifecycle.core import Config, Limits, limits
 from lifecycle.errors import InvalidConfig
@@ -74,6 +75,10 @@ class SessionConfig(TypedDict, total=False):
     labels: Mapping[str, str] | None
     keep_alive: bool
     page: bool
+    actor: str | None
+    correlation_id: str | None
+    causation_id: str | None
+    traceparent: str | None
 
 
 _DEFAULTS: Final[SessionConfig] = {
@@ -96,6 +101,10 @@ _DEFAULTS: Final[SessionConfig] = {
     "labels": None,
     "keep_alive": False,
     "page": True,
+    "actor": None,
+    "correlation_id": None,
+    "causation_id": None,
+    "traceparent": None,
 }
 
 
@@ -159,14 +168,14 @@ def request(given: SessionConfig) -> Request:
 
 
 def attaching(given: SessionConfig) -> bool:
-    """Check the arguments that stand beside a session id: whether pages are wanted.
+    """Check the arguments that stand beside a session id; whether pages are wanted.
 
     Raises:
         InvalidConfig: Any configuration: the session has its own.
     """
     _refuse_unknown(given)
     for name, value in given.items():
-        if name != "page":
+        if name not in ("page", *ORIGIN):
             raise InvalidConfig(name, value, "a session that is attached to by id has its configuration already")
     return _flag("page", given.get("page", True))
 

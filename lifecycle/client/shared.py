@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING
 from lifecycle.client import adapters
 from lifecycle.client.guard import Guard
 from lifecycle.client.handle import Handle
+from lifecycle.client.origin import origin
 from lifecycle.client.questions import Questions
 from lifecycle.client.reconcile import Reconciled, reconcile
 from lifecycle.client.recorder import Recorder
 from lifecycle.client.request import attaching, request
 from lifecycle.client.sessions import Sessions
-from lifecycle.client.system import SystemClock, Uuid7, default_actor, default_log, writer_name
+from lifecycle.client.system import SystemClock, Uuid7, default_log, writer_name
 from lifecycle.errors import ForkedSession, InvalidConfig
 from lifecycle.log.locate import open_log
 
 if TYPE_CHECKING:
     from os import PathLike
 
+    from lifecycle.client.origin import Origin
     from lifecycle.client.request import SessionConfig
     from lifecycle.log.port import EventLog
     from lifecycle.ports import BrowserHost, Clock, Ids, Starting
@@ -37,9 +39,8 @@ class Shared:
         browser: BrowserHost | None,
         clock: Clock | None,
         ids: Ids | None,
-        actor: str | None,
+        origin: Origin,
     ) -> None:
-        name = _actor(actor)
         part("browser", browser, "prepare", "a host for browsers; the session takes the browser itself")
         part("clock", clock, "wait_for", "a clock as lifecycle.ports.Clock has it")
         part("ids", ids, "new", "a maker of ids: something with new()")
@@ -51,7 +52,13 @@ class Shared:
             self.log, self._opened = log, False
         self.host = browser or adapters.default_host()
         self.recorder = Recorder(
-            self.log, clock or SystemClock(), ids or Uuid7(), actor=name, writer=writer_name("client")
+            self.log,
+            clock or SystemClock(),
+            ids or Uuid7(),
+            actor=origin.actor,
+            writer=writer_name("client"),
+            correlation_id=origin.correlation_id,
+            causation_id=origin.causation_id,
         )
         self.guard = Guard(self.recorder, self.host)
         self.sessions = Sessions(self.recorder)
@@ -77,11 +84,12 @@ class Shared:
             InvalidConfig, UnknownSession: As Client.Session.
         """
         self.check_fork()
+        recorder = self.recorder.by(origin(config, self.recorder.origin))
         if session_id is None:
             given = request(config)
-            return Handle(self.recorder, self.host, new_id or self.recorder.ids.new(), given, page=given.page)
+            return Handle(recorder, self.host, new_id or recorder.ids.new(), given, page=given.page)
         page = attaching(config)
-        return Handle(self.recorder, self.host, self.sessions.resolve(session_id), None, page=page)
+        return Handle(recorder, self.host, self.sessions.resolve(session_id), None, page=page)
 
     def begin(self, handle: Handle) -> Starting:
         """Begin *handle*'s session, and watch over it from here."""
@@ -116,11 +124,3 @@ def part(name: str, given: object, method: str, allowed: str) -> None:
     """
     if given is not None and not callable(getattr(given, method, None)):
         raise InvalidConfig(name, given, f"must be {allowed}")
-
-
-def _actor(actor: object) -> str:
-    if actor is None:
-        return default_actor()
-    if not isinstance(actor, str) or not actor.strip() or len(actor) > 256 or not actor.isprintable():
-        raise InvalidConfig("actor", actor, "must be printable text of 1 to 256 characters")
-    return actor

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from lifecycle.client import adapters, operations, orders, proofs
 from lifecycle.client.handle import ended_error
+from lifecycle.client.origin import origin
 from lifecycle.client.shared import Shared, part
 from lifecycle.core import LIVE, SessionView
 from lifecycle.core.deadlines import microseconds
@@ -61,6 +62,11 @@ class Client:
         pages: What makes pages; default: Playwright.
         clock, ids: For tests.
         actor: Who acts, for the history; default: the user's name.
+        correlation_id: What the sessions belong to, such as a request's or a task's id. Every event of a session
+            carries it, those of its keeper included.
+        causation_id: What caused them, such as a message's id; carried in the same way.
+        traceparent: The same two from W3C Trace Context: the whole header is the causation_id, and the trace's id the
+            correlation_id unless that is given.
 
     Raises:
         LogUnsuitable: The file is not a log of ours, newer than this library, or can't be written.
@@ -77,9 +83,20 @@ class Client:
         clock: Clock | None = None,
         ids: Ids | None = None,
         actor: str | None = None,
+        correlation_id: str | None = None,
+        causation_id: str | None = None,
+        traceparent: str | None = None,
     ) -> None:
+        given = origin(
+            {
+                "actor": actor,
+                "correlation_id": correlation_id,
+                "causation_id": causation_id,
+                "traceparent": traceparent,
+            }
+        )
         part("pages", pages, "connect", "what makes pages, such as lifecycle_playwright.Pages()")
-        self._shared = Shared(log, browser, clock, ids, actor)
+        self._shared = Shared(log, browser, clock, ids, given)
         self._drivers = adapters.Drivers(pages, "playwright")
 
     @property
@@ -118,6 +135,8 @@ class Client:
             labels: Plain, searchable texts; never put secrets here.
             keep_alive: Leaving the block, or the end of this process, leaves the session running until its deadline.
             page: False starts no Playwright driver while the browser comes up.
+            actor, correlation_id, causation_id, traceparent: As in Client, for this session alone; beside *session_id*
+                for what is done through this object.
 
         Raises:
             InvalidConfig: Names the argument, its value and what is allowed. Nothing was started.
