@@ -9,6 +9,7 @@
     │   ├── UnknownSession          no session of that id in this log
     │   ├── AmbiguousSession        the beginning of an id that several sessions have
     │   ├── ForkedSession           use of a session's handle in a forked child
+    │   ├── NoGate                  the session's browser was launched by somebody else: no URL leads to it
     │   ├── WrongThread             Playwright's sync API can't be used from here
     │   ├── MissingExtra            an optional part of the library is not installed
     │   └── LogUnsuitable           the file can't serve as our log
@@ -76,6 +77,7 @@ __all__ = [
     "MalformedEvent",
     "MissingExtra",
     "NewerLog",
+    "NoGate",
     "NotALog",
     "NotStarted",
     "ReadOnlyLog",
@@ -194,6 +196,18 @@ class ForkedSession(UsageError):
         super().__init__(
             f"{what} belongs to process {owner_pid} and can't be used in a forked child; "
             f"make a Client here and attach by session id"
+        )
+
+
+class NoGate(UsageError):
+    """The session was attached to a browser that somebody else launched: it has no keeper, and so no gate."""
+
+    def __init__(self, session_id: str, what: str) -> None:
+        self.session_id = session_id
+        self.what = what
+        super().__init__(
+            f"{what} needs a gate, and session {session_id} has none: it was attached to a browser that somebody else "
+            f"launched. From here its status can be seen, and it can be stopped, extended, touched and annotated"
         )
 
 

@@ -95,7 +95,7 @@ class Plan:
     """A session that is about to be started, complete and validated. Paths are absolute."""
 
     session_id: str
-    keeper_id: str
+    keeper_id: str | None
     config: Config
     browser_path: str | None = None
     browser_args: tuple[str, ...] = ()
@@ -154,7 +154,7 @@ class Talk(Protocol):
 
     @property
     def cdp_url(self) -> str:
-        """Where CDP clients connect; a credential."""
+        """Where CDP clients connect; a credential. Empty where there is no gate."""
         ...
 
     @property
@@ -212,11 +212,14 @@ class BrowserHost(Protocol):
         ...
 
     def keeper_alive(self, session: Session, log: EventLog) -> bool | None:
-        """Whether the session's keeper lives; None when that can't be told from here (another host)."""
+        """Whether the session's keeper lives (its owner, where it has no keeper); None when that can't be told here."""
         ...
 
     def end(self, session: Session, log: EventLog) -> Remains:
-        """End, from outside its keeper, what is provably this session's browser, and remove its profile."""
+        """End, from outside its keeper, what is provably this session's browser, and remove its profile.
+
+        A browser without a keeper was launched by somebody else, and is left running.
+        """
         ...
 
     def drop_keeper(self, session: Session, log: EventLog) -> bool:
@@ -227,7 +230,7 @@ class BrowserHost(Protocol):
         ...
 
     def done(self, log: EventLog) -> None:
-        """A client has let go of *log*: a keeper that has nothing to keep may go too."""
+        """A client (or a session with a host of its own) has let go of *log*: what has nothing to keep may go too."""
         ...
 
     def identity(self) -> ProcessIdentity:
@@ -239,10 +242,10 @@ class BrowserHost(Protocol):
 class Found:
     """What prepare() found: the keeper that will own the session and the browser it will start."""
 
-    keeper_id: str
+    keeper_id: str | None  # None: nobody but the owner keeps it, as for a browser that somebody else launched
     keeper: ProcessIdentity | None
     browser_path: str | None
-    browser: Literal["chromium", "chrome", "named", "external"]
+    browser: Literal["chromium", "chrome", "named", "external", "attached"]
 
 
 class Starting(Protocol):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from lifecycle.errors import BrowserNotFound
 from lifecycle.ports import Finding
 from lifecycle_chromium.find import Surroundings, find_browser, sandbox_args, survey
-from lifecycle_chromium.process import Identity, find_by_profile, is_here
+from lifecycle_chromium.process import Identity, find_by_profile, is_alive, is_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -127,7 +127,10 @@ def _left(runtime_dir: Path, keepers: dict[str, bool], unreleased: Sequence[Sess
     for session in unreleased:
         if not is_here(Identity(**session.owner.model_dump())):
             continue
-        if not keepers.get(session.keeper_id or ""):
+        if session.keeper_id is None:
+            if not is_alive(Identity(**session.owner.model_dump())):
+                yield f"session {session.session_id}", f"{session.status}, and its owner is gone"
+        elif not keepers.get(session.keeper_id):
             yield f"session {session.session_id}", f"{session.status}, and nobody keeps it"
     kept = {session.session_id for session in unreleased if keepers.get(session.keeper_id or "")}
     names = {

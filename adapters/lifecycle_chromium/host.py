@@ -329,22 +329,26 @@ class ChromiumHost:
         return _Attached(runtime, session.session_id, url)
 
     def keeper_alive(self, session: Session, log: EventLog) -> bool | None:
-        """Whether the keeper's lock is held; None for a session of another host or pid namespace."""
+        """Whether the keeper's lock is held, or the owner lives where there is no keeper; None for another host."""
         here = self.identity()
         owner = session.owner
         if not process.is_here(process.Identity(**owner.model_dump())):
             return None
         if owner.boot_id != here.boot_id:
             return False  # this machine, before its last boot
+        if session.keeper_id is None:
+            return process.is_alive(process.Identity(**owner.model_dump()))
         runtime = _runtime(log)
-        if runtime is None or session.keeper_id is None:
+        if runtime is None:
             return None
         if session.keeper is not None and not process.is_alive(process.Identity(**session.keeper.model_dump())):
             return False  # killed just now: its last threads may hold the lock for a moment longer
         return _held(paths.keeper_lock(runtime, session.keeper_id))
 
     def end(self, session: Session, log: EventLog) -> Remains:
-        """Kill what carries the session's id in its profile path, and remove the profile."""
+        """Kill what carries the session's id in its profile path, and remove the profile; not without a keeper."""
+        if session.keeper_id is None:
+            return Remains(how="left_running", profile_removed=False, evidence={})
         runtime = _runtime(log)
         found = process.find_by_profile(session.session_id)
         identities = [identity for pid in found if (identity := process.identify(pid)) is not None]
@@ -357,7 +361,7 @@ class ChromiumHost:
             self._end_orphaned_keeper(session, runtime)
             paths.remove_endpoint(runtime, session.session_id)
             removed = paths.remove_profile(runtime, session.session_id)
-            if session.keeper_id is not None and not _held(paths.keeper_lock(runtime, session.keeper_id)):
+            if not _held(paths.keeper_lock(runtime, session.keeper_id)):
                 paths.remove_keeper(runtime, session.keeper_id)
         if session.ownership == "external":
             return Remains(how="detached", profile_removed=False, evidence={"by": "identity"})

@@ -1,6 +1,22 @@
 """Playwright pages on a session, and sessions on browsers that somebody else launched."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from lifecycle_playwright.async_api import AsyncPages
 from lifecycle_playwright.sync_api import Pages
 
-__all__ = ["AsyncPages", "Pages"]
+if TYPE_CHECKING:
+    from lifecycle_playwright.attaching import attach
+
+__all__ = ["AsyncPages", "Pages", "attach"]
+
+
+def __getattr__(name: str) -> object:
+    """attach, with the first use: it loads what only sessions need."""
+    if name == "attach":
+        from lifecycle_playwright.attaching import attach
+
+        return attach
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

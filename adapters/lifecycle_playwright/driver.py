@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Playwright
 
-__all__ = ["Driver", "GivenDriver", "check", "own_driver", "swallowed"]
+__all__ = ["Driver", "GivenDriver", "check", "own_driver", "swallowed", "within"]
 
 T = TypeVar("T")
 
@@ -113,7 +113,7 @@ class GivenDriver:
         return _answers(self)
 
     def within(self, call: Callable[[], T]) -> T:
-        return _within(self._loop, call)
+        return within(self._loop, call)
 
     def discard(self) -> None:
         """Nothing: whoever started it sees to it."""
@@ -188,7 +188,7 @@ class _OwnDriver:
         return _answers(self)
 
     def within(self, call: Callable[[], T]) -> T:
-        return _within(self._loop, call)
+        return within(self._loop, call)
 
     def discard(self) -> None:
         if self.at_home() and self._may_stop():
@@ -314,7 +314,7 @@ def _answers(driver: Driver) -> bool:
     return False
 
 
-def _within(loop: asyncio.AbstractEventLoop, call: Callable[[], T]) -> T:
+def within(loop: asyncio.AbstractEventLoop, call: Callable[[], T]) -> T:
     with _freed(loop, asyncio.all_tasks(loop)):
         return call()
 

@@ -85,10 +85,10 @@ def _wait_released(recorder: Recorder, session: Session) -> bool:
     host = adapters.default_host()
     if host.keeper_alive(session, recorder.log) is None:
         return False
-    if session.status is State.ACTIVE:
+    if session.status is State.ACTIVE and session.keeper_id is not None:
         with suppress(KeeperUnavailable):  # then its keeper finds the ending in the log by itself, within a second
             host.attach(session, recorder.log).look()
-    until = time.monotonic() + RELEASE_WAIT_S
+    until = time.monotonic() + (0 if session.keeper_id is None else RELEASE_WAIT_S)  # without one: nobody to wait for
     while time.monotonic() < until and host.keeper_alive(session, recorder.log):
         if recorder.load(session.session_id).released:
             return True

@@ -51,8 +51,9 @@ if TYPE_CHECKING:
     from lifecycle.client.handle import Handle
     from lifecycle.client.listed import SessionList
     from lifecycle.client.reconcile import Reconciled
-    from lifecycle.client.request import SessionConfig
+    from lifecycle.client.request import Request, SessionConfig
     from lifecycle.client.sessions import Asked
+    from lifecycle.client.shared import Hosting
     from lifecycle.core.deadlines import Minutes
     from lifecycle.log.port import Cursor, EventLog
     from lifecycle.ports import AsyncPageConnection, AsyncPages, BrowserHost, Clock, Ids
@@ -155,7 +156,25 @@ class AsyncClient:
         An id that no session has is told by start() (or entering the block), since looking it up takes I/O.
         """
         page = attaching(config) if session_id is not None else request(config).page
-        return AsyncSession(self._worker, self._pages, session_id, self._ids.new(), config, page)
+        new_id = self._ids.new()
+        return AsyncSession(
+            self._worker,
+            self._pages,
+            new_id if session_id is None else session_id,
+            lambda shared: shared.handle(session_id, config, new_id),
+            page=page,
+        )
+
+    def session_on(self, host: Hosting, pages: AsyncPages, request: Request) -> AsyncSession:
+        """As Client.session_on."""
+        new_id = self._ids.new()
+        return AsyncSession(
+            self._worker,
+            adapters.Drivers(pages, "playwright-async"),
+            new_id,
+            lambda shared: shared.handle_on(host, request, new_id),
+            page=request.page,
+        )
 
     async def history(self, session_id: str) -> tuple[Step, ...]:
         """As Client.history."""
@@ -287,16 +306,15 @@ class AsyncSession:
         self,
         worker: _Worker,
         drivers: adapters.Drivers[AsyncPages],
-        session_id: str | None,
-        new_id: str,
-        config: SessionConfig,
+        session_id: str,
+        make: Callable[[Shared], Handle],
+        *,
         page: bool,
     ) -> None:
         self._worker = worker
         self._drivers = drivers
-        self._given_id = session_id
-        self._new_id = new_id
-        self._config = config
+        self._id = session_id
+        self._make = make
         self._with_page = page
         self._handle: Handle | None = None
         self._connection: AsyncPageConnection | None = None
@@ -306,9 +324,7 @@ class AsyncSession:
     @property
     def session_id(self) -> str:
         """The session's id, UUIDv7 text; there before start(), of an attached one as it was given."""
-        if self._handle is not None:
-            return self._handle.session_id
-        return self._new_id if self._given_id is None else self._given_id
+        return self._id if self._handle is None else self._handle.session_id
 
     @property
     def response(self) -> SessionView | None:
@@ -329,7 +345,8 @@ class AsyncSession:
                     both.create_task(self._worker.run(self._begin))
                     warm = both.create_task(drivers.warm())
                 try:
-                    self._connection = await self._connect(drivers)
+                    if not self._started("page").pageless:
+                        self._connection = await self._connect(drivers)
                 finally:
                     await warm.result()()
         except BaseException as error:
@@ -344,7 +361,7 @@ class AsyncSession:
     def _begin(self, shared: Shared) -> None:
         handle = self._handle
         if handle is None:
-            handle = self._handle = shared.handle(self._given_id, self._config, self._new_id)
+            handle = self._handle = self._make(shared)
         if handle.attached:
             handle.attach()
         else:
@@ -352,7 +369,7 @@ class AsyncSession:
 
     async def _connect(self, drivers: AsyncPages) -> AsyncPageConnection:
         handle = self._started("page")
-        url = await self._worker.run(lambda _: handle.cdp_url())
+        url = await self._worker.run(lambda _: handle.endpoint())
         tabs = await self._worker.run(lambda _: handle.tabs())
         try:
             return await drivers.connect(url, lambda: tabs, handle.folder)
@@ -387,6 +404,7 @@ class AsyncSession:
         """
         handle = self._started("page")
         handle.check("page")
+        handle.check_pages("page")
         if self._connection is None:
             raise NotStarted(self.session_id, "page, which page=False opted out of,")
         return self._connection.page

@@ -90,7 +90,10 @@ class Guard:
             reconcile([session], self._recorder, self._host, patient=False)
 
     def _due(self, session: Session, now: int) -> bool:
-        """Whether the keeper's time is up: D + 2 s while it lives, the release bound once it has ended."""
+        """Whether the keeper's time is up: D + 2 s while it lives, the release bound once it has ended.
+
+        A session without a keeper has nobody to wait for then.
+        """
         if session.status in LIVE:
             return now >= deadline(session) + _LATE_US
-        return now >= (session.closed_at or 0) + int(RELEASE_WAIT_S * 1e6)
+        return session.keeper_id is None or now >= (session.closed_at or 0) + int(RELEASE_WAIT_S * 1e6)

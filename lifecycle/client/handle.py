@@ -35,6 +35,7 @@ from lifecycle.errors import (
     LifecycleError,
     LogUnavailable,
     MalformedEvent,
+    NoGate,
     NotStarted,
     SessionEnded,
     SessionStopped,
@@ -95,6 +96,30 @@ def ending_for(error: BaseException | None) -> Close | Fail:
         case _:
             text = redact.message(str(error))
             return Fail(cause=Cause.EXCEPTION, error_type=_qualified(error)[:256], error_message=text or None)
+
+
+class Gateless:
+    """The Talk of a session without a keeper, which another process has attached to its browser: nobody to talk to."""
+
+    cdp_url = ""
+    folder = None
+
+    def __init__(self, session_id: str) -> None:
+        self._session_id = session_id
+
+    def look(self) -> None:
+        """The owner finds in the log what there is to find."""
+
+    def end(self, command: Close | Fail) -> None:
+        """There is nobody who could."""
+
+    def cdp(self, method: str, params: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        """Refused: there is no way to the browser."""
+        raise NoGate(self._session_id, method)
+
+    def wait_released(self, timeout_s: float) -> bool:
+        """Nobody to wait for."""
+        return False
 
 
 def _qualified(error: BaseException) -> str:
@@ -163,15 +188,40 @@ class Handle:
 
     def cdp_url(self) -> str:
         """Where CDP clients connect, while the session lives."""
-        talk = self.check("cdp_url()")
-        self._live_or_raise()
-        return talk.cdp_url
+        return self._gate("cdp_url()")
 
     def viewer_url(self) -> str:
         """Where the live view is, started if it isn't there, while the session lives."""
-        talk = self.check("viewer_url()")
+        cdp_url = self._gate("viewer_url()")
+        return viewing.show(self.session_id, self.recorder.log.locator, cdp_url).url()
+
+    def _gate(self, what: str) -> str:
+        talk = self.check(what)
         self._live_or_raise()
-        return viewing.show(self.session_id, self.recorder.log.locator, talk.cdp_url).url()
+        if not talk.cdp_url:
+            raise NoGate(self.session_id, what)
+        return talk.cdp_url
+
+    def endpoint(self) -> str:
+        """What connects our own pages, while the session lives; empty where they have the browser already."""
+        talk = self.check("page")
+        self._live_or_raise()
+        self.check_pages("page")
+        return talk.cdp_url
+
+    @property
+    def pageless(self) -> bool:
+        """Whether no page can be had from here: the browser is another process's, and has no gate."""
+        return self.attached and self._gateless
+
+    @property
+    def _gateless(self) -> bool:
+        return self._talk is not None and not self._talk.cdp_url
+
+    def check_pages(self, what: str) -> None:
+        """Refuse what needs a page where there can be none."""
+        if self.pageless:
+            raise NoGate(self.session_id, what)
 
     @property
     def folder(self) -> Path | None:
@@ -273,7 +323,9 @@ class Handle:
         while (session := self.load()).status is State.CREATED and clock.monotonic() < until:
             clock.sleep(0.02)
         self._live_or_raise()
-        self._talk = self.host.attach(session, self.recorder.log)
+        self._talk = (
+            Gateless(self.session_id) if session.keeper_id is None else self.host.attach(session, self.recorder.log)
+        )
         self._note(Record(event=SessionAccessed(last_at=self.recorder.clock.now(), by="attach")))
 
     def _live_or_raise(self) -> None:
@@ -364,6 +416,8 @@ class Handle:
         Raises:
             LogUnavailable: The log refuses the ending. The keeper ends the browser and goes on offering it.
         """
+        if self._talk is not None and self._gateless:
+            self._talk.look()  # without a keeper nobody else has seen yet whether the browser is there
         try:
             self._execute_ending(command)
         except LogUnavailable:
@@ -431,6 +485,13 @@ class Handle:
 
     def settle(self) -> None:
         """Wait until the ended session's browser is gone; past the bound, end it from here."""
+        try:
+            self._settle()
+        finally:
+            if self._gateless and not self.attached:
+                self.host.done(self.recorder.log)  # such a session has a host of its own
+
+    def _settle(self) -> None:
         clock = self.recorder.clock
         until = clock.monotonic() + RELEASE_WAIT_S
         talk = self._talk
@@ -439,6 +500,8 @@ class Handle:
         while not (session := self._endings.load(self.session_id)).released and clock.monotonic() < until:
             if session.status in LIVE:
                 return  # extended or not ended at all; nothing to wait for
+            if session.keeper_id is None:
+                break  # whoever ends it lets go of it
             if talk is None:
                 if self.host.keeper_alive(session, self.recorder.log) is False:
                     break

@@ -9,6 +9,10 @@
 | live                | other host or pid namespace                 | nothing; D decides, and then only the       |
 |                     |                                             | ending is written: nobody saw its browser   |
 | ended, not released | keeper gone, or ended longer ago than grace | end what is ours; released                  |
+| live, without a     | owner gone                                  | closed/owner_exited; released, left running |
+| keeper (attached)   |                                             |                                             |
+
+A session without a keeper is attached to a browser that somebody else launched: its owner stands for the keeper.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.client.keeping import GRACE_S
-from lifecycle.core import Expire, Fail, Release, Session, deadline
+from lifecycle.core import Close, Expire, Fail, Release, Session, deadline
 from lifecycle.core.events import Cause, SessionReleased
 from lifecycle.core.states import LIVE
 from lifecycle.errors import HistoryError, IllegalCommand, UnknownSession
@@ -93,9 +97,11 @@ def _one(session: Session, recorder: Recorder, host: BrowserHost, *, patient: bo
     return None if how is None else Reconciled(session_id=session.session_id, cause=cause, how=how)
 
 
-def _ending(session: Session, now: int, alive: bool | None) -> Expire | Fail | None:
+def _ending(session: Session, now: int, alive: bool | None) -> Expire | Close | Fail | None:
     if now >= deadline(session):
         return Expire()
+    if alive is False and session.keeper_id is None:
+        return Close(cause=Cause.OWNER_EXITED, evidence={"owner": "gone"})
     return Fail(cause=Cause.KEEPER_LOST, evidence={"keeper": "gone"}) if alive is False else None
 
 

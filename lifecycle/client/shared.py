@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from lifecycle.client import adapters
 from lifecycle.client.guard import Guard
@@ -20,14 +20,18 @@ from lifecycle.errors import ForkedSession, InvalidConfig
 from lifecycle.log.locate import open_log
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from os import PathLike
 
     from lifecycle.client.origin import Origin
-    from lifecycle.client.request import SessionConfig
+    from lifecycle.client.request import Request, SessionConfig
     from lifecycle.log.port import EventLog
     from lifecycle.ports import BrowserHost, Clock, Ids, Starting
 
-__all__ = ["Shared", "part"]
+__all__ = ["Hosting", "Shared", "part"]
+
+#: Makes a host for one session, from what records its events and from the client's own host.
+Hosting: TypeAlias = "Callable[[Recorder, BrowserHost], BrowserHost]"
 
 
 class Shared:
@@ -90,6 +94,11 @@ class Shared:
             return Handle(recorder, self.host, new_id or recorder.ids.new(), given, page=given.page)
         page = attaching(config)
         return Handle(recorder, self.host, self.sessions.resolve(session_id), None, page=page)
+
+    def handle_on(self, host: Hosting, request: Request, new_id: str | None = None) -> Handle:
+        """A new session's handle, on a host of its own."""
+        made = host(self.recorder, self.host)
+        return Handle(self.recorder, made, new_id or self.recorder.ids.new(), request, page=request.page)
 
     def begin(self, handle: Handle) -> Starting:
         """Begin *handle*'s session, and watch over it from here."""

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from lifecycle.client.extract import Fields
     from lifecycle.client.handle import Handle
     from lifecycle.client.reconcile import Reconciled
-    from lifecycle.client.request import SessionConfig
+    from lifecycle.client.request import Request, SessionConfig
     from lifecycle.client.sessions import Asked, Sessions
+    from lifecycle.client.shared import Hosting
     from lifecycle.core.deadlines import Minutes
     from lifecycle.log.port import Cursor, EventLog
     from lifecycle.ports import BrowserHost, Clock, Ids, PageConnection, Pages
@@ -108,6 +109,11 @@ class Client:
     def sessions(self) -> Sessions:
         """The sessions of the log: list, count, get."""
         return self._shared.sessions
+
+    def session_on(self, host: Hosting, pages: Pages, request: Request) -> Session:
+        """For adapters: a new session, not started yet, on a browser that *host* has already and *pages* reach."""
+        self._shared.check_fork()
+        return Session(self._shared, adapters.Drivers(pages, "playwright"), self._shared.handle_on(host, request))
 
     def Session(self, session_id: str | None = None, **config: Unpack[SessionConfig]) -> Session:
         """A new session, not started yet; or with *session_id* alone, the way to one that lives already.
@@ -362,6 +368,7 @@ class Session:
             WrongThread: Playwright's sync API can't run in this thread.
         """
         self._handle.check("page")
+        self._handle.check_pages("page")
         return self._reach().page
 
     def _reach(self) -> PageConnection:
@@ -379,7 +386,7 @@ class Session:
     def _connect(self) -> PageConnection:
         driver = self._drivers.get()
         try:
-            return driver.connect(self._handle.cdp_url(), self._handle.tabs, self._handle.folder)
+            return driver.connect(self._handle.endpoint(), self._handle.tabs, self._handle.folder)
         except Exception as error:
             if driver.is_driver_error(error) and (now := self._handle.verdict()).status not in LIVE:
                 raise ended_error(now) from error

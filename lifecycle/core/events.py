@@ -209,7 +209,7 @@ class Config(_Frozen):
     headless: _Flag = True
     viewport_width: Annotated[int, Field(ge=1, le=16_384, strict=True)] | None = None
     viewport_height: Annotated[int, Field(ge=1, le=16_384, strict=True)] | None = None
-    browser: Literal["chromium", "chrome", "named", "external"] | None = None  # named: browser_path says which
+    browser: Literal["chromium", "chrome", "named", "external", "attached"] | None = None  # named: see browser_path
     user_agent: _Line | None = None
     locale: _Word | None = None
     timezone: _Word | None = None
@@ -258,6 +258,7 @@ class SessionStarted(Event):
     type = "session.started"
 
     ownership: Literal["launched", "attached", "external"]
+    attached_to: Literal["browser", "context"] | None = None  # what was given, where somebody else launched it
     keeper: ProcessIdentity | None = None
     browser: ProcessIdentity | None = None
     browser_version: _Word | None = None

@@ -234,11 +234,13 @@ class FakeHost:
         return talk
 
     def keeper_alive(self, session: Session, log: EventLog) -> bool | None:
-        """Whether lose_keeper() was not called since."""
-        return session.keeper_id in self._alive
+        """Whether lose_keeper() was not called since; whoever owns a session without a keeper lives."""
+        return session.keeper_id is None or session.keeper_id in self._alive
 
     def end(self, session: Session, log: EventLog) -> Remains:
         """End the pretended browser from outside."""
+        if session.keeper_id is None:
+            return Remains(how="left_running", profile_removed=False, evidence={})
         browser = self.browsers.get(session.session_id)
         ran = browser is not None and browser.running
         if browser is not None:

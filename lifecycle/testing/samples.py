@@ -169,6 +169,7 @@ SAMPLES: Final[tuple[Event, ...]] = (
     SessionStarted(
         at=T0 + 1,
         ownership="external",
+        attached_to="context",
         keeper=KEEPER,
         browser=BROWSER,
         browser_version="Chrome/150.0",

@@ -136,6 +136,7 @@ FIELDS: Final[dict[type[Event], dict[str, st.SearchStrategy[Any]]]] = {
     },
     SessionStarted: {
         "ownership": st.sampled_from(["launched", "attached", "external"]),
+        "attached_to": st.none() | st.sampled_from(["browser", "context"]),
         "keeper": st.none() | identities,
         "browser": st.none() | identities,
         "browser_version": st.none() | words,

@@ -35,6 +35,7 @@ from lifecycle.errors import (
     MalformedEvent,
     MissingExtra,
     NewerLog,
+    NoGate,
     NotALog,
     NotStarted,
     ReadOnlyLog,
@@ -99,6 +100,11 @@ EXAMPLES: list[tuple[LifecycleError, dict[str, Any], str]] = [
         ForkedSession("session s-1", 5),
         {"what": "session s-1", "owner_pid": 5},
         "session s-1 belongs to process 5 and can't be used in a forked child; make a Client here and attach by sess",
+    ),
+    (
+        NoGate("s-1", "cdp_url()"),
+        {"session_id": "s-1", "what": "cdp_url()"},
+        "cdp_url() needs a gate, and session s-1 has none: it was attached to a browser that somebody else launched",
     ),
     (WrongThread("use AsyncClient here"), {}, "use AsyncClient here"),
     (
