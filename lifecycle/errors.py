@@ -27,6 +27,7 @@
     │   ├── LaunchFailed            the browser did not start
     │   ├── KeeperUnavailable       the keeper process did not start or does not answer
     │   ├── ViewerUnavailable       the live view can't be shown
+    │   ├── NoRecording             there is no video of the session, or not yet
     │   ├── LogUnavailable          the log can't be reached or written now (retry is safe)
     │   └── WrongVersion            another writer was first (load again, decide again)
     └── HistoryError                the record: what is stored can't be used as it is
@@ -78,6 +79,7 @@ __all__ = [
     "MissingExtra",
     "NewerLog",
     "NoGate",
+    "NoRecording",
     "NotALog",
     "NotStarted",
     "ReadOnlyLog",
@@ -323,6 +325,15 @@ class ViewerUnavailable(WorldError):
         self.session_id = session_id
         self.reason = reason
         super().__init__(f"the live view of session {session_id} can't be shown: {reason}")
+
+
+class NoRecording(WorldError):
+    """There is no video of the session: `reason` says why, or that it is not whole yet."""
+
+    def __init__(self, session_id: str, reason: str) -> None:
+        self.session_id = session_id
+        self.reason = reason
+        super().__init__(f"no recording of session {session_id}: {reason}")
 
 
 class LogUnavailable(WorldError):

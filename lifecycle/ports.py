@@ -37,6 +37,8 @@ __all__ = [
     "Performed",
     "Plan",
     "ProxyAuth",
+    "Receipts",
+    "RecordingOrder",
     "Remains",
     "Talk",
 ]
@@ -91,6 +93,15 @@ class ProxyAuth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingOrder:
+    """A session is to be recorded: by what process, into which file, and how large that may become."""
+
+    command: tuple[str, ...]
+    path: str
+    limit_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """A session that is about to be started, complete and validated. Paths are absolute."""
 
@@ -105,6 +116,15 @@ class Plan:
     extra_http_headers: Mapping[str, str] = field(default_factory=dict[str, str])
     proxy: ProxyAuth | None = None
     keep_alive: bool = False
+    recording: RecordingOrder | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipts:
+    """What came of what was kept of a session, for `released`: the receipts, and where a recording lies."""
+
+    evidence: Evidence = field(default_factory=dict[str, Any])
+    recording: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,8 +160,16 @@ class KeptBrowser(Protocol):
         """Save the running browser's cookies; None when that is not asked for, or nothing is new since last time."""
         ...
 
+    def finish(self) -> None:
+        """The session has ended: finish what is kept of it besides cookies. Returns at once."""
+        ...
+
+    def receipts(self, timeout_s: float) -> Receipts:
+        """What came of that, waiting up to *timeout_s* for it; what is not finished by then never will be."""
+        ...
+
     def clients(self) -> tuple[str, ...]:
-        """Labels of the clients that are connected now."""
+        """Labels of the clients that are connected now; not who only finishes."""
         ...
 
     def clean_up(self) -> bool:

@@ -22,13 +22,15 @@ import json
 import re
 from typing import Any, Final, NamedTuple
 
-__all__ = ["QUIET_CLIENTS", "QUIET_DOMAINS", "QUIET_METHODS", "SETUP_S", "Command", "counts", "peek"]
+__all__ = ["QUIET_CLIENTS", "QUIET_DOMAINS", "QUIET_METHODS", "RECORDER", "SETUP_S", "Command", "counts", "peek"]
 
 #: How long after its attachment whatever is sent to a target is taken for its driver's setting it up.
 SETUP_S: Final = 0.05
 
-#: Labels of clients whose coming is no access either: the live view only looks. What they send is judged as anybody's.
-QUIET_CLIENTS: Final = frozenset({"viewer"})
+#: Labels of clients whose coming is no access either: the live view and the recorder only look. What they send is
+#: judged as anybody's.
+RECORDER: Final = "recorder"
+QUIET_CLIENTS: Final = frozenset({RECORDER, "viewer"})
 
 # Intercepted requests: the page decides how many there are. Emulation is set anew on every page that appears.
 QUIET_DOMAINS: Final = frozenset({"Emulation", "Fetch"})

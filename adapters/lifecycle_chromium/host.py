@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 import weakref
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -309,6 +310,7 @@ class ChromiumHost:
             timezone=plan.config.timezone,
             locale=plan.config.locale,
             headers=dict(plan.extra_http_headers),
+            recording=plan.recording and asdict(plan.recording),
             proxy_auth=plan.proxy and [plan.proxy.username, plan.proxy.password],
             timeout_s=_START_WAIT_S,
         )

@@ -26,13 +26,14 @@ from lifecycle.core.events import (
 )
 from lifecycle.errors import InvalidConfig
 from lifecycle.log.locate import open_log
-from lifecycle.ports import Exit
+from lifecycle.ports import Exit, Receipts
 from lifecycle_chromium import paths, watch
-from lifecycle_chromium.access import QUIET_CLIENTS
+from lifecycle_chromium.access import QUIET_CLIENTS, RECORDER
 from lifecycle_chromium.cookie_jar import CookieJar
 from lifecycle_chromium.dress import dress, orders
 from lifecycle_chromium.gate import Gate
 from lifecycle_chromium.launch import BrowserProcess, LaunchError
+from lifecycle_chromium.recording import Recording
 
 if TYPE_CHECKING:
     from lifecycle.core.events import Evidence
@@ -71,6 +72,7 @@ class ChromiumKept:
         gate: Gate,
         runtime: Path,
         cookies: CookieJar | None,
+        recording: Recording | None,
         *,
         own: bool,
     ) -> None:
@@ -80,6 +82,7 @@ class ChromiumKept:
         self._gate = gate
         self._runtime = runtime
         self._cookies = cookies
+        self._recording = recording
         self._own = own  # the profile is the user's, and stays
         self._cleaned = False
 
@@ -105,14 +108,30 @@ class ChromiumKept:
         """Merge the browser's cookies into the session's cookie file, if it has one."""
         return self._cookies.save() if self._cookies is not None else None
 
+    def finish(self) -> None:
+        """Have the recording finished."""
+        if self._recording is not None:
+            self._recording.finish()
+
+    def receipts(self, timeout_s: float) -> Receipts:
+        """The recording's receipt."""
+        if self._recording is None:
+            return Receipts()
+        evidence = self._recording.receipt(timeout_s)
+        made = "recording_why_not" not in evidence
+        return Receipts(evidence=evidence, recording=str(self._recording.path) if made else None)
+
     def clients(self) -> tuple[str, ...]:
         """Labels of connected clients."""
-        return tuple(_label(client) for client in self._gate.clients(self._session_id))
+        connected = self._gate.clients(self._session_id)
+        return tuple(_label(client) for client in connected if client.label != RECORDER)
 
     def clean_up(self) -> bool:
         """Take the session off the gate, close the pipe, remove endpoint and profile."""
         if not self._cleaned:
             self._cleaned = True
+            if self._recording is not None:
+                self._recording.end()
             paths.remove_endpoint(self._runtime, self._session_id)
             self._gate.remove(self._session_id)
             self._pipe.close()
@@ -140,6 +159,23 @@ class Serving:
             LaunchError: The cookie file has become malformed.
         """
         session_id: str = plan["session"]
+        recording = Recording(session_id, plan["recording"]) if plan["recording"] else None
+        try:
+            return self._begin(keeper, plan, process, pipe, recording)
+        except BaseException:
+            if recording is not None:
+                recording.end()
+            raise
+
+    def _begin(
+        self,
+        keeper: Keeper,
+        plan: dict[str, Any],
+        process: BrowserProcess | ExternalBrowser,
+        pipe: CdpPipe,
+        recording: Recording | None,
+    ) -> tuple[Kept, dict[str, object]]:
+        session_id: str = plan["session"]
         cookies = CookieJar(Path(plan["cookie_file"]), pipe) if plan["cookie_file"] else None
         auth = plan["proxy_auth"]
         told = orders(
@@ -151,7 +187,7 @@ class Serving:
         except InvalidConfig as error:  # malformed since the client looked
             raise LaunchError(str(error)) from None
         browser = ChromiumKept(
-            session_id, process, pipe, self._gate, keeper.runtime, cookies, own=bool(plan["user_data_dir"])
+            session_id, process, pipe, self._gate, keeper.runtime, cookies, recording, own=bool(plan["user_data_dir"])
         )
         kept = Kept(
             self._recorder.load(session_id),
@@ -169,6 +205,8 @@ class Serving:
             on_disconnected=lambda client: kept.note(ClientDisconnected(client=_label(client))),
             on_poke=kept.look,
         )
+        if recording is not None:
+            recording.begin(session_id, url)
         paths.write_endpoint(keeper.runtime, session_id, url)
         refused = kept.begin(_started(process, plan), *([loaded] if loaded is not None else []))
         if refused is not None:

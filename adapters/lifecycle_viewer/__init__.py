@@ -1,19 +1,21 @@
-"""The live view: a process of its own that shows one session on a page of ours, good for looking only."""
+"""The live view and recordings: processes of their own that show one session, or film it, and can only look."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lifecycle_viewer.opener import Viewer
+    from lifecycle_viewer.recording import Recorder
 
-__all__ = ["Viewer"]
+__all__ = ["Recorder", "Viewer"]
+
+_HOME = {"Recorder": "recording", "Viewer": "opener"}
 
 
 def __getattr__(name: str) -> object:
-    # Lazy: the viewer's own process imports this package too, and has no use for the owner's half.
-    if name != "Viewer":
+    # Lazy: the processes that look import this package too, and have no use for the owner's half.
+    if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from lifecycle_viewer.opener import Viewer
-
-    return Viewer
+    return getattr(import_module(f"lifecycle_viewer.{_HOME[name]}"), name)

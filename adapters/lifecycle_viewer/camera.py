@@ -17,7 +17,7 @@ import json
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import unquote
 
 from websockets.exceptions import ConnectionClosed
@@ -29,12 +29,9 @@ from lifecycle_viewer.tabs import Tabs
 if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection
 
-    from lifecycle_viewer.scene import Scene
-
-__all__ = ["FRAMES_PER_S", "Camera"]
+__all__ = ["FRAMES_PER_S", "Camera", "Screen"]
 
 FRAMES_PER_S: Final = 12
-LABEL: Final = "viewer"
 
 _FRAME: Final = {"format": "jpeg", "quality": 65, "maxWidth": 1280, "maxHeight": 1280}
 _PAGES: Final = [{"type": "page"}, {"exclude": True}]
@@ -45,11 +42,28 @@ _CONNECT_S: Final = 10.0
 _MESSAGE_BYTES: Final = 64 * 2**20
 
 
-class Camera:
-    """Films the tab to look at. `run` belongs to one thread; `aim` is for any."""
+class Screen(Protocol):
+    """Where the pictures go: to those who look, or into a film."""
 
-    def __init__(self, cdp_url: str, scene: Scene) -> None:
-        self._url = f"{cdp_url}?client={LABEL}"
+    @property
+    def watched(self) -> bool:
+        """Whether pictures are wanted now."""
+        ...
+
+    def show(self, **changes: Any) -> None:
+        """What the picture is of: url, title, tabs, crashed."""
+        ...
+
+    def show_frame(self, jpeg: bytes | None, at: float) -> None:
+        """The newest picture, drawn at *at* (s since the epoch); None: there is nothing to see."""
+        ...
+
+
+class Camera:
+    """Films the tab to look at, as the client *label*. `run` belongs to one thread; `aim` is for any."""
+
+    def __init__(self, cdp_url: str, scene: Screen, label: str = "viewer") -> None:
+        self._url = f"{cdp_url}?client={label}"
         self._scene = scene
         self._lock = threading.RLock()
         self._socket: ClientConnection | None = None
@@ -115,7 +129,7 @@ class Camera:
     def _follow(self, before: str | None) -> None:
         current = self._tabs.current
         if current is None or current.crashed or current.session != before:
-            self._scene.show_frame(None)  # it would be another tab's, or a dead one's
+            self._scene.show_frame(None, time.time())  # it would be another tab's, or a dead one's
         self.aim()
         self._tell()
 
@@ -123,7 +137,8 @@ class Camera:
         self._acks.append((session, params["sessionId"]))
         current = self._tabs.current
         if current is not None and current.session == session:
-            self._scene.show_frame(base64.b64decode(params["data"]))
+            drawn = params["metadata"].get("timestamp")
+            self._scene.show_frame(base64.b64decode(params["data"]), drawn or time.time())
 
     def _tell(self) -> None:
         tab = self._tabs.current

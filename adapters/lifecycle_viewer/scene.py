@@ -59,7 +59,7 @@ class Scene:
                 self._states += 1
                 self._changed.notify_all()
 
-    def show_frame(self, jpeg: bytes | None) -> None:
+    def show_frame(self, jpeg: bytes | None, at: float = 0) -> None:
         """The newest frame; None takes the picture away."""
         with self._changed:
             self._frame = jpeg

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from lifecycle.client.handle import Handle
     from lifecycle.client.listed import SessionList
     from lifecycle.client.reconcile import Reconciled
+    from lifecycle.client.replay import Recording
     from lifecycle.client.request import Request, SessionConfig
     from lifecycle.client.sessions import Asked
     from lifecycle.client.shared import Hosting
@@ -203,6 +204,10 @@ class AsyncClient:
             if follower.over:
                 return
             await self._worker.run(lambda _: follower.wait(_WAIT_S))
+
+    async def replay(self, session_id: str) -> Recording:
+        """As Client.replay."""
+        return await self._worker.run(lambda shared: shared.replay(session_id))
 
     async def reconcile(self) -> list[Reconciled]:
         """As Client.reconcile."""
@@ -494,6 +499,11 @@ class AsyncSession:
         """As Session.cdp_url."""
         handle = self._started("cdp_url()")
         return await self._worker.run(lambda _: handle.cdp_url())
+
+    async def replay(self) -> Recording:
+        """As Session.replay."""
+        handle = self._started("replay()")
+        return await self._worker.run(lambda _: handle.replay())
 
     async def viewer_url(self) -> str:
         """As Session.viewer_url."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
-from lifecycle.client import redact, viewing
+from lifecycle.client import recording, redact, replay, viewing
 from lifecycle.client.cookies import cookies_of, read
 from lifecycle.client.reconcile import RELEASE_WAIT_S, finish, reconcile
 from lifecycle.client.request import file_of
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from lifecycle.client.cookies import Cookies
     from lifecycle.client.guard import Guard
     from lifecycle.client.recorder import Recorder
+    from lifecycle.client.replay import Recording
     from lifecycle.client.request import Request
     from lifecycle.core import Command
     from lifecycle.ports import BrowserHost, Starting, Talk
@@ -223,6 +224,13 @@ class Handle:
         if self.pageless:
             raise NoGate(self.session_id, what)
 
+    def replay(self) -> Recording:
+        """The recording, once the session has ended."""
+        self.check_fork()
+        if self.last is None and not self.attached:
+            raise NotStarted(self.session_id, "replay()")
+        return replay.find(self.recorder, self.session_id)
+
     @property
     def folder(self) -> Path | None:
         """Where the session's pages may put downloads and traces."""
@@ -253,6 +261,7 @@ class Handle:
         assert request is not None  # attach() is the way for sessions reached by id
         config = viewing.possible(request.config)
         self._windowless = config != request.config
+        recorded = recording.order(request.record, self.recorder.log, self.session_id)
         found = self.host.prepare(config, request.browser_path, self.recorder.log)
         created = SessionCreated(
             session_id=self.session_id,
@@ -261,6 +270,8 @@ class Handle:
             browser_args=request.browser_args or None,
             cookie_file=request.cookie_file,
             user_data_dir=request.user_data_dir,
+            recording=None if recorded is None else recorded.path,
+            recording_limit_bytes=None if recorded is None else recorded.limit_bytes,
             limits=request.limits,
             labels=request.labels,
             keep_alive=request.keep_alive,
@@ -281,6 +292,7 @@ class Handle:
             extra_http_headers=request.extra_http_headers,
             proxy=request.proxy,
             keep_alive=request.keep_alive,
+            recording=recorded,
         )
         try:
             guard.watch(self.last)

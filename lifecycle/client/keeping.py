@@ -4,7 +4,8 @@ Order, in every step:
 1. what was seen since the last step is recorded: facts in the order they came, then an access that is due;
 2. what ends the session is decided: found dead, owner gone, deadline passed, or ended by somebody else in the log;
 3. the terminal event is appended FIRST: afterwards a clean close and a kill look the same from outside;
-4. only then its cookies are saved, the browser is asked to close, killed after the grace, its profile removed;
+4. only then its cookies are saved and its recording is finished, the browser is asked to close, killed after the
+   grace, its profile removed;
 5. `released` is appended with what was seen.
 
 A log that refuses the ending keeps no browser alive: after the grace steps 4 and 5 happen anyway, and the ending is
@@ -46,6 +47,8 @@ _INSIST_S: Final = 15.0
 _OFFER_S: Final = 600.0
 #: How often a running browser's cookies are looked at: what a crash can lose at most.
 _COOKIES_S: Final = 30.0
+#: How long the whole of an ending may wait for what finishes beside it, such as a recording: below RELEASE_WAIT_S.
+_RECEIPTS_S: Final = 3.5
 #: Clients named in `released`; an ending must fit into the log, however many were connected.
 _CLIENTS: Final = 64
 #: A burst of facts beyond this is cut: the history says how many were dropped.
@@ -327,6 +330,7 @@ class Kept:
     def _end_browser(self) -> SessionReleased:
         began = self._monotonic()
         clients = self._browser.clients()[:_CLIENTS]
+        self._browser.finish()
         exit = self._browser.exit(0)
         if not self._browser.ours:
             return self._detach(began, clients, alive=exit is None)
@@ -342,23 +346,27 @@ class Kept:
         exit = exit or self._browser.exit(1.0)
         never = self._session.status is State.ERROR and self._session.cause is Cause.LAUNCH_FAILED
         died = exit is not None and not killed and self._session.cause is Cause.BROWSER_CRASHED
+        kept = self._browser.receipts(_RECEIPTS_S - (self._monotonic() - began))
         return SessionReleased(
             how="never_started" if never else "killed" if killed or died else "graceful",
             exit_code=exit.code if exit else None,
             signal=exit.signal if exit else None,
             took_us=round((self._monotonic() - began) * 1e6),
             profile_removed=self._browser.clean_up(),
-            receipts=receipts,
+            receipts={**receipts, **kept.evidence},
+            recording=kept.recording,
             clients=clients,
         )
 
     def _detach(self, began: float, clients: tuple[str, ...], *, alive: bool) -> SessionReleased:
         saved = self._browser.save_cookies() if alive else None
+        kept = self._browser.receipts(_RECEIPTS_S - (self._monotonic() - began))
         self._browser.clean_up()
         return SessionReleased(
             how="detached",
             took_us=round((self._monotonic() - began) * 1e6),
-            receipts=_receipts(saved) if saved is not None else {},
+            receipts={**(_receipts(saved) if saved is not None else {}), **kept.evidence},
+            recording=kept.recording,
             clients=clients,
         )
 

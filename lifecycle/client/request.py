@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Required, TypedDict, cast
 from urllib.parse import urlsplit
 
-from lifecycle.client import look
+from lifecycle.client import look, recording
 from lifecycle.client.cookies import read
 from lifecycle.client.origin import ORIGIN
 from lifecycle.client.text import clean
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from os import PathLike
 
+    from lifecycle.client.recording import Wish
     from lifecycle.core.deadlines import Minutes
     from lifecycle.ports import ProxyAuth
 
@@ -74,6 +75,8 @@ class SessionConfig(TypedDict, total=False):
     proxy: str | ProxySettings | None
     labels: Mapping[str, str] | None
     keep_alive: bool
+    record: bool | str | PathLike[str]
+    record_limit_bytes: int | None
     page: bool
     actor: str | None
     correlation_id: str | None
@@ -100,6 +103,8 @@ _DEFAULTS: Final[SessionConfig] = {
     "proxy": None,
     "labels": None,
     "keep_alive": False,
+    "record": False,
+    "record_limit_bytes": None,
     "page": True,
     "actor": None,
     "correlation_id": None,
@@ -123,6 +128,7 @@ class Request:
     proxy: ProxyAuth | None
     labels: dict[str, str]
     keep_alive: bool
+    record: Wish | None
     page: bool
 
 
@@ -131,6 +137,7 @@ def request(given: SessionConfig) -> Request:
 
     Raises:
         InvalidConfig: Names the first argument that is unknown or wrong, and what is allowed.
+        MissingExtra: record, without an encoder.
     """
     _refuse_unknown(given)
     full: dict[str, Any] = {**_DEFAULTS, **given}
@@ -163,6 +170,7 @@ def request(given: SessionConfig) -> Request:
         proxy=proxy.auth,
         labels=labels_of(full["labels"]),
         keep_alive=_flag("keep_alive", full["keep_alive"]),
+        record=recording.wish(full["record"], full["record_limit_bytes"]),
         page=_flag("page", full["page"]),
     )
 

@@ -13,6 +13,7 @@ from lifecycle.client.origin import origin
 from lifecycle.client.questions import Questions
 from lifecycle.client.reconcile import Reconciled, reconcile
 from lifecycle.client.recorder import Recorder
+from lifecycle.client.replay import find
 from lifecycle.client.request import attaching, request
 from lifecycle.client.sessions import Sessions
 from lifecycle.client.system import SystemClock, Uuid7, default_log, writer_name
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from lifecycle.client.origin import Origin
+    from lifecycle.client.replay import Recording
     from lifecycle.client.request import Request, SessionConfig
     from lifecycle.log.port import EventLog
     from lifecycle.ports import BrowserHost, Clock, Ids, Starting
@@ -110,6 +112,11 @@ class Shared:
             due, self._reconciled = not self._reconciled, True
         if due:
             self.reconcile()
+
+    def replay(self, session_id: str) -> Recording:
+        """The recording of an ended session."""
+        self.check_fork()
+        return find(self.recorder, self.sessions.resolve(session_id))
 
     def reconcile(self) -> list[Reconciled]:
         """Put right every session whose keeper is gone."""

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from lifecycle.client.extract import Fields
     from lifecycle.client.handle import Handle
     from lifecycle.client.reconcile import Reconciled
+    from lifecycle.client.replay import Recording
     from lifecycle.client.request import Request, SessionConfig
     from lifecycle.client.sessions import Asked, Sessions
     from lifecycle.client.shared import Hosting
@@ -139,6 +140,9 @@ class Client:
             extra_http_headers: Sent with every request. Their names are recorded, their values are not.
             proxy: scheme://host:port, or a dict with server, username, password, bypass.
             labels: Plain, searchable texts; never put secrets here.
+            record: True records a video beside the log (LOGNAME.d/recordings/ID.mp4); or a directory, or the path of a
+                new .mp4 file. It is there after the end: replay(). Needs the extra `recording`.
+            record_limit_bytes: How large the video may become; there it stops, the session goes on. Default 256 MiB.
             keep_alive: Leaving the block, or the end of this process, leaves the session running until its deadline.
             page: False starts no Playwright driver while the browser comes up.
             actor, correlation_id, causation_id, traceparent: As in Client, for this session alone; beside *session_id*
@@ -146,6 +150,7 @@ class Client:
 
         Raises:
             InvalidConfig: Names the argument, its value and what is allowed. Nothing was started.
+            MissingExtra: record, without the extra of that name.
             UnknownSession: No session of that id in this log.
         """
         return Session(self._shared, self._drivers, self._shared.handle(session_id, config))
@@ -185,6 +190,10 @@ class Client:
             if follower.over:
                 return
             follower.wait(_WAIT_S)
+
+    def replay(self, session_id: str) -> Recording:
+        """The recording of a session that has ended, whoever ran it; as Session.replay, and UnknownSession."""
+        return self._shared.replay(session_id)
 
     def reconcile(self) -> list[Reconciled]:
         """Record the true ending of every session whose keeper is gone, and end what is left of its browser.
@@ -504,6 +513,15 @@ class Session:
             ViewerUnavailable: The process did not come up; the session goes on.
         """
         return self._handle.viewer_url()
+
+    def replay(self) -> Recording:
+        """The session's video, once it has ended: where it lies, its length, its hash; checked against the history.
+
+        Raises:
+            NotStarted: Before start().
+            NoRecording: Says why: not ended yet, not recorded, not made, or the file is gone or was changed.
+        """
+        return self._handle.replay()
 
     def touch(self) -> None:
         """Count as access now: the idle timeout begins anew.

@@ -244,6 +244,8 @@ class SessionCreated(Event):
     browser_args: Annotated[tuple[_Text, ...], Field(max_length=256)] | None = None
     cookie_file: _Path | None = None
     user_data_dir: _Path | None = None
+    recording: _Path | None = None
+    recording_limit_bytes: _Count | None = None
     limits: Limits
     labels: Labels = Field(default_factory=FrozenDict[str, str])
     keep_alive: _Flag = False
@@ -421,6 +423,7 @@ class SessionReleased(Event):
     took_us: _Microseconds = 0
     profile_removed: _Flag = False
     receipts: Evidence = Field(default_factory=FrozenDict[str, Any])
+    recording: _Path | None = None
     clients: Annotated[tuple[_Word, ...], Field(max_length=1024)] = ()
     evidence: Evidence = Field(default_factory=FrozenDict[str, Any])
 

@@ -14,7 +14,7 @@ from lifecycle.client.system import SystemClock, Uuid7
 from lifecycle.core import Fail, ProcessIdentity, Session
 from lifecycle.core.events import Cause, SessionReleased, SessionStarted
 from lifecycle.errors import BrowserNotFound, KeeperUnavailable, LaunchFailed
-from lifecycle.ports import Exit, Found, Plan, Remains
+from lifecycle.ports import Exit, Found, Plan, Receipts, Remains
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +49,7 @@ class FakeBrowser:
         self.keeper_gone = False
         self.external = False
         self.cookies: CookiesSaved | None = None
+        self.kept = Receipts()
         self.on_exit: Callable[[], None] = lambda: None
 
     def end(self, exit: Exit) -> None:
@@ -87,6 +88,13 @@ class FakeBrowser:
         """What the test wants to have been saved."""
         saved, self.cookies = self.cookies, None
         return saved
+
+    def finish(self) -> None:
+        """Nothing is kept of a browser that is none."""
+
+    def receipts(self, timeout_s: float) -> Receipts:
+        """What the test wants to have been kept."""
+        return self.kept
 
     def clients(self) -> tuple[str, ...]:
         return ()

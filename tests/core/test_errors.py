@@ -36,6 +36,7 @@ from lifecycle.errors import (
     MissingExtra,
     NewerLog,
     NoGate,
+    NoRecording,
     NotALog,
     NotStarted,
     ReadOnlyLog,
@@ -146,6 +147,11 @@ EXAMPLES: list[tuple[LifecycleError, dict[str, Any], str]] = [
         ViewerUnavailable("s-1", "no answer within 20 s"),
         {"session_id": "s-1", "reason": "no answer within 20 s", "retryable": True},
         "the live view of session s-1 can't be shown: no answer within 20 s",
+    ),
+    (
+        NoRecording("s-1", "no picture came"),
+        {"session_id": "s-1", "reason": "no picture came"},
+        "no recording of session s-1: no picture came",
     ),
     (LogUnavailable("disk full"), {"retryable": True}, "disk full"),
     (

@@ -284,7 +284,7 @@ def test_the_registry_can_not_be_changed() -> None:
 
 
 PRIVATE = {
-    "session.created": {"browser_path", "browser_args", "cookie_file", "user_data_dir"},
+    "session.created": {"browser_path", "browser_args", "cookie_file", "recording", "user_data_dir"},
     "session.started": {"browser_path", "profile"},
     "session.operation": {"target", "error_message"},
     "session.navigated": {"url"},
@@ -293,6 +293,7 @@ PRIVATE = {
     "session.cookies_loaded": {"path"},
     "session.cookies_saved": {"path"},
     "session.failed": {"error_message", "last_words"},
+    "session.released": {"recording"},
 }
 
 
