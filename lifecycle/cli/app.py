@@ -38,6 +38,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "event": ("event", "Show one event of a session, with every column."),
     "tail": ("tail", "Show the last events of the log or of a session, and follow it."),
     "stats": ("stats", "Count sessions by status, cause, label and day; durations and lateness."),
+    "timeline": ("timeline", "Draw sessions along a line of time: here, as SVG or HTML, or for Perfetto."),
     "diff": ("diff", "Compare two sessions: their fields, and their histories step by step."),
     "view": ("viewing", "Watch a session in your browser, without touching it."),
     "stop": ("stop", "End a session, whichever process started it."),

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from lifecycle.audit.note import Checkpoint
     from lifecycle.audit.retention import Forgotten
     from lifecycle.audit.stats import Stats
+    from lifecycle.audit.timeline import Timeline
     from lifecycle.audit.verify import Verification
     from lifecycle.audit.why import Why
     from lifecycle.client.cookies import Cookies
@@ -192,6 +193,10 @@ class AsyncClient:
     async def diff(self, a: str, b: str) -> Difference:
         """As Client.diff."""
         return await self._worker.run(lambda shared: shared.questions.diff(a, b))
+
+    async def timeline(self, *session_ids: str, align: bool = False) -> Timeline:
+        """As Client.timeline."""
+        return await self._worker.run(lambda shared: shared.questions.timeline(session_ids, align=align))
 
     async def subscribe(self, session_id: str | None = None, *, after: Cursor | None = None) -> AsyncIterator[Step]:
         """As Client.subscribe; cancelled, it lets go within half a second."""

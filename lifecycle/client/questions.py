@@ -1,4 +1,4 @@
-"""What client.history, why, stats, diff and subscribe answer, for both twins. Reading only."""
+"""What client.history, why, stats, diff, timeline and subscribe answer, for both twins. Reading only."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Unpack
 from lifecycle.client.sessions import filters_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from lifecycle.audit.diff import Difference
     from lifecycle.audit.follow import Follower
     from lifecycle.audit.history import Step
     from lifecycle.audit.stats import Stats
+    from lifecycle.audit.timeline import Timeline
     from lifecycle.audit.why import Why
     from lifecycle.client.recorder import Recorder
     from lifecycle.client.sessions import Asked, Sessions
@@ -46,6 +49,12 @@ class Questions:
 
         first, second = self._sessions.resolve(a), self._sessions.resolve(b)
         return diff(self._recorder.log, first, second, self._recorder.clock.now())
+
+    def timeline(self, session_ids: Iterable[str], *, align: bool) -> Timeline:
+        from lifecycle.audit.timeline import timeline
+
+        names = [self._sessions.resolve(session_id) for session_id in session_ids]
+        return timeline(self._recorder.log, names, self._recorder.clock.now(), align=align)
 
     def follower(self, session_id: str | None, after: Cursor | None) -> Follower:
         from lifecycle.audit.follow import Follower

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lifecycle.audit.note import Checkpoint
     from lifecycle.audit.retention import Forgotten
     from lifecycle.audit.stats import Stats
+    from lifecycle.audit.timeline import Timeline
     from lifecycle.audit.verify import Verification
     from lifecycle.audit.why import Why
     from lifecycle.client.cookies import Cookies
@@ -177,6 +178,13 @@ class Client:
     def diff(self, a: str, b: str) -> Difference:
         """Two sessions side by side: which of their fields differ, and where their histories part."""
         return self._shared.questions.diff(a, b)
+
+    def timeline(self, *session_ids: str, align: bool = False) -> Timeline:
+        """These sessions along a line of time: text(), svg(), html(), or trace() for Perfetto; a notebook shows it.
+
+        *align* lets each of them begin at zero.
+        """
+        return self._shared.questions.timeline(session_ids, align=align)
 
     def subscribe(self, session_id: str | None = None, *, after: Cursor | None = None) -> Iterator[Step]:
         """Every event of the log (or of one session) after the cursor *after*, and then each one as it comes.

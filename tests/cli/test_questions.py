@@ -271,3 +271,22 @@ def test_a_reader_that_goes_away_ends_a_tail(book: Writer, user: User) -> None:
     done = subprocess.run(line, shell=True, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.startswith("1  ")
     assert "Traceback" not in done.stderr
+
+
+def test_timeline_here_and_in_files(book: Writer, command: Command, tmp_path: Path) -> None:
+    shown = command("timeline").stdout.splitlines()
+    assert [line.split()[0] for line in shown[3::2][:3]] == ["stopped", "browser_crashed", "living"]
+    files = [tmp_path / name for name in ("t.svg", "t.html", "t.json")]
+    done = command("timeline", "stopp", "--svg", files[0], "--html", files[1], "--trace", files[2])
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert files[0].read_text("utf-8").startswith("<svg ")
+    assert files[1].read_text("utf-8").startswith("<!doctype html>")
+    assert json.loads(files[2].read_text("utf-8"))["otherData"]["sessions"] == 1
+    assert command("timeline", "stopped", "--svg", "-").stdout == files[0].read_text("utf-8")
+    found = json.loads(command("timeline", "--cause", "stopped", "--json").stdout)
+    assert [one["session_id"] for one in found["sessions"]] == ["stopped"]
+    assert len(found["sessions"][0]["events"]) == 12
+    assert command("timeline", "stopped", "--cause", "idle").exit_code == 2
+    refused = command("timeline", "--svg", tmp_path / "nowhere" / "t.svg")
+    assert refused.exit_code == 1
+    assert "can't be written" in refused.stderr
