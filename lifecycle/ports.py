@@ -27,6 +27,7 @@ __all__ = [
     "AsyncPages",
     "BrowserHost",
     "Clock",
+    "Clocked",
     "Examinable",
     "Exit",
     "Finding",
@@ -65,6 +66,15 @@ class Clock(Protocol):
 
     def start(self, name: str, run: Callable[[], object]) -> None:
         """Run *run* beside the caller, in a thread that does not keep the process alive."""
+        ...
+
+
+@runtime_checkable
+class Clocked(Protocol):
+    """What a log or a host within this process may offer: to go by its client's clock."""
+
+    def use_clock(self, clock: Clock) -> None:
+        """Go by *clock* from now on, unless another one was given; called by the client, when it was given one."""
         ...
 
 

@@ -19,6 +19,7 @@ from lifecycle.client.sessions import Sessions
 from lifecycle.client.system import SystemClock, Uuid7, default_log, writer_name
 from lifecycle.errors import ForkedSession, InvalidConfig
 from lifecycle.log.locate import open_log
+from lifecycle.ports import Clocked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +58,9 @@ class Shared:
             part("log", log, "read_all", "a path, a locator such as sqlite:/abs/path, or an EventLog")
             self.log, self._opened = log, False
         self.host = browser or adapters.default_host()
+        for clocked in (self.log, self.host):
+            if clock is not None and isinstance(clocked, Clocked):
+                clocked.use_clock(clock)
         self.recorder = Recorder(
             self.log,
             clock or SystemClock(),

@@ -29,18 +29,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Sequence
 
     from lifecycle.log.port import Expected, NewEvent, Recorded
+    from lifecycle.ports import Clock
     from lifecycle.projections import SessionIndex
 
 __all__ = ["MemoryLog"]
 
 
+def _system() -> int:
+    return time.time_ns() // 1000
+
+
 class MemoryLog:
-    """An EventLog in memory. *clock* gives recorded_at, µs since the epoch, and *salt* 16 random bytes."""
+    """An EventLog in memory.
+
+    Args:
+        clock: Gives recorded_at, µs since the epoch; default: the clock of its client.
+        salt: Gives 16 random bytes.
+    """
 
     def __init__(
         self, *, clock: Callable[[], int] | None = None, salt: Callable[[], bytes] = lambda: os.urandom(SALT_BYTES)
     ) -> None:
-        self._clock = clock or (lambda: time.time_ns() // 1000)
+        self._clock = clock or _system
+        self._given = clock is not None
         self._salt = salt
         self._changed = threading.Condition()
         self._log: list[Recorded] = []
@@ -58,6 +69,11 @@ class MemoryLog:
     def sessions(self) -> SessionIndex:
         """The sessions of this log."""
         return self._sessions
+
+    def use_clock(self, clock: Clock) -> None:
+        """Take recorded_at from *clock*, unless a clock was given."""
+        if not self._given:
+            self._clock = clock.now
 
     @contextmanager
     def _open(self) -> Generator[None]:

@@ -1,6 +1,9 @@
 """BrowserContract: what every BrowserHost must do, checked through the production client. No test runner needed.
 
-Subclass it with your host; each `check_*` raises AssertionError with what was expected and seen. With pytest:
+Subclass it with your host; each `check_*` raises AssertionError with what was expected and seen. All at once, or one by
+one with pytest:
+
+    MyContract.prove()
 
     @pytest.mark.parametrize("check", BrowserContract.checks())
     def test_contract(check, my_contract):
@@ -17,6 +20,7 @@ from typing import TYPE_CHECKING
 from lifecycle.core import Cause, State
 from lifecycle.errors import AlreadyStarted, BrowserNotFound, LaunchFailed, LifecycleError, SessionEnded
 from lifecycle.log.codec import decode
+from lifecycle.testing.contract import Contract
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +33,7 @@ __all__ = ["BrowserContract"]
 _PATIENCE_S = 15.0
 
 
-class BrowserContract(ABC):
+class BrowserContract(Contract, ABC):
     """One client on the host under test, and the hooks that reach behind it."""
 
     @abstractmethod
@@ -59,11 +63,6 @@ class BrowserContract(ABC):
     @abstractmethod
     def absent(self) -> Session:
         """A session whose browser is not on this machine."""
-
-    @classmethod
-    def checks(cls) -> list[str]:
-        """Names of all checks, in the order they are written."""
-        return [name for name in dir(cls) if name.startswith("check_")]
 
     def session(self, **config: object) -> Session:
         """A new session without pages."""

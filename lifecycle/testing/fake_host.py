@@ -158,7 +158,7 @@ class FakeHost:
     """A host for pretended browsers. `fail_launch` and `missing` make the next starts go wrong.
 
     Args:
-        clock: What its keeper reads; give it the client's.
+        clock: What its keeper reads; default: the clock of its client.
         grace_s: Between asking a browser to close and killing it.
     """
 
@@ -167,6 +167,7 @@ class FakeHost:
         self.missing = False
         self.browsers: dict[str, FakeBrowser] = {}
         self._clock = clock or SystemClock()
+        self._given = clock is not None
         self._ids = ids or Uuid7()
         self._grace_s = grace_s
         self._keeper = 1
@@ -175,6 +176,11 @@ class FakeHost:
         self._lost: dict[str, Callable[[], None]] = {}
         self._orphaned: Evidence | None = None
         self._lock = threading.Lock()
+
+    def use_clock(self, clock: Clock) -> None:
+        """Have its keeper read *clock*, unless a clock was given."""
+        if not self._given:
+            self._clock = clock
 
     def prepare(self, config: Config, browser_path: str | None, log: EventLog) -> Found:
         """Pretend to find a browser."""

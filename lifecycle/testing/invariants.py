@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from lifecycle.core import LIVE, LOOKUP, State, deadline, view
+from lifecycle.errors import LifecycleError
 from lifecycle.testing.laws import facts, logs, looks, steps, worlds
 from lifecycle.testing.laws.facts import Entry
 from lifecycle.testing.laws.logs import Appending, Replayed, Store, Upcast
@@ -273,7 +274,7 @@ class Checker:
         self._seen.add(kind)
         counts = self._reached["invariants"]
         for invariant in self._about.get(kind, ()):
-            for found in invariant.check(subject):
+            for found in _judged(invariant, subject):
                 counts[invariant.id] += 1
                 if found is not True:
                     stream, version = _place(subject)
@@ -360,6 +361,13 @@ class Checker:
         if told := [f"{kind}: {', '.join(names)}" for kind, names in missing.items() if names]:
             raise Vacuous("never reached\n  " + "\n  ".join(told) + f"\nreached\n{coverage}")
         return coverage
+
+
+def _judged(invariant: Invariant, subject: object) -> Findings:
+    try:
+        yield from invariant.check(subject)
+    except LifecycleError as error:  # the subject is so far off that the library itself refuses it
+        yield f"{type(error).__name__}: {error}"
 
 
 def _place(subject: object) -> tuple[str | None, int | None]:

@@ -1,6 +1,9 @@
 """LogContract: what every EventLog must do, sentence by sentence of the port. No test runner needed.
 
-Subclass it with your log; each `check_*` raises AssertionError with what was expected and seen. With pytest:
+Subclass it with your log; each `check_*` raises AssertionError with what was expected and seen. All at once, or one by
+one with pytest:
+
+    MyContract.prove(folder)
 
     @pytest.mark.parametrize("check", LogContract.checks())
     def test_contract(check, tmp_path):
@@ -26,6 +29,7 @@ from lifecycle.errors import (
 )
 from lifecycle.log.codec import FIRST, check_hash, check_private, events
 from lifecycle.testing.append_contract import AppendContract, everything, raises
+from lifecycle.testing.contract import Contract
 from lifecycle.testing.index_contract import IndexContract, raises_invalid
 from lifecycle.testing.log_processes import ProcessContract
 from lifecycle.testing.log_samples import (
@@ -46,7 +50,7 @@ if TYPE_CHECKING:
 __all__ = ["LogContract", "everything", "raises"]
 
 
-class LogContract(AppendContract, IndexContract, ProcessContract, ABC):
+class LogContract(AppendContract, IndexContract, ProcessContract, Contract, ABC):
     """A log under test, and the hooks that reach behind it."""
 
     @abstractmethod
@@ -61,11 +65,6 @@ class LogContract(AppendContract, IndexContract, ProcessContract, ABC):
     def plant(self, log: EventLog, stream: str, event_type: str, schema_version: int, data: str) -> bool:
         """Write an event as it is at the end of *stream*, past all checks of its type; False if there is no way."""
         return False
-
-    @classmethod
-    def checks(cls) -> list[str]:
-        """The names of all checks."""
-        return sorted(name for name in dir(cls) if name.startswith("check_"))
 
     # reading
 

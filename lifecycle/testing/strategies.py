@@ -208,6 +208,9 @@ _idle = st.sampled_from([None, SECOND, SECOND + 1, 2 * SECOND, 3 * SECOND])
 _longest = st.sampled_from([SECOND, 2 * SECOND, 4 * SECOND, 7 * SECOND])
 
 _START: Final = Start(event=SessionStarted(ownership="launched"))
+_STOP: Final = Close(cause=Cause.STOPPED)
+_RELEASE: Final = Release(event=SessionReleased(how="graceful"))
+_one_in_three = st.sampled_from([False, False, True])
 #: commands as they are; an int stands for an access so many µs after the clock's reading. Few draws keep the laws fast.
 _ORDERS: Final[list[Command | int]] = [
     *[_START] * 3,
@@ -302,6 +305,10 @@ def runs(draw: st.DrawFn, max_steps: int = 10) -> Run:
         history += steps[-1].events or ()
         clock = draw(clocks(clock, deadline(before)))
         steps.append(play(before, draw(commands(clock)), clock, tuple(history)))
+    if draw(_one_in_three):  # few would come to their very end by themselves
+        for command in (_STOP, _RELEASE):
+            history += steps[-1].events or ()
+            steps.append(play(steps[-1].after, command, clock, tuple(history)))
     return Run(tuple(steps))
 
 

@@ -1,0 +1,77 @@
+"""check_history says nothing about a sound record, and finds what was done to another one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lifecycle.log import MemoryLog
+from lifecycle.log.port import Recorded
+from lifecycle.testing import Checker, check_history
+from lifecycle.testing.history import rows
+from lifecycle.testing.invariants import Entry
+from lifecycle.testing.log_samples import annotated, begin, closed, new, released
+from lifecycle.testing.strategies import records, tampered
+
+patient = settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+
+
+def test_a_sound_record_passes_and_every_law_of_events_is_exercised() -> None:
+    checker = Checker()
+
+    @settings(patient, max_examples=300)
+    @given(records())
+    def sound(record: tuple[Recorded, ...]) -> None:
+        assert list(check_history(record, checker=checker)) == []
+
+    sound()
+    checker.require(Entry, besides=["11"])  # nobody knows what a writer's clock read
+
+
+@patient
+@given(st.data())
+def test_what_was_done_to_a_record_is_found(data: st.DataObject) -> None:
+    record = data.draw(records())
+    kind, changed = data.draw(tampered(record))
+    assert list(check_history(changed)), f"{kind} was not found"
+
+
+def record() -> list[Recorded]:
+    log = MemoryLog()
+    begin(log, "s-1")
+    log.append("s-1", [new(annotated()), new(closed()), new(released())], expected=2)
+    return list(rows(log, limit=2))
+
+
+def test_a_finding_names_invariant_stream_and_version() -> None:
+    broken = record()
+    broken[3] = replace(broken[3], at=broken[0].at - 1)
+    found = {violation.id: violation for violation in check_history(broken)}
+    assert set(found) == {"10", "55"}
+    assert (found["10"].stream, found["10"].version) == ("s-1", 4)
+    assert "Times in a history never run back" in str(found["10"])
+
+
+def test_lines_of_an_export_are_taken_as_well() -> None:
+    lines = [json.loads(json.dumps(asdict(replace(row, private_salt=None, private=None)))) for row in record()]
+    assert list(check_history(lines)) == []
+    lines[1]["type"] = "session.invented"
+    assert {"8", "55"} <= {violation.id for violation in check_history(lines)}
+
+
+def test_it_reads_only_as_far_as_it_is_asked() -> None:
+    def endless() -> object:
+        broken = record()[1:]
+        yield from broken
+        raise AssertionError("read on although nobody asked")
+
+    assert next(check_history(endless())).id == "1"  # type: ignore[arg-type]  # a generator of rows
+
+
+def test_a_stream_that_is_no_sessions_is_held_to_less() -> None:
+    """The log's own acts stand in such a one."""
+    row = replace(record()[2], stream="log", version=1, type="log.sealed")
+    assert {violation.id for violation in check_history([row])} <= {"8", "55"}
