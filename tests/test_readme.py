@@ -15,6 +15,7 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "docs" / "index.md",
     ROOT / "docs" / "reference" / "command.md",
+    ROOT / "docs" / "reference" / "testing.md",
     *sorted((ROOT / "docs" / "tutorial").glob("*.md")),
     *sorted((ROOT / "docs" / "how-to").glob("*.md")),
     ROOT / "adapters" / "lifecycle_chromium" / "README.md",

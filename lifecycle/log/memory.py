@@ -18,7 +18,9 @@ from lifecycle.log.batch import (
     prepare,
     project,
     repeated,
-    rows,
+)
+from lifecycle.log.batch import (
+    rows as rows_of_batch,
 )
 from lifecycle.log.codec import SALT_BYTES
 from lifecycle.log.port import Appended, Cursor, Page
@@ -26,7 +28,7 @@ from lifecycle.log.receipts import STREAM, LogSealed
 from lifecycle.projections.memory import MemorySessions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 
     from lifecycle.log.port import Expected, NewEvent, Recorded
     from lifecycle.ports import Clock
@@ -45,10 +47,18 @@ class MemoryLog:
     Args:
         clock: Gives recorded_at, µs since the epoch; default: the clock of its client.
         salt: Gives 16 random bytes.
+        rows: What stands in it from the beginning, in log order, as another log gave it.
+        keep: Called with each batch of rows before it counts; what it raises leaves the log as it was. With *rows* it
+            makes a log of anything that can keep rows.
     """
 
     def __init__(
-        self, *, clock: Callable[[], int] | None = None, salt: Callable[[], bytes] = lambda: os.urandom(SALT_BYTES)
+        self,
+        *,
+        clock: Callable[[], int] | None = None,
+        salt: Callable[[], bytes] = lambda: os.urandom(SALT_BYTES),
+        rows: Iterable[Recorded] = (),
+        keep: Callable[[Sequence[Recorded]], object] = lambda batch: None,
     ) -> None:
         self._clock = clock or _system
         self._given = clock is not None
@@ -59,6 +69,10 @@ class MemoryLog:
         self._ids: dict[str, Recorded] = {}
         self._sessions = MemorySessions(self._open, self._streams)
         self._closed = False
+        self._keep = keep
+        self._take(list(rows))
+        if self._log:
+            self._sessions.rebuild()
 
     @property
     def locator(self) -> str | None:
@@ -94,7 +108,7 @@ class MemoryLog:
             if any(row.type == LogSealed.type for row in self._streams.get(STREAM, ())):
                 raise SealedLog("the log in memory")
             session = project(stream, self._sessions.peek(stream), batch, len(before))
-            made = rows(
+            made = rows_of_batch(
                 stream,
                 batch,
                 head=len(before),
@@ -103,13 +117,18 @@ class MemoryLog:
                 clock=self._clock,
                 salt=self._salt,
             )
-            self._streams.setdefault(stream, []).extend(made)
-            self._log.extend(made)
-            self._ids.update((row.event_id, row) for row in made)
+            self._keep(made)
+            self._take(made)
             if session is not None:
                 self._sessions.put(session)
             self._changed.notify_all()
             return Appended(made[-1].version, made[-1].position)
+
+    def _take(self, rows: Sequence[Recorded]) -> None:
+        for row in rows:
+            self._streams.setdefault(row.stream, []).append(row)
+            self._log.append(row)
+            self._ids[row.event_id] = row
 
     def read(self, stream: str, after: int = 0, until: int | None = None) -> tuple[Recorded, ...]:
         """As EventLog.read."""
