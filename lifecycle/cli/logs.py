@@ -57,6 +57,8 @@ def reading(log: str | None) -> Generator[EventLog]:
     """
     where = _existing(log)
     opened = open_log(where, create=False, read_only=True)
+    if getattr(opened, "copied", False):
+        print("this is read from a private copy, since nothing may be written beside the log", file=sys.stderr)
     try:
         yield opened
     finally:

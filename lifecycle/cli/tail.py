@@ -59,7 +59,7 @@ def command(session_id: str | None, follow: bool, most: int, after: int | None, 
                 for step in follower.ready():
                     _print(step, as_json)
                 sys.stdout.flush()
-                if not follow or follower.over:
+                if not follow or follower.over or getattr(opened, "copied", False):  # nothing new comes to a copy
                     return
                 follower.wait(_WAIT_S)
         except KeyboardInterrupt:

@@ -16,7 +16,7 @@ from lifecycle.errors import (
 )
 from lifecycle.log.driver import sqlite3
 
-__all__ = ["busy", "interrupted", "refusal", "translate", "uncertain"]
+__all__ = ["busy", "interrupted", "needs_writing", "refusal", "translate", "uncertain"]
 
 # Primary result codes (sqlite.org/rescode.html): the low byte of an extended one.
 _PERM, _BUSY, _LOCKED, _NOMEM, _READONLY, _INTERRUPT, _IOERR = 3, 5, 6, 7, 8, 9, 10
@@ -47,6 +47,11 @@ def interrupted(error: BaseException) -> bool:
 def busy(error: BaseException) -> bool:
     """Whether somebody else's lock is in the way: worth another try until the time is over."""
     return _code(error) in (_BUSY, _LOCKED, _PROTOCOL)
+
+
+def needs_writing(error: BaseException | None) -> bool:
+    """Whether reading failed since SQLite has to write beside the file: -wal and -shm, or to bring a journal back."""
+    return error is not None and _code(error) in (_READONLY, _CANTOPEN, _PERM)
 
 
 def uncertain(error: BaseException) -> bool:

@@ -9,16 +9,18 @@ from __future__ import annotations
 import os
 import time
 from contextlib import closing, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.errors import InvalidConfig, LogTampered, ReadOnlyLog
+from lifecycle.errors import InvalidConfig, LogTampered, LogUnavailable, ReadOnlyLog
 from lifecycle.log import forks
 from lifecycle.log.driver import SqliteError, sqlite3
-from lifecycle.log.faults import translate
+from lifecycle.log.faults import needs_writing, translate
 from lifecycle.log.handle import Handle
 from lifecycle.log.notice import notice
 from lifecycle.log.opening import Options, open_file, turnstile
 from lifecycle.log.place import make_directory, make_file
+from lifecycle.log.private_copy import PrivateCopy
 from lifecycle.log.reading import Reading
 from lifecycle.log.schema import broken, check, derive, stale
 from lifecycle.log.writing import Writing
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lifecycle.log.driver import Connection
+    from lifecycle.log.opening import Opened
     from lifecycle.log.place import Place
+    from lifecycle.log.turnstile import Turnstile
     from lifecycle.projections import Progress, RebuildReport
 
 __all__ = ["LogFile"]
@@ -46,6 +50,7 @@ class LogFile:
         self._handle = Handle(options)
         self._fill = fill
         self._underived = False
+        self._copy: PrivateCopy | None = None
         #: SQLite's schema_version, which counts every change, when the guards were last found whole
         self._cookie: int | None = None
         self._kept_out: tuple[bool, bool] = (False, False)
@@ -58,7 +63,7 @@ class LogFile:
         try:
             with self._reading.lock:
                 self._handle.usable()
-                opened = open_file(options, queue)
+                opened = self._open(options, queue)
                 self._handle.identity = opened.identity
                 self._reading.conn = opened.conn
             self.durability = opened.durability
@@ -66,6 +71,21 @@ class LogFile:
         except BaseException:
             self.close()
             raise
+
+    def _open(self, options: Options, queue: Turnstile) -> Opened:
+        try:
+            return open_file(options, queue)
+        except LogUnavailable as error:
+            if not options.read_only or not needs_writing(error.__cause__):
+                raise
+        self._copy = PrivateCopy(options.place)
+        self._handle.options = replace(options, copy=self._copy.path)
+        return open_file(self._handle.options, queue)
+
+    @property
+    def copied(self) -> bool:
+        """Whether a private copy is read, which shows what stood in the file when it was opened."""
+        return self._copy is not None
 
     @property
     def locator(self) -> str:
@@ -153,6 +173,8 @@ class LogFile:
         self._handle.closed = True
         self.writing.close(timeout_s)
         self._reading.close(timeout_s)
+        if self._copy is not None:
+            self._copy.remove()
 
     def before_fork(self) -> None:
         """Close the connections, once the calls that are under way have ended, and let nobody open them again."""

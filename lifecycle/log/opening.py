@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import LogUnavailable, LogUnsuitable
@@ -43,9 +43,12 @@ class Options:
     synchronous: Synchronous
     journal: Journal | None
     timeout_s: float
+    #: the file to read in its stead; lifecycle.log.private_copy says when there is one
+    copy: str | None = None
 
     def connect(self) -> Connection:
-        return connect(self.place, read_only=self.read_only, timeout_s=self.timeout_s)
+        where = self.place if self.copy is None else replace(self.place, path=self.copy)
+        return connect(where, read_only=self.read_only, timeout_s=self.timeout_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,8 @@ def _fill(conn: Connection, locator: str, progress: Progress | None = None) -> R
 class SqliteLog:
     """An EventLog in the SQLite file at *path*.
 
-    *create*: make the file when it is missing or empty. *read_only*: never write to it. *synchronous*: FULL keeps an
+    *create*: make the file when it is missing or empty. *read_only*: never write to it; where SQLite would have to
+    write beside it and may not, a private copy is read, which shows what stood there. *synchronous*: FULL keeps an
     acknowledged append through a power cut; NORMAL only through the death of every process, and is faster. *journal*
     applies when the file is made: None lets lifecycle.log.versions choose. *clock* gives recorded_at in µs since the
     epoch. *timeout_s* is how long a call waits in the writers' queue, and again for locks of foreign programs.
@@ -165,6 +166,11 @@ class SqliteLog:
     def runtime_dir(self) -> Path:
         """The directory `LOGNAME.d` beside the file, for what is not part of the record; made with mode 0700."""
         return self._file.runtime_dir()
+
+    @property
+    def copied(self) -> bool:
+        """Whether a private copy is read, since SQLite would have to write beside the file: then nothing new comes."""
+        return self._file.copied
 
     @property
     def durability(self) -> Durability:

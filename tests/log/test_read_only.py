@@ -1,0 +1,117 @@
+"""A log on a file system that may not be written: every reading verb works, and sees the write-ahead log."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from lifecycle.cli.app import app
+from lifecycle.errors import LogUnavailable, ReadOnlyLog
+from lifecycle.log import ANY, SqliteLog
+from lifecycle.log.driver import sqlite3
+from lifecycle.log.place import place
+from lifecycle.log.private_copy import PrivateCopy
+from lifecycle.testing.log_samples import annotated, begin, closed, new
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lifecycle.log.versions import Journal
+
+JOURNALS: tuple[Journal, ...] = ("wal", "delete")
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+    """A directory, and where it is mounted read-only."""
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.mkdir()
+    target.mkdir()
+    done = subprocess.run(["mount", "--bind", "-o", "ro", source, target], capture_output=True, check=False)
+    if done.returncode or os.access(target, os.W_OK):
+        if not done.returncode:
+            subprocess.run(["umount", target], check=True)
+        pytest.skip("needs the right to mount")
+    yield source, target
+    subprocess.run(["umount", target], check=True)
+
+
+def left_over(folder: Path, journal: Journal) -> None:
+    """A log whose writer was killed: its last events stand in the write-ahead log only."""
+    with tempfile.TemporaryDirectory() as elsewhere:
+        path = Path(elsewhere) / "log.db"
+        with SqliteLog(path, journal=journal) as log:
+            begin(log, "s-1")
+            log.append("s-1", [new(closed())], expected=2)
+            for name in ("log.db", "log.db-wal"):
+                if (path.with_name(name)).exists():
+                    shutil.copyfile(path.with_name(name), folder / name)
+
+
+@pytest.mark.parametrize("journal", JOURNALS)
+def test_a_log_is_read_where_nothing_may_be_written(mounted: tuple[Path, Path], journal: Journal) -> None:
+    source, target = mounted
+    left_over(source, journal)
+    before = {path.name: path.read_bytes() for path in source.iterdir()}
+    with SqliteLog(target / "log.db", read_only=True) as log:
+        assert log.copied == (journal == "wal")
+        assert log.locator == f"sqlite:{target}/log.db"
+        assert [row.type for row in log.read("s-1")] == ["session.created", "session.started", "session.closed"]
+        assert [session.session_id for session in log.sessions.list(now=0)] == ["s-1"]
+        with pytest.raises(ReadOnlyLog):
+            log.append("s-1", [new(annotated())], expected=ANY)
+        folders = list(Path(tempfile.gettempdir()).glob("lifecycle-log-*")) if log.copied else []
+        assert all(folder.stat().st_mode & 0o077 == 0 for folder in folders)
+    assert {path.name: path.read_bytes() for path in source.iterdir()} == before, "nothing is changed by looking"
+
+
+def test_every_reading_verb_works_there(mounted: tuple[Path, Path]) -> None:
+    source, target = mounted
+    left_over(source, "wal")
+    for verb in (
+        ["list"],
+        ["show", "s-1"],
+        ["why", "s-1"],
+        ["history", "s-1"],
+        ["event", "s-1", "3"],
+        ["tail", "-f"],
+        ["stats"],
+        ["diff", "s-1", "s-1"],
+        ["timeline"],
+        ["verify"],
+    ):
+        done = CliRunner().invoke(app, [*verb, "--log", str(target / "log.db")], prog_name="lifecycle")
+        assert done.exit_code == 0, (verb, done.output)
+        assert "private copy" in done.stderr, verb
+
+
+def test_a_copy_is_gone_when_the_log_is_closed_and_takes_no_locks_along(tmp_path: Path) -> None:
+    """Were the file opened and closed in this process, the writer would lose its lock, and the other one get in."""
+    path = tmp_path / "log.db"
+    SqliteLog(path, journal="delete").close()
+    writer = sqlite3.connect(path, isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    copy = PrivateCopy(place(path))
+    assert Path(copy.path).stat().st_size == path.stat().st_size
+    script = (
+        f"import sqlite3; sqlite3.connect({str(path)!r}, timeout=0, isolation_level=None).execute('BEGIN IMMEDIATE')"
+    )
+    other = subprocess.run(["python3", "-c", script], capture_output=True, text=True, check=False)
+    assert "locked" in other.stderr
+    writer.close()
+    copy.remove()
+    assert not Path(copy.path).parent.exists()
+
+
+def test_what_can_not_be_copied_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+    before = set(Path(tempfile.gettempdir()).glob("lifecycle-log-*"))
+    with pytest.raises(LogUnavailable, match="can't be copied"):
+        PrivateCopy(place(tmp_path / "missing.db"))
+    assert set(Path(tempfile.gettempdir()).glob("lifecycle-log-*")) <= before
