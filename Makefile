@@ -3,6 +3,7 @@
 #   make demo    run the whole thing once, on real browsers
 #   make test    run the tests
 #   make check   lint, types, import contracts, lock file; build the wheel and run the tests against it
+#   make tamper  500 edits of each kind in a log of 1,000 sessions: verify has to find every one
 #   make clean   remove all that was made here, the virtual environment included
 #
 # Needed beforehand: Python 3.11 or newer with venv or pip. uv is used where it is on PATH and otherwise put into .venv.
@@ -19,7 +20,7 @@ WHEEL_PYTHONS = $(BIN)/python
 # A caller's settings must not send uv to another environment or make it fetch another Python.
 UV_SETTINGS = UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1
 
-.PHONY: demo test check lint types wheel coverage browser clean
+.PHONY: demo test check lint types wheel coverage tamper browser clean
 
 demo: browser
 	@$(BIN)/lifecycle demo
@@ -60,6 +61,9 @@ coverage: browser
 	$(BIN)/python -m coverage run -m pytest
 	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report
+
+tamper: $(INSTALLED)
+	$(BIN)/python -m tests.audit.test_tampering
 
 browser: $(INSTALLED)
 	@$(BIN)/python -m lifecycle_chromium.install >/dev/null

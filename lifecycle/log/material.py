@@ -156,7 +156,7 @@ class SqlMaterial:
 def _labels(conn: Connection) -> list[tuple[str, str]]:
     """Where sessions and the index of their labels differ. (json_each is a virtual table, which we deny ourselves.)"""
     wrong: list[tuple[str, str]] = []
-    conn.execute("BEGIN")  # one state of both tables
+    conn.execute("SAVEPOINT labels")  # one state of both tables
     try:
         for stream, name, value, same, labels in conn.execute(_INDEXED):
             if not same or _parsed(labels).get(name) != value:
@@ -166,7 +166,7 @@ def _labels(conn: Connection) -> list[tuple[str, str]]:
                 if not conn.execute(_IN_INDEX, (name, value, created_at, stream)).fetchone():
                     wrong.append((stream, f"the label {name}={value}, which the index does not have"))
     finally:
-        conn.execute("ROLLBACK")
+        conn.execute("RELEASE labels")
     return wrong[:_FEW]
 
 
