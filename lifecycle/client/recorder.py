@@ -128,6 +128,11 @@ class Recorder:
         self._remember(session, self.origin)
         return session
 
+    def forgotten(self, session_id: str) -> None:
+        """Drop what is remembered of a session: what is private in it has been deleted."""
+        with self._lock:
+            self._known.pop(session_id, None)
+
     def receipt(self, event: Event) -> NewEvent:
         """*event*, which concerns the whole log, stamped with the time and on its way into it."""
         return self._new(event.model_copy(update={"at": self.clock.now()}), self.origin)

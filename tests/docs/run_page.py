@@ -40,6 +40,11 @@ FORMS: Final = (
     (r' clients=\["[^"]*"(, "[^"]*")*\],?', ""),  # who is still connected in the moment of the end is a matter of luck
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)", "<time>"),
     (r"\d:\d\d:\d\d(\.\d+)?", "<duration>"),
+    (r"\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}", "+<key>"),
+    (r"(?<![\w/])[A-Za-z0-9+/]{43,}={1,2}", "<base64>"),
+    (r"\b[0-9a-f]{64}\b", "<hash>"),
+    (r"^\d{2,}$", "<count>"),
+    (r"\b\d+ private parts", "<count> private parts"),
     (r"\+\d+\.\d{3}\b", "<offset>"),
     (r"\b\d+(\.\d+)? (ms|s)\b", "<seconds>"),
     (r"(pid|client|cli|keeper) \d+", r"\1 <pid>"),
