@@ -17,6 +17,8 @@ from lifecycle.core.upcast import STEPS
 from lifecycle.log.codec import TYPES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lifecycle.core import Event
 
 HERE = Path(__file__).parent
@@ -40,8 +42,7 @@ def _bare(value: Any) -> Any:
             if name not in ("title", "description") or isinstance(item, dict)
         }
     if isinstance(value, list):
-        items_of: list[Any] = value
-        return [_bare(item) for item in items_of]
+        return [_bare(item) for item in cast("Sequence[Any]", value)]
     return value
 
 
@@ -56,7 +57,10 @@ def file_of(cls: type[Event]) -> Path:
 @pytest.mark.parametrize("cls", TYPES.values(), ids=lambda cls: cls.type)
 def test_an_events_shape_is_the_frozen_one(cls: type[Event]) -> None:
     assert file_of(cls).is_file(), f"python -m {__name__} writes it"
-    assert json.loads(file_of(cls).read_text()) == schema(cls), "a new shape needs a new schema_version, and a step"
+    assert json.loads(file_of(cls).read_text()) == schema(cls), (
+        "a new shape needs a new schema_version, and a step; before its release, remove the file and run "
+        f"python -m {__name__}"
+    )
 
 
 def test_every_frozen_file_is_of_an_event_that_can_still_be_read() -> None:
