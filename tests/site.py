@@ -20,15 +20,26 @@ PAGES = {
 }
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """Answers a site's requests, quietly."""
+
     protocol_version = "HTTP/1.1"
 
+    def wait_for_ever(self) -> None:
+        """Give no answer for as long as the site is served."""
+        assert isinstance(self.server, _Server)
+        self.server.over.wait()
+        self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Quiet."""
+
+
+class _Pages(Handler):
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
         if parts.path == "/never":
-            assert isinstance(self.server, _Server)
-            self.server.over.wait()
-            self.close_connection = True
+            self.wait_for_ever()
             return
         said = parse_qs(parts.query).get("text", [""])[0]
         body = f"<h1>{escape(said)}</h1>" if parts.path == "/said" else PAGES.get(parts.path)
@@ -44,15 +55,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(page)
 
-    def log_message(self, format: str, *args: object) -> None:
-        """Quiet."""
-
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, handler: type[Handler]) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
         self.over = threading.Event()
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -60,9 +68,9 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def serve() -> Generator[str]:
+def serve(handler: type[Handler] = _Pages) -> Generator[str]:
     """The site's address, without a slash at its end, as long as the block lasts."""
-    with _Server() as server:
+    with _Server(handler) as server:
         thread = threading.Thread(target=server.serve_forever, name="site", daemon=True)
         thread.start()
         try:

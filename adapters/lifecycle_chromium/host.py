@@ -58,8 +58,11 @@ _DISPLAY: Final = ("DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "XDG_RUNTIME_DIR"
 class _Line:
     """The line to one keeper process."""
 
-    def __init__(self, runtime: Path, locator: str) -> None:
+    def __init__(self, runtime: Path, locator: str, on_idle: Callable[[_Line], None]) -> None:
         self.runtime = runtime
+        self.locator = locator
+        self.retiring = False  # a client has let go of the log: the keeper goes with its last session
+        self._on_idle = on_idle
         self.keeper_id = str(uuid_utils.uuid7())
         self.talks: dict[str, _Talk] = {}
         self.prepared = 0  # sessions that are about to be handed over
@@ -147,6 +150,7 @@ class _Line:
             talk.take(message)
             if message["event"] == "released":
                 del self.talks[message["session"]]
+                self._on_idle(self)
 
     def kill(self) -> None:
         """End the keeper process; its browsers end with their pipes."""
@@ -398,12 +402,19 @@ class ChromiumHost:
         return False
 
     def done(self, log: EventLog) -> None:
-        """Hang up on the log's keeper if it keeps nothing; the next start brings another one."""
+        """Hang up on the log's keeper as soon as it keeps nothing; the next start brings another one."""
         with self._lock:
             line = self._lines.get(log.locator or "")
-            if line is None or line.talks or line.prepared:
+            if line is not None:
+                line.retiring = True
+        if line is not None:
+            self._retire(line)
+
+    def _retire(self, line: _Line) -> None:
+        with self._lock:
+            if not line.retiring or line.talks or line.prepared or self._lines.get(line.locator) is not line:
                 return
-            del self._lines[log.locator or ""]
+            del self._lines[line.locator]
         line.hang_up()
 
     def identity(self) -> ProcessIdentity:
@@ -422,7 +433,7 @@ class ChromiumHost:
         with self._lock:
             line = self._lines.get(locator)
             if line is None or line.lost.is_set() or line.process.poll() is not None:
-                line = self._lines[locator] = _Line(runtime, locator)
+                line = self._lines[locator] = _Line(runtime, locator, self._retire)
             line.prepared += 1
             return line
 

@@ -11,8 +11,9 @@ import pytest
 # At the end, so that an installed wheel is tested and not the source beside it.
 sys.path.append(str(Path(__file__).parents[2]))
 
-from tests.actions.site import serve
+from tests.actions.site import Pages
 from tests.actions.twins import Twin
+from tests.site import serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def site() -> Iterator[str]:
     """The address of the test site."""
-    with serve() as address:
+    with serve(Pages) as address:
         yield address
 
 

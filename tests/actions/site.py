@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-if TYPE_CHECKING:
-    from collections.abc import Generator
+from tests.site import Handler
 
 _FORM = """
 <form onsubmit="event.preventDefault(); said.textContent = 'sent'">
@@ -145,15 +141,14 @@ PAGES = {
 }
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class Pages(Handler):
+    """The site's answers."""
 
     def do_GET(self) -> None:
-        assert isinstance(self.server, _Server)
         path = urlsplit(self.path).path
         match path:
             case "/never":
-                self._hold(self.server.over)
+                self.wait_for_ever()
             case "/report":
                 self._answer(b"all is well", "application/octet-stream", 'attachment; filename="report.txt"')
             case "/broken":
@@ -161,17 +156,14 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
             case "/endless":
                 self._answer(b"x" * 1000, "application/octet-stream", "attachment; filename=endless", promised=9999)
-                self._hold(self.server.over)
+                self.wait_for_ever()
             case _:
-                body = PAGES.get(path, "").replace("{port}", str(self.server.server_port))
+                _, port = self.connection.getsockname()
+                body = PAGES.get(path, "").replace("{port}", str(port))
                 page = (
                     f"<!doctype html><html lang=en><meta charset=utf-8><title>{path}</title><body>{body}</body></html>"
                 )
                 self._answer(page.encode(), "text/html; charset=utf-8", status=200 if path in PAGES else 404)
-
-    def _hold(self, over: threading.Event) -> None:
-        over.wait(60)
-        self.close_connection = True
 
     def _answer(
         self, body: bytes, kind: str, disposition: str | None = None, *, promised: int | None = None, status: int = 200
@@ -184,31 +176,3 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body) if promised is None else promised))
             self.end_headers()
             self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Quiet."""
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.over = threading.Event()
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A browser that gives up in the middle of an answer is what some tests are about."""
-
-
-@contextlib.contextmanager
-def serve() -> Generator[str]:
-    """The site's address, without a slash at its end, as long as the block lasts."""
-    with _Server() as server:
-        thread = threading.Thread(target=server.serve_forever, name="site", daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.over.set()
-            server.shutdown()
-            thread.join()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.actions.twins import Twin
+from tests.client.world import until
 
 pytestmark = pytest.mark.browser
 
@@ -16,17 +17,17 @@ pytestmark = pytest.mark.browser
     ("selector", "reason", "says"),
     [
         (".same", "ambiguous", "'.same' matches 2 elements; it must be exactly one"),
-        (".none", "not_found", "there is no '.none' on the page after 300 ms"),
+        (".none", "not_found", "there is no '.none' on the page after 1000 ms"),
         ("<<", "invalid", "'<<' is not a valid selector: Unexpected token"),
         ("xpath=//[", "invalid", "not a valid selector"),
         ("nonsense=a", "invalid", "not a valid selector"),
-        ("#covered", "timeout", "'#covered' could not be used within 300 ms: something else covers it"),
+        ("#covered", "timeout", "'#covered' could not be used within 1000 ms: something else covers it"),
         ("text=Hidden", "timeout", "it is not visible"),
     ],
 )
 def test_an_element_that_can_not_be_clicked(twin: Twin, selector: str, reason: str, says: str) -> None:
     twin.goto("/elements")
-    result = twin.fails("click", selector=selector, timeout=300)
+    result = twin.fails("click", selector=selector, timeout=1000)
     assert result.reason == reason
     assert says in result.message
     assert twin.last().target == selector
@@ -148,7 +149,7 @@ def test_code_that_leaves_its_page(twin: Twin) -> None:
     twin.goto("/")
     result = twin.fails("evaluate_js", code="location.href = '/second'; new Promise(() => {})")
     assert (result.reason, result.message) == ("closed", "the page was left for another one meanwhile")
-    assert twin.js("location.pathname") == "/second"
+    until(lambda: twin.execute("evaluate_js", code="location.pathname").data == "/second", "it never came")
 
 
 def test_a_link_to_a_page_that_never_answers(twin: Twin) -> None:

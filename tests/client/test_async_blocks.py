@@ -1,4 +1,4 @@
-"""How an `async with` block ends, for every way out of it: as test_blocks.py has it for the other twin."""
+"""How an `async with` block ends where asyncio has ways of its own; what both twins do alike is in test_blocks.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lifecycle import AsyncClient, AsyncSession, Cause, State
-from tests.client.test_blocks import ENDING, FAILING, LEAVING, ending
+from tests.client.test_blocks import ASYNC_BLOCK, ENDING, FAILING, LEAVING, WAITS, ending
 from tests.client.world import until
 
 if TYPE_CHECKING:
@@ -163,81 +163,12 @@ def test_keep_alive_leaves_it_running_until_somebody_stops_it(world: World) -> N
 
 # --- in a process of its own ------------------------------------------------------------------------------------------
 
-BLOCK = """
-import asyncio
-async def main():
-    client = AsyncClient(log, actor="script")
-    async with client.Session() as session:
-        await session.page.goto(site)
-        say(session.session_id)
-        {body}
-    say("after")
-asyncio.run(main())
-"""
-WAITS = "await session.page.wait_for_timeout(60_000)"
-
-
-@pytest.mark.parametrize(
-    ("body", "code", "status", "cause"),
-    [
-        ("pass", 0, State.CLOSED, Cause.STOPPED),
-        ("sys.exit(0)", 0, State.CLOSED, Cause.EXITED),
-        ("sys.exit(3)", 3, State.ERROR, Cause.EXCEPTION),
-        ("1 / 0", 1, State.ERROR, Cause.EXCEPTION),
-        ("os._exit(5)", 5, State.CLOSED, Cause.OWNER_EXITED),
-    ],
-)
-def test_a_script_that_ends_in_its_block(body: str, code: int, status: State, cause: Cause, world: World) -> None:
-    script = world.script(BLOCK.format(body=body))
-    [session_id] = script.hear()
-    assert script.ended_with(code) == ("after\n" if body == "pass" else "")
-    client = world.client()
-    until(lambda: world.types(session_id)[-1] == "released", "never released")
-    assert ending(client, session_id)[:2] == (status, cause)
-
-
-@pytest.mark.parametrize("group", [False, True], ids=["the script alone", "the whole group, as a terminal does"])
-def test_ctrl_c(group: bool, world: World) -> None:
-    """asyncio.run makes a cancellation of the first Ctrl-C, and a KeyboardInterrupt once the task has ended."""
-    script = world.script(BLOCK.format(body=WAITS))
-    [session_id] = script.hear()
-    script.signal(signal.SIGINT, group=group)
-    code, said, printed = script.end()
-    assert (code, said) == (-signal.SIGINT, "")
-    assert printed.rstrip().endswith("KeyboardInterrupt")
-    assert "never retrieved" not in printed
-    assert "Exception ignored" not in printed
-    assert ending(world.client(), session_id) == (State.CLOSED, Cause.CANCELLED, None)
-    assert world.types(session_id) == ENDING
-
-
-def test_ctrl_c_again_while_the_first_one_ends_the_session(world: World) -> None:
-    script = world.script(BLOCK.format(body=WAITS))
-    [session_id] = script.hear()
-    client = world.client()
-    script.signal(signal.SIGINT)
-    until(lambda: client.sessions.get(session_id).status is State.CLOSED, "the first one ended nothing")
-    script.signal(signal.SIGINT)
-    assert script.end()[0] == -signal.SIGINT
-    until(lambda: world.types(session_id)[-1] == "released", "never released")
-    assert ending(client, session_id) == (State.CLOSED, Cause.CANCELLED, None)
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
-def test_a_signal_that_ends_the_script_at_once(number: signal.Signals, world: World) -> None:
-    script = world.script(BLOCK.format(body=WAITS))
-    [session_id] = script.hear()
-    script.signal(number)
-    assert script.end()[0] == -number
-    client = world.client()
-    until(lambda: world.types(session_id)[-1] == "released", "never released")
-    assert ending(client, session_id) == (State.CLOSED, Cause.OWNER_EXITED, None)
-
 
 def test_sigterm_with_a_handler_of_the_loop_that_cancels(world: World) -> None:
-    body = f"asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel); {WAITS}"
-    script = world.script(BLOCK.format(body=body))
+    handles = "asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)"
+    script = world.script(ASYNC_BLOCK.format(body=f"{handles}; say('ready'); await {WAITS}"))
     [session_id] = script.hear()
+    assert script.hear() == ["ready"]
     script.signal(signal.SIGTERM)
     assert script.end()[0] == 1
     assert ending(world.client(), session_id) == (State.CLOSED, Cause.CANCELLED, None)
@@ -272,7 +203,7 @@ def test_a_fork_in_the_block_leaves_the_session_to_the_parent(world: World) -> N
         "            os._exit(8)\n"
         "        say(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), await session.page.title())"
     )
-    script = world.script(BLOCK.format(body=body))
+    script = world.script(ASYNC_BLOCK.format(body=body))
     [session_id] = script.hear()
     assert script.hear() == ["7", "/"]
     assert script.ended_with(0) == "after\n"

@@ -191,7 +191,30 @@ with client.Session() as session:
 say("after")
 """
 
+ASYNC_BLOCK = """
+import asyncio
+async def main():
+    client = AsyncClient(log, actor="script")
+    async with client.Session() as session:
+        await session.page.goto(site)
+        say(session.session_id)
+        {body}
+    say("after")
+asyncio.run(main())
+"""
+WAITS = "session.page.wait_for_timeout(60_000)"
+SLEEPS = "time.sleep(60)"
+TWINS = {"sync": (BLOCK, WAITS), "async": (ASYNC_BLOCK, f"await {WAITS}")}
+#: asyncio.run makes a cancellation of the first Ctrl-C, and a KeyboardInterrupt once the task has ended.
+INTERRUPTED = {"sync": Cause.INTERRUPTED, "async": Cause.CANCELLED}
 
+
+def waiting(twin: str) -> str:
+    block, waits = TWINS[twin]
+    return block.format(body=waits)
+
+
+@pytest.mark.parametrize("twin", TWINS)
 @pytest.mark.parametrize(
     ("body", "code", "status", "cause"),
     [
@@ -202,8 +225,10 @@ say("after")
         ("os._exit(5)", 5, State.CLOSED, Cause.OWNER_EXITED),
     ],
 )
-def test_a_script_that_ends_in_its_block(body: str, code: int, status: State, cause: Cause, world: World) -> None:
-    script = world.script(BLOCK.format(body=body))
+def test_a_script_that_ends_in_its_block(
+    body: str, code: int, status: State, cause: Cause, twin: str, world: World
+) -> None:
+    script = world.script(TWINS[twin][0].format(body=body))
     [session_id] = script.hear()
     assert script.ended_with(code) == ("after\n" if body == "pass" else "")
     client = world.client()
@@ -211,17 +236,19 @@ def test_a_script_that_ends_in_its_block(body: str, code: int, status: State, ca
     assert ending(client, session_id)[:2] == (status, cause)
 
 
-WAITS = "session.page.wait_for_timeout(60_000)"
-SLEEPS = "time.sleep(60)"
-
-
 @pytest.mark.parametrize(
-    ("body", "group"),
-    [(WAITS, False), (WAITS, True), (SLEEPS, True)],
-    ids=["waiting", "waiting, the whole group as a terminal does", "sleeping, the whole group"],
+    ("twin", "text", "group"),
+    [
+        ("sync", waiting("sync"), False),
+        ("sync", waiting("sync"), True),
+        ("sync", BLOCK.format(body=SLEEPS), True),
+        ("async", waiting("async"), False),
+        ("async", waiting("async"), True),
+    ],
+    ids=["waiting", "waiting, the group as a terminal does", "sleeping, the group", "async", "async, the group"],
 )
-def test_ctrl_c(body: str, group: bool, world: World) -> None:
-    script = world.script(BLOCK.format(body=body))
+def test_ctrl_c(twin: str, text: str, group: bool, world: World) -> None:
+    script = world.script(text)
     [session_id] = script.hear()
     script.signal(signal.SIGINT, group=group)
     code, said, printed = script.end()
@@ -229,12 +256,13 @@ def test_ctrl_c(body: str, group: bool, world: World) -> None:
     assert printed.rstrip().endswith("KeyboardInterrupt")
     assert "never retrieved" not in printed
     assert "Exception ignored" not in printed
-    assert ending(world.client(), session_id) == (State.CLOSED, Cause.INTERRUPTED, None)
+    assert ending(world.client(), session_id) == (State.CLOSED, INTERRUPTED[twin], None)
     assert world.types(session_id) == ENDING
 
 
-def test_ctrl_c_again_while_the_first_one_ends_the_session(world: World) -> None:
-    script = world.script(BLOCK.format(body=WAITS))
+@pytest.mark.parametrize("twin", TWINS)
+def test_ctrl_c_again_while_the_first_one_ends_the_session(twin: str, world: World) -> None:
+    script = world.script(waiting(twin))
     [session_id] = script.hear()
     client = world.client()
     script.signal(signal.SIGINT)
@@ -245,15 +273,24 @@ def test_ctrl_c_again_while_the_first_one_ends_the_session(world: World) -> None
     assert printed.rstrip().endswith("KeyboardInterrupt")
     assert "never retrieved" not in printed
     until(lambda: world.types(session_id)[-1] == "released", "never released")
-    assert ending(client, session_id) == (State.CLOSED, Cause.INTERRUPTED, None)
+    assert ending(client, session_id) == (State.CLOSED, INTERRUPTED[twin], None)
 
 
 @pytest.mark.parametrize(
-    ("body", "number"),
-    [(WAITS, signal.SIGTERM), (SLEEPS, signal.SIGTERM), (SLEEPS, signal.SIGHUP), (WAITS, signal.SIGKILL)],
+    ("text", "number"),
+    [
+        (waiting("sync"), signal.SIGTERM),
+        (BLOCK.format(body=SLEEPS), signal.SIGTERM),
+        (BLOCK.format(body=SLEEPS), signal.SIGHUP),
+        (waiting("sync"), signal.SIGKILL),
+        (waiting("async"), signal.SIGTERM),
+        (waiting("async"), signal.SIGHUP),
+        (waiting("async"), signal.SIGKILL),
+    ],
+    ids=["TERM", "sleeping, TERM", "sleeping, HUP", "KILL", "async, TERM", "async, HUP", "async, KILL"],
 )
-def test_a_signal_that_ends_the_script_at_once(body: str, number: signal.Signals, world: World) -> None:
-    script = world.script(BLOCK.format(body=body))
+def test_a_signal_that_ends_the_script_at_once(text: str, number: signal.Signals, world: World) -> None:
+    script = world.script(text)
     [session_id] = script.hear()
     script.signal(number)
     assert script.end()[0] == -number
@@ -264,7 +301,7 @@ def test_a_signal_that_ends_the_script_at_once(body: str, number: signal.Signals
 
 def test_sigterm_with_a_handler_that_exits_ends_it_as_that(world: World) -> None:
     handler = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
-    script = world.script(handler + BLOCK.format(body=WAITS))
+    script = world.script(handler + waiting("sync"))
     [session_id] = script.hear()
     script.signal(signal.SIGTERM)
     assert script.ended_with(0) == ""

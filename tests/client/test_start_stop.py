@@ -217,6 +217,7 @@ def test_a_session_outlives_its_client_only_until_it_is_stopped(client: Client, 
     reader = world.client("reader")
     until(lambda: reader.log.read(session.session_id)[-1].type == "session.released", "never released")
     assert reader.sessions.get(session.session_id).cause is Cause.STOPPED
+    until(lambda: world.processes() == [], "its keeper stays, with nothing to keep")
 
 
 def test_a_start_of_many_threads_is_one_start(client: Client, world: World) -> None:
