@@ -46,7 +46,10 @@ FORMS: Final = (
     (r"^\d{2,}$", "<count>"),
     (r"\b\d+ private parts", "<count> private parts"),
     (r"\+\d+\.\d{3}\b", "<offset>"),
+    (r"\b\d+ min( \d+ s)? later", "<minutes> later"),
     (r"\b\d+(\.\d+)? (ms|s)\b", "<seconds>"),
+    (r"(?i)(connected was client#\d+|no client was connected)", "<clients>"),
+    (r"with (accessed|started) at", "with <step> at"),
     (r"(pid|client|cli|keeper) \d+", r"\1 <pid>"),
     (r"@[\w.-]+:\d+(:[0-9a-f-]{36})?( +\d+$)?", "@<process>"),
     (r"127\.0\.0\.1:\d+", "127.0.0.1:<port>"),
@@ -160,6 +163,7 @@ class Run:
     def anonymous(self, text: str) -> str:
         """Without the names of this machine and this directory."""
         text = text.replace(str(self.folder), HOME).replace(f"@{socket.gethostname()}:", f"@{HOST}:")
+        text = text.replace(f" on {socket.gethostname()}", f" on {HOST}")
         return "\n".join(line.rstrip() for line in text.splitlines())
 
     def compare(self, block: Block, shown: list[str], came: list[str]) -> None:
