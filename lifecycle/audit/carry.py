@@ -20,12 +20,14 @@ from lifecycle.log.codec import FIRST, commitment, hash_of
 from lifecycle.log.locate import open_log
 from lifecycle.log.material import material
 from lifecycle.log.sqlite import SqliteLog
+from lifecycle.testing.history import Oracle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from lifecycle.log.port import EventLog, Recorded
     from lifecycle.projections import Progress
+    from lifecycle.testing.invariants import Violation
 
 __all__ = ["Checked", "Imported", "backup", "check", "check_lines", "import_lines", "lines_of"]
 
@@ -191,6 +193,7 @@ def import_lines(lines: Iterable[str], log: EventLog) -> Imported:
 class Checked:
     """What a recorded history makes of today's rules. `refused`: the first event that would not be accepted, and why.
 
+    `broken`: the first invariant that does not hold by the rows alone, told without today's rules.
     `differs`: the first session and field that comes out differently, as it was recorded and as it comes out today.
     """
 
@@ -198,11 +201,12 @@ class Checked:
     sessions: int
     refused: tuple[str, int, str] | None = None
     differs: tuple[str, str, Any, Any] | None = None
+    broken: Violation | None = None
 
     @property
     def ok(self) -> bool:
-        """Whether everything was accepted and came out the same."""
-        return self.refused is None and self.differs is None
+        """Whether everything was accepted, kept the invariants and came out the same."""
+        return self.refused is None and self.differs is None and self.broken is None
 
 
 def check_lines(lines: Iterable[str]) -> Checked:
@@ -238,11 +242,14 @@ def _checked(items: Iterable[Recorded | dict[str, Any]]) -> Checked:
     events = sessions = 0
     refused: tuple[str, int, str] | None = None
     differs: tuple[str, str, Any, Any] | None = None
+    broken: Violation | None = None
+    oracle = Oracle()
     for item in items:
         if isinstance(item, dict):
             said[str(item.get("session_id"))] = item
         else:
             events += 1
+            broken = broken or next(iter(oracle.take(item)), None)
             try:
                 ended = summaries.add(item)
             except HistoryError as error:
@@ -257,7 +264,7 @@ def _checked(items: Iterable[Recorded | dict[str, Any]]) -> Checked:
     for name, item in said.items():
         sessions += 1
         differs = differs or _difference(name, item, today.get(name, {}))
-    return Checked(events=events, sessions=sessions, refused=refused, differs=differs)
+    return Checked(events=events, sessions=sessions, refused=refused, differs=differs, broken=broken)
 
 
 def _difference(name: str, said: dict[str, Any], today: dict[str, Any]) -> tuple[str, str, Any, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +107,9 @@ def import_(file: str, log: str | None, as_json: bool) -> int:
     short_help="Replay recorded histories by today's rules, and compare.",
     help="""\
 Replay FILE, an export, by today's table and fold, and compare what comes out with what the export says; without FILE,
-do so with the log and its list of sessions. Names the first event that would be refused and the first field that
-differs, and exits with 4 then.
+do so with the log and its list of sessions. Hold every event against the invariants too, by the rows alone. Names the
+first event that would be refused, the first invariant that is broken and the first field that differs, and exits with 4
+then.
 
 \b
 Examples:
@@ -135,6 +137,7 @@ def check(file: str | None, log: str | None, as_json: bool) -> int:
                 "events": found.events,
                 "sessions": found.sessions,
                 "refused": refused,
+                "broken": None if found.broken is None else asdict(found.broken),
                 "differs": differs,
             },
             indent=2,
@@ -144,11 +147,15 @@ def check(file: str | None, log: str | None, as_json: bool) -> int:
     if found.refused is not None:
         stream, version, reason = found.refused
         print_line(f"REFUSED today: version {version} of {stream}: {printable(reason)}")
+    if found.broken is not None:
+        print_line(f"BROKEN: {printable(str(found.broken))}")
     if found.differs is not None:
         name, path, recorded, today = found.differs
         print_line(f"DIFFERS today: {name}: {path} was {printable(str(recorded))}, is {printable(str(today))}")
     if found.ok:
-        print_line("every event would be accepted today, and every session comes out as it was recorded")
+        print_line(
+            "every event would be accepted today and keeps the invariants; every session comes out as it was recorded"
+        )
     return OK if found.ok else UNVERIFIED
 
 

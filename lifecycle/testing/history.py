@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lifecycle.log.port import EventLog, Recorded
     from lifecycle.testing.invariants import Violation
 
-__all__ = ["check_events", "check_history", "rows"]
+__all__ = ["Oracle", "check_events", "check_history", "rows"]
 
 
 def rows(log: EventLog, limit: int = 1000) -> Iterator[Recorded]:
@@ -41,18 +41,32 @@ def check_history(
         rows: In log order. Whole streams: the first event of each is its version 1.
         checker: Counts what was exercised; its invariants about Entry are the ones that are checked.
     """
-    checker = checker or Checker()
-    stories: dict[str, Told] = {}
-    strays: set[str] = set()
-    position: int | None = None
+    oracle = Oracle(checker)
     for row in rows:
+        yield from oracle.take(row)
+
+
+class Oracle:
+    """check_history for those who have the rows one by one."""
+
+    def __init__(self, checker: Checker | None = None) -> None:
+        self._checker = checker or Checker()
+        self._stories: dict[str, Told] = {}
+        self._strays: set[str] = set()
+        self._position: int | None = None
+
+    def take(self, row: Recorded | Mapping[str, Any]) -> list[Violation]:
+        """What is wrong with *row*, the next in log order."""
         fact = Fact.read(row)
-        told = stories.get(fact.stream)
+        told = self._stories.get(fact.stream)
         if told is None and not fact.type.startswith("session."):
-            strays.add(fact.stream)
-        yield from checker.violations(Entry(told, fact, position, stray=fact.stream in strays))
-        stories[fact.stream] = tell(told, fact)
-        position = fact.position if fact.position is not None else position
+            self._strays.add(fact.stream)
+        entry = Entry(told, fact, self._position, stray=fact.stream in self._strays)
+        found = list(self._checker.violations(entry))
+        self._stories[fact.stream] = tell(told, fact)
+        if fact.position is not None:
+            self._position = fact.position
+        return found
 
 
 def check_events(events: Iterable[Event], *, checker: Checker | None = None) -> Iterator[Violation]:

@@ -156,6 +156,21 @@ def test_the_first_event_that_would_be_refused_is_named(log: SqliteLog, tmp_path
     found = carry.check(copy)
     assert found.refused is not None
     assert found.refused[:2] == ("s-00004", 3)
+    assert found.broken is not None
+    assert (found.broken.id, found.broken.stream, found.broken.version) == ("8", "s-00004", 3)
+    copy.close()
+
+
+def test_a_row_that_was_touched_is_named_where_the_rules_would_take_it(log: SqliteLog, tmp_path: Path) -> None:
+    path = tmp_path / "copy.db"
+    carry.backup(log, path)
+    with unguarded(path) as conn:
+        conn.execute("UPDATE events SET actor = 'nobody' WHERE stream = 's-00004' AND version = 2")
+    copy = SqliteLog(path)
+    found = carry.check(copy)
+    assert (found.refused, found.differs, found.ok) == (None, None, False)
+    assert found.broken is not None
+    assert (found.broken.id, found.broken.version) == ("55", 2)
     copy.close()
 
 
