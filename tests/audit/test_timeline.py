@@ -152,6 +152,16 @@ def test_the_trace(drawn: Timeline) -> None:
     )
 
 
+def test_operations_at_the_same_time_have_tracks_of_their_own(book: Writer) -> None:
+    book.create("s")
+    book.start("s")
+    for took_us in (100_000, 3_000_000, 2_500_000, 400_000):
+        book.note("s", SessionOperation(kind="wait", ok=True, took_us=took_us), after=0.5)
+    trace = timeline(book.log, ["s"], book.clock.now()).trace()
+    check_trace(trace)
+    assert len({event["tid"] for event in trace["traceEvents"] if event["name"] == "wait"}) == 3
+
+
 @settings(max_examples=60, deadline=None)
 @given(runs())
 def test_any_history_can_be_drawn(run: Run) -> None:

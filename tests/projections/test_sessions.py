@@ -118,6 +118,9 @@ def test_any_history_in_any_log_is_listed_as_it_folds(
             after = page[-1].session_id
             assert log.sessions.list(now=now, order=order, after=after, **question) == wanted[len(page) :]
         assert log.sessions.count(now=now, **question) == len(wanted)
+        for limit_reached in (Cause.IDLE, Cause.MAX_DURATION):
+            seen = [s for s in every if view(s, now).cause is limit_reached]
+            assert log.sessions.list(now=now, cause=limit_reached) == seen
         assert log.sessions.live() == [session for session in reversed(every) if not session.released]
 
 
