@@ -12,6 +12,8 @@ import pytest
 from lifecycle import Client, Session, SqliteLog, core
 from lifecycle.testing.browser_contract import BrowserContract
 from lifecycle_chromium import ChromiumHost, paths, process
+from tests.contracts import paths as paths_of
+from tests.contracts.paths import PATHS
 
 pytestmark = pytest.mark.browser
 
@@ -78,3 +80,12 @@ def test_chromium_host_keeps_the_browser_contract(check: str, tmp_path: Path) ->
     finally:
         contract.close()
     assert list(tmp_path.glob("log.db.d/keepers/*")) == []
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_every_shortest_path_of_the_model_can_be_walked_with_a_real_browser(name: str, tmp_path: Path) -> None:
+    contract = ChromiumContract(tmp_path)
+    try:
+        paths_of.check(contract, name)
+    finally:
+        contract.close()

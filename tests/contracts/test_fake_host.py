@@ -8,6 +8,8 @@ from lifecycle import Client, MemoryLog, Session
 from lifecycle.ports import Exit
 from lifecycle.testing.browser_contract import BrowserContract
 from lifecycle.testing.fake_host import FakeHost
+from tests.contracts import paths as paths_of
+from tests.contracts.paths import PATHS
 
 
 class FakeHostContract(BrowserContract):
@@ -45,3 +47,8 @@ class FakeHostContract(BrowserContract):
 @pytest.mark.parametrize("check", BrowserContract.checks())
 def test_fake_host_keeps_the_browser_contract(check: str) -> None:
     getattr(FakeHostContract(), check)()
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_every_shortest_path_of_the_model_can_be_walked(name: str) -> None:
+    paths_of.check(FakeHostContract(), name)
