@@ -208,3 +208,14 @@ def test_two_clients_of_one_log_see_the_same(client: Client, world: World, clock
         with pytest.raises(UnknownSession):
             other.sessions.get("nope")
         assert listed(other, after=five[2]) == [five[1], five[0]]
+
+
+def test_the_beginning_of_an_id_attaches_and_stops(client: Client) -> None:
+    session = start(client)
+    short = session.session_id[:-1]
+    again = client.Session(short)
+    assert again.session_id == session.session_id
+    assert client.sessions.get(short).session_id == session.session_id
+    assert again.stop() is not None
+    assert client.why(short).cause == "stopped"
+    assert [step.name for step in client.history(short)][-2:] == ["closed", "released"]
