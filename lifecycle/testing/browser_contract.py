@@ -54,7 +54,7 @@ class BrowserContract(Contract, ABC):
 
     @abstractmethod
     def remains(self, session_id: str) -> list[str]:
-        """What of the session is there: processes, profile, endpoint; [] when nothing is."""
+        """What of the session is there, each by a name of its own: processes, profile, endpoint; [] if nothing is."""
 
     @abstractmethod
     def broken(self) -> Session:
@@ -179,6 +179,14 @@ class BrowserContract(Contract, ABC):
             self._ended(second.session_id, State.ERROR, Cause.BROWSER_CRASHED)
             _equal("the other", first.status().status, State.ACTIVE)
         self._ended(first.session_id, State.CLOSED, Cause.STOPPED)
+
+    def check_two_share_nothing(self) -> None:
+        """Two sessions have no process and no file in common."""
+        with self.session() as first, self.session() as second:
+            one, other = self.remains(first.session_id), self.remains(second.session_id)
+            if not one or not other:
+                raise AssertionError("an active session has no browser")
+            _equal("what both have", sorted({*one} & {*other}), [])
 
     def check_attach_and_leave(self) -> None:
         """Attaching by id leaves the session running when its block ends."""

@@ -6,6 +6,7 @@ that the log has acknowledged.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -117,6 +118,25 @@ class ProcessContract(ABC):
                 assert not missing, f"{len(missing)} acknowledged events are gone"
             _check_versions(seen)
             log.append("shared", [new(annotated())], expected=ANY)
+            assert log.sessions.rebuild().equal
+
+    def check_a_writer_that_dies_between_statements_leaves_all_or_nothing(self) -> None:
+        with closing(self.log()) as log:
+            if log.locator is None:
+                return
+            begin(log, "s-1")
+            command = [sys.executable, "-m", "lifecycle.testing.log_crashes", log.locator, "s-1"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+            assert done.returncode == 0, done.stderr
+            deaths = [json.loads(line) for line in done.stdout.splitlines()]
+            *died, last = deaths
+            assert died, "the append makes no statement that is known: lifecycle.testing.log_crashes.STATEMENTS"
+            assert last["code"] == 0, f"the append that was not to die ended with {last['code']}"
+            for death in deaths:
+                assert death["there"] in ([True, True], [False, False]), f"a part of a batch was left: {death}"
+                assert death["versions"] == list(range(1, len(death["versions"]) + 1)), f"versions with gaps: {death}"
+            assert last["there"] == [True, True], "an acknowledged batch is not there"
+            log.append("s-1", [new(annotated())], expected=len(last["versions"]))
             assert log.sessions.rebuild().equal
 
     def check_of_many_processes_that_end_a_session_one_does(self) -> None:

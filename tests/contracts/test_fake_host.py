@@ -33,7 +33,8 @@ class FakeHostContract(BrowserContract):
         browser = self.host.browsers.get(session_id)
         if browser is None:
             return []
-        return [*(["browser"] if browser.running else []), *(["profile"] if browser.profile else [])]
+        left = {"browser": browser.running, "profile": browser.profile}
+        return [f"{name} of {session_id}" for name, there in left.items() if there]
 
     def broken(self) -> Session:
         self.host.fail_launch = "told to fail"

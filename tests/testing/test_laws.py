@@ -96,7 +96,7 @@ class Index(MemoryLog):
         begin(self, "s-1")
         begin(self, "s-2")
         if wrong == "list":
-            del self._sessions._sessions["s-1"]
+            del self._sessions._sessions["s-1"]  # pyright: ignore[reportPrivateUsage]
             self._sessions.count = lambda **asked: 2  # type: ignore[method-assign]  # on purpose
         if wrong == "get":
             self._sessions.put(replace(session(created(session_id="s-1")), session_id="s-1"))
