@@ -213,7 +213,7 @@ def test_two_clients_of_one_log_see_the_same(client: Client, world: World, clock
 def test_the_beginning_of_an_id_attaches_and_stops(client: Client) -> None:
     session = start(client)
     short = session.session_id[:-1]
-    again = client.Session(short)
+    again = client.Session(short, page=False).start()
     assert again.session_id == session.session_id
     assert client.sessions.get(short).session_id == session.session_id
     assert again.stop() is not None
