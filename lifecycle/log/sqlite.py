@@ -297,7 +297,7 @@ class SqliteLog:
     def restore(self, rows: Sequence[Recorded]) -> None:
         """Write events as another log held them, hashes and all; they follow what is there.
 
-        The caller has proved the chain. The read model is behind until rebuild().
+        The caller has proved the chain. The read model is empty until rebuild(), or until the log is opened again.
 
         Raises:
             LogUnsuitable: The first one's position is not the next.
@@ -309,6 +309,8 @@ class SqliteLog:
             position, _ = conn.execute(_NEWEST).fetchone()
             if position != rows[0].position - 1:
                 raise LogUnsuitable(self.locator, f"somebody else has written to it: {position} events")
+            for table in ("sessions", "session_labels", "unreadable"):
+                conn.execute(f"DELETE FROM {table}")  # an empty list is built again by whoever opens the log next
             for row in rows:
                 try:
                     conn.execute(INSERT, values(row))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
-from lifecycle import Client
+from lifecycle import AsyncClient, Client
 from lifecycle.audit import carry
 from lifecycle.audit.checkpoint import checkpoint, prove
 from lifecycle.audit.export import export
-from lifecycle.audit.note import open_checkpoint
+from lifecycle.audit.note import make_key, open_checkpoint
 from lifecycle.audit.retention import forget, seal
 from lifecycle.audit.verify import verify
 from lifecycle.core import LIVE
@@ -145,7 +146,6 @@ def test_receipts_stand_in_their_own_stream_and_nothing_else_does() -> None:
 def test_the_client_lets_go_and_is_not_confused_by_receipts(tmp_path: Path) -> None:
     log = written(tmp_path / "log.db", 8)
     log.close()
-    from lifecycle.audit.note import make_key
 
     make_key(tmp_path / "key", "example.com/a")
     with Client(tmp_path / "log.db") as client:
@@ -163,3 +163,24 @@ def test_the_client_lets_go_and_is_not_confused_by_receipts(tmp_path: Path) -> N
     with Client(tmp_path / "copy.db") as copy:
         assert copy.import_export(tmp_path / "all.jsonl").events
         assert copy.verify().ok
+
+
+def test_the_async_client_does_the_same(tmp_path: Path) -> None:
+    written(tmp_path / "log.db", 8).close()
+    make_key(tmp_path / "key", "example.com/a")
+
+    async def all_of_it() -> None:
+        async with AsyncClient(tmp_path / "log.db") as client:
+            taken = await client.checkpoint(tmp_path / "key", record=True)
+            assert (await client.verify(against=taken)).ok
+            assert (await client.prove("s-00000", 1, taken)).index == 0
+            assert (await client.forget("s-00001")).rows
+            assert (await client.check()).ok
+            assert (await client.backup(tmp_path / "backup.db")).ok
+            (tmp_path / "all.jsonl").write_text("".join(await client.export()))
+            assert (await client.seal(tmp_path / "key")).size
+        async with AsyncClient(tmp_path / "copy.db") as copy:
+            assert (await copy.import_export(tmp_path / "all.jsonl")).events
+            assert (await copy.verify(against=taken)).ok
+
+    asyncio.run(all_of_it())
