@@ -9,14 +9,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from lifecycle import SqliteLog
 from lifecycle.core import Close, Expire, SessionView, State, deadline, view
 from lifecycle.core.events import SessionTimedOut
 from lifecycle.log.memory import MemoryLog
 from lifecycle.log.record import COLUMNS, recorded
-from lifecycle.testing import AsyncClientRules, ClientRules, CoreRules, LogRules, Vacuous, prove
+from lifecycle.testing import INVARIANTS, AsyncClientRules, ClientRules, CoreRules, LogRules, Vacuous, prove
+from lifecycle.testing.invariants import Appending, Store
 from lifecycle.testing.runs import Step, play
 from tests.testing.broken_logs import BROKEN, SkipsAnEvent
 
@@ -28,12 +30,16 @@ if TYPE_CHECKING:
     from lifecycle.log.port import EventLog, Recorded
 
 
+SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+a_few = settings(max_examples=10, stateful_step_count=25, suppress_health_check=SLOW)
+
+
 def test_the_core_passes() -> None:
-    prove(CoreRules)
+    prove(CoreRules, examples=50)
 
 
 def test_a_memory_log_passes() -> None:
-    prove(LogRules.over(MemoryLog), besides=["45-kept"])
+    prove(LogRules.over(MemoryLog), examples=60)
 
 
 def test_a_sqlite_log_passes_read_past_itself_and_opened_again(tmp_path: Path) -> None:
@@ -56,15 +62,19 @@ def test_a_sqlite_log_passes_read_past_itself_and_opened_again(tmp_path: Path) -
         log.close()
         return SqliteLog(log.locator.removeprefix("sqlite:"))
 
-    prove(LogRules.over(make, raw_rows=raw, reopen=again), examples=30)
+    machine = LogRules.over(make, raw_rows=raw, reopen=again)
+    run_state_machine_as_test(machine, settings=a_few)  # disks are slow: what it may leave out, a memory log does not
+    of_logs = {invariant.id for invariant in INVARIANTS if invariant.about in (Appending, Store)}
+    assert of_logs <= set(machine.checker.report().reached["invariants"])
 
 
 def test_the_client_passes() -> None:
-    prove(ClientRules, examples=20)
+    prove(ClientRules, examples=10)
 
 
 def test_the_async_client_passes() -> None:
-    prove(AsyncClientRules, examples=20)
+    run_state_machine_as_test(AsyncClientRules, settings=a_few)
+    assert {"21", "46", "50", "53"} <= set(AsyncClientRules.checker.report().reached["invariants"])
 
 
 @pytest.mark.parametrize("broken", BROKEN)
@@ -84,7 +94,7 @@ def test_a_broken_read_can_not_hide_a_broken_write() -> None:
         assert isinstance(log, Hides)
         return log.rows()
 
-    prove(LogRules.over(Hides), besides=["45-kept"])
+    prove(LogRules.over(Hides), examples=60)
     with pytest.raises((AssertionError, ExceptionGroup)):
         prove(LogRules.over(Hides, raw_rows=raw), shrink=False)
 

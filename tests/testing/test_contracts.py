@@ -1,0 +1,57 @@
+"""The contracts find the bugs that are planted, and tell which check found them."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+
+from lifecycle.log import MemoryLog
+from lifecycle.log.port import EventLog
+from lifecycle.testing import LogContract
+from lifecycle.testing.contract import Contract
+from tests.testing.broken_logs import BROKEN
+
+
+def contract_of(kind: type[MemoryLog]) -> type[LogContract]:
+    class Subject(LogContract):
+        def log(self) -> EventLog:
+            return kind()
+
+    return Subject
+
+
+def fails(contract: LogContract, check: str) -> bool:
+    with suppress(Exception):
+        getattr(contract, check)()
+        return False
+    return True
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_the_contract_finds_a_broken_log(broken: type[MemoryLog]) -> None:
+    contract = contract_of(broken)
+    assert any(fails(contract(), check) for check in contract.checks())
+
+
+def test_prove_raises_what_every_check_has_found() -> None:
+    class Two(Contract):
+        def check_good(self) -> None: ...
+
+        def check_bad(self) -> None:
+            raise AssertionError("bad")
+
+        def check_worse(self) -> None:
+            raise ValueError("worse")
+
+    assert list(Two.failures()) == ["check_bad", "check_worse"]
+    with pytest.raises(ExceptionGroup, match="2 of 3 checks fail") as caught:
+        Two.prove()
+    assert [error.__notes__ for error in caught.value.exceptions] == [["in Two.check_bad"], ["in Two.check_worse"]]
+
+
+def test_prove_tells_how_many_checks_have_passed() -> None:
+    class One(Contract):
+        def check_good(self) -> None: ...
+
+    assert One.prove() == 1
