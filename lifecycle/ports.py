@@ -123,6 +123,7 @@ class Plan:
     cdp_url: str | None = field(default=None, repr=False)
     cookie_file: str | None = None
     user_data_dir: str | None = None
+    downloads_dir: str | None = None
     extra_http_headers: Mapping[str, str] = field(default_factory=dict[str, str])
     proxy: ProxyAuth | None = None
     keep_alive: bool = False

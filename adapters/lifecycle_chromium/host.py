@@ -311,6 +311,7 @@ class ChromiumHost:
             cdp_url=plan.cdp_url,
             cookie_file=plan.cookie_file,
             user_data_dir=plan.user_data_dir,
+            downloads_dir=plan.downloads_dir,
             timezone=plan.config.timezone,
             locale=plan.config.locale,
             headers=dict(plan.extra_http_headers),

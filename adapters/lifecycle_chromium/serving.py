@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +31,7 @@ from lifecycle.ports import Exit, Receipts
 from lifecycle_chromium import paths, watch
 from lifecycle_chromium.access import QUIET_CLIENTS, RECORDER
 from lifecycle_chromium.cookie_jar import CookieJar
+from lifecycle_chromium.downloads import Downloads
 from lifecycle_chromium.dress import dress, orders
 from lifecycle_chromium.gate import Gate
 from lifecycle_chromium.launch import BrowserProcess, LaunchError
@@ -73,6 +75,7 @@ class ChromiumKept:
         runtime: Path,
         cookies: CookieJar | None,
         recording: Recording | None,
+        downloads: Downloads | None,
         *,
         own: bool,
     ) -> None:
@@ -83,6 +86,7 @@ class ChromiumKept:
         self._runtime = runtime
         self._cookies = cookies
         self._recording = recording
+        self._downloads = downloads
         self._own = own  # the profile is the user's, and stays
         self._cleaned = False
 
@@ -109,17 +113,21 @@ class ChromiumKept:
         return self._cookies.save() if self._cookies is not None else None
 
     def finish(self) -> None:
-        """Have the recording finished."""
+        """Have the recording finished; downloads that run are cut off by what comes."""
+        if self._downloads is not None:
+            self._downloads.finish()
         if self._recording is not None:
             self._recording.finish()
 
     def receipts(self, timeout_s: float) -> Receipts:
-        """The recording's receipt."""
+        """Those of the downloads and of the recording."""
+        until = time.monotonic() + timeout_s
+        kept = self._downloads.receipt(timeout_s) if self._downloads is not None else {}
         if self._recording is None:
-            return Receipts()
-        evidence = self._recording.receipt(timeout_s)
-        made = "recording_why_not" not in evidence
-        return Receipts(evidence=evidence, recording=str(self._recording.path) if made else None)
+            return Receipts(evidence=kept)
+        filmed = self._recording.receipt(until - time.monotonic())
+        made = "recording_why_not" not in filmed
+        return Receipts(evidence={**kept, **filmed}, recording=str(self._recording.path) if made else None)
 
     def clients(self) -> tuple[str, ...]:
         """Labels of connected clients."""
@@ -182,12 +190,22 @@ class Serving:
             viewport=plan["viewport"], locale=plan["locale"], headers=plan["headers"], proxy_auth=auth is not None
         )
         dress(pipe, told, auth and (auth[0], auth[1]))
+        directory = plan["downloads_dir"]
+        downloads = Downloads(pipe, paths.artifacts(keeper.runtime, session_id), Path(directory)) if directory else None
         try:
             loaded = cookies.load() if cookies is not None else None
         except InvalidConfig as error:  # malformed since the client looked
             raise LaunchError(str(error)) from None
         browser = ChromiumKept(
-            session_id, process, pipe, self._gate, keeper.runtime, cookies, recording, own=bool(plan["user_data_dir"])
+            session_id,
+            process,
+            pipe,
+            self._gate,
+            keeper.runtime,
+            cookies,
+            recording,
+            downloads,
+            own=bool(plan["user_data_dir"]),
         )
         kept = Kept(
             self._recorder.load(session_id),
@@ -202,7 +220,7 @@ class Serving:
             pipe,
             on_access=lambda client, method: kept.accessed(),
             on_connected=lambda client: _connected(kept, client),
-            on_disconnected=lambda client: kept.note(ClientDisconnected(client=_label(client))),
+            on_disconnected=lambda client: _disconnected(kept, client, downloads),
             on_poke=kept.look,
         )
         if recording is not None:
@@ -272,6 +290,12 @@ def _connected(kept: Kept, client: Client) -> None:
     if client.label not in QUIET_CLIENTS:
         kept.accessed()
     kept.note(ClientConnected(client=_label(client)))
+
+
+def _disconnected(kept: Kept, client: Client, downloads: Downloads | None) -> None:
+    if downloads is not None:
+        downloads.renew()
+    kept.note(ClientDisconnected(client=_label(client)))
 
 
 def _note(kept: Kept, fact: object) -> None:

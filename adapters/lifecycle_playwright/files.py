@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from lifecycle.client.downloads import free_name
 from lifecycle.ports import Performed
 from lifecycle_playwright.elements import FIELD, locate, what
 from lifecycle_playwright.failures import Refused
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from lifecycle_playwright.tabs import Page, Tabs
 
 __all__ = ["download", "upload"]
-
-_NAME: Final = 200  # characters; file systems take 255 bytes
 
 
 def upload(tabs: Tabs, page: Page, action: actions.UploadFile) -> Steps[Performed]:
@@ -103,14 +102,10 @@ def _save(download: Any, action: actions.DownloadFile) -> Steps[Performed]:
 
 
 def _free(directory: Path, suggested: str) -> Path:
-    """A name in *directory* that no file has: the server's own, never a path, counted up where it is taken."""
-    name = PureWindowsPath(PurePosixPath(suggested.replace("\x00", "")).name).name[-_NAME:].lstrip(".") or "download"
-    stem, dot, suffix = name.partition(".")
-    for count in range(1, 10_000):
-        path = directory / (name if count == 1 else f"{stem} ({count}){dot}{suffix}")
-        try:
-            path.open("xb").close()  # taken from now on; save_as writes into it
-        except FileExistsError:
-            continue
-        return path
-    raise Refused("file", f"{str(directory)!r} holds too many files of that name", "no free name for the file")
+    """A name in *directory* that no file has; taken from now on, and save_as writes into it."""
+    try:
+        return free_name(directory, suggested, lambda path: path.open("xb").close())
+    except FileExistsError:
+        raise Refused(
+            "file", f"{str(directory)!r} holds too many files of that name", "no free name for the file"
+        ) from None

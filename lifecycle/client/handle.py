@@ -261,6 +261,7 @@ class Handle:
         assert request is not None  # attach() is the way for sessions reached by id
         config = viewing.possible(request.config)
         self._windowless = config != request.config
+        request.make_downloads_dir()
         recorded = recording.order(request.record, self.recorder.log, self.session_id)
         found = self.host.prepare(config, request.browser_path, self.recorder.log)
         created = SessionCreated(
@@ -270,6 +271,7 @@ class Handle:
             browser_args=request.browser_args or None,
             cookie_file=request.cookie_file,
             user_data_dir=request.user_data_dir,
+            downloads_dir=request.downloads_dir,
             recording=None if recorded is None else recorded.path,
             recording_limit_bytes=None if recorded is None else recorded.limit_bytes,
             limits=request.limits,
@@ -289,6 +291,7 @@ class Handle:
             cdp_url=request.cdp_url,
             cookie_file=request.cookie_file,
             user_data_dir=request.user_data_dir,
+            downloads_dir=request.downloads_dir,
             extra_http_headers=request.extra_http_headers,
             proxy=request.proxy,
             keep_alive=request.keep_alive,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,7 @@ class SessionConfig(TypedDict, total=False):
     cdp_url: str | None
     cookie_file: str | PathLike[str] | None
     user_data_dir: str | PathLike[str] | None
+    downloads_dir: str | PathLike[str] | None
     user_agent: str | None
     locale: str | None
     timezone: str | None
@@ -96,6 +98,7 @@ _DEFAULTS: Final[SessionConfig] = {
     "cdp_url": None,
     "cookie_file": None,
     "user_data_dir": None,
+    "downloads_dir": None,
     "user_agent": None,
     "locale": None,
     "timezone": None,
@@ -124,12 +127,26 @@ class Request:
     browser_args: tuple[str, ...]
     cookie_file: str | None
     user_data_dir: str | None
+    downloads_dir: str | None
     extra_http_headers: dict[str, str]
     proxy: ProxyAuth | None
     labels: dict[str, str]
     keep_alive: bool
     record: Wish | None
     page: bool
+
+    def make_downloads_dir(self) -> None:
+        """Make the directory for downloads, if one is asked for and not there.
+
+        Raises:
+            InvalidConfig: It can't be made.
+        """
+        if self.downloads_dir is not None:
+            try:
+                Path(self.downloads_dir).mkdir(exist_ok=True)
+            except OSError as error:
+                why = f"can't be made: {error.strerror}"
+                raise InvalidConfig("downloads_dir", self.downloads_dir, why) from None
 
 
 def request(given: SessionConfig) -> Request:
@@ -165,7 +182,8 @@ def request(given: SessionConfig) -> Request:
         cdp_url=cdp_url,
         browser_args=(*_args(full["browser_args"]), *proxy.args),
         cookie_file=_cookie_file(full["cookie_file"]),
-        user_data_dir=_user_data_dir(full["user_data_dir"]),
+        user_data_dir=_directory("user_data_dir", full["user_data_dir"]),
+        downloads_dir=_directory("downloads_dir", full["downloads_dir"]),
         extra_http_headers=headers,
         proxy=proxy.auth,
         labels=labels_of(full["labels"]),
@@ -239,6 +257,7 @@ _AT_LAUNCH: Final = (
     ("browser", None),
     ("browser_args", ()),
     ("user_data_dir", None),
+    ("downloads_dir", None),
     ("user_agent", None),
     ("timezone", None),
     ("proxy", None),
@@ -288,16 +307,21 @@ def _cookie_file(value: object) -> str | None:
     return str(path)
 
 
-def _user_data_dir(value: object) -> str | None:
+def _directory(name: str, value: object) -> str | None:
     if value is None:
         return None
     allowed = "must be the path of a directory, or of one that can be made in a directory that exists"
     try:
         path = Path(cast("str", value)).absolute()
-    except TypeError:
-        raise InvalidConfig("user_data_dir", value, allowed) from None
-    if not clean(str(path)) or not (path.is_dir() or (path.parent.is_dir() and not path.exists())):
-        raise InvalidConfig("user_data_dir", value, allowed)
+        there = path.is_dir()
+        good = there or (path.parent.is_dir() and not os.path.lexists(path))
+    except (TypeError, OSError):  # no path at all; a name that is too long
+        raise InvalidConfig(name, value, allowed) from None
+    if not good or not clean(str(path)) or not str(value).strip():
+        raise InvalidConfig(name, value, allowed)
+    place = path if there else path.parent
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise InvalidConfig(name, value, f"{str(place)!r} can't be written")
     return str(path)
 
 

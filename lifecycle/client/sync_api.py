@@ -135,6 +135,8 @@ class Client:
             cookie_file: Cookies are loaded from this file at the start, if it is there, and saved into it at every
                 ending and every 30 seconds: a JSON array, a Playwright storage_state, or (read only) a cookies.txt.
             user_data_dir: A persistent profile, kept after the session; one session at a time.
+            downloads_dir: Whatever pages download is kept in this directory, whole and under its suggested name, also
+                when nobody is connected. Made if it is not there, and never removed.
             user_agent: What the browser calls itself.
             locale: A language tag such as de-DE: the language asked for, and how pages format dates and numbers.
             timezone: An IANA time zone such as Europe/Berlin.

@@ -244,6 +244,7 @@ class SessionCreated(Event):
     browser_args: Annotated[tuple[_Text, ...], Field(max_length=256)] | None = None
     cookie_file: _Path | None = None
     user_data_dir: _Path | None = None
+    downloads_dir: _Path | None = None
     recording: _Path | None = None
     recording_limit_bytes: _Count | None = None
     limits: Limits

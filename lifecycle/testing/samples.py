@@ -159,6 +159,7 @@ SAMPLES: Final[tuple[Event, ...]] = (
         browser_args=("--disable-gpu", "--lang=de"),
         cookie_file="/home/u/cookies.json",
         user_data_dir="/home/u/profile",
+        downloads_dir="/home/u/downloads",
         recording="/home/u/video.mp4",
         recording_limit_bytes=1_000_000,
         limits=LIMITS,

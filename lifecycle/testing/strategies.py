@@ -127,6 +127,7 @@ FIELDS: Final[dict[type[Event], dict[str, st.SearchStrategy[Any]]]] = {
         "browser_args": st.none() | st.lists(words, max_size=3).map(tuple),
         "cookie_file": texts,
         "user_data_dir": texts,
+        "downloads_dir": texts,
         "recording": texts,
         "recording_limit_bytes": st.none() | durations,
         "limits": any_limits,

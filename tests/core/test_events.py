@@ -284,7 +284,7 @@ def test_the_registry_can_not_be_changed() -> None:
 
 
 PRIVATE = {
-    "session.created": {"browser_path", "browser_args", "cookie_file", "recording", "user_data_dir"},
+    "session.created": {"browser_path", "browser_args", "cookie_file", "downloads_dir", "recording", "user_data_dir"},
     "session.started": {"browser_path", "profile"},
     "session.operation": {"target", "error_message"},
     "session.navigated": {"url"},
