@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from lifecycle.testing.browser_contract import BrowserContract
     from lifecycle.testing.clock import ManualClock
     from lifecycle.testing.fake_host import FakeHost as FakeBrowser
-    from lifecycle.testing.given import given
     from lifecycle.testing.history import check_events, check_history
     from lifecycle.testing.invariants import (
         INVARIANTS,
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     )
     from lifecycle.testing.log_contract import LogContract
     from lifecycle.testing.rules import AsyncClientRules, ClientRules, CoreRules, LogRules, prove
+    from lifecycle.testing.story import given
     from lifecycle.testing.virtual_clock import VirtualClock
 
 __all__ = [
@@ -72,7 +72,7 @@ _HOME = {
     "VirtualClock": "virtual_clock",
     "check_events": "history",
     "check_history": "history",
-    "given": "given",
+    "given": "story",
     "prove": "rules",
 }
 #: where the name at home is another one

@@ -44,13 +44,13 @@ from lifecycle.log.memory import MemoryLog
 from lifecycle.log.port import ANY, EXISTS, NO_STREAM, Cursor, EventLog, Expected, NewEvent, Recorded
 from lifecycle.ports import Exit
 from lifecycle.testing.fake_host import FakeHost
-from lifecycle.testing.given import accepted
 from lifecycle.testing.history import check_history
 from lifecycle.testing.invariants import Appending, Broken, Checker, Entry, Look, Quiet, Step, Store, Vacuous
 from lifecycle.testing.laws.logs import everything
 from lifecycle.testing.laws.worlds import Answer
 from lifecycle.testing.runs import play
 from lifecycle.testing.samples import OWNER, SECOND, T0
+from lifecycle.testing.story import accepted
 from lifecycle.testing.strategies import any_event, candidates, clocks, commands
 from lifecycle.testing.told import Fact, Told, tell
 from lifecycle.testing.virtual_clock import VirtualClock

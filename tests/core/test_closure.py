@@ -13,11 +13,11 @@ import pytest
 
 from lifecycle.core import ENDED, LIVE, LOOKUP, State, deadline
 from lifecycle.core.events import SessionAccessed, SessionExtended
-from lifecycle.testing.given import accepted, emitted
 from lifecycle.testing.invariants import Checker, Entry, Look, Space
 from lifecycle.testing.model import IDLE, closure, sequences, shortest_paths, transition_paths, walk
 from lifecycle.testing.runs import Step
 from lifecycle.testing.samples import SAMPLES, SECOND, T0
+from lifecycle.testing.story import accepted, emitted
 
 if TYPE_CHECKING:
     from lifecycle.core import Event, Session

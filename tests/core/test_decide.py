@@ -7,7 +7,6 @@ import pytest
 from lifecycle.core import Cause, Close, Expire, Extend, Fail, Limits, Record, Release, Start, deadline, decide
 from lifecycle.core.events import MAX_TIME, CookiesSaved, Evidence, SessionExtended
 from lifecycle.core.states import LIVE
-from lifecycle.testing.given import given
 from lifecycle.testing.samples import (
     COMMANDS,
     HISTORIES,
@@ -29,6 +28,7 @@ from lifecycle.testing.samples import (
     started,
     timed_out,
 )
+from lifecycle.testing.story import given
 
 #: what a command does: the event's type without "session.", nothing, or refused. Rows and columns are complete.
 BEFORE_D = """

@@ -36,11 +36,11 @@ from lifecycle.core.events import (
     SessionTimedOut,
 )
 from lifecycle.errors import IllegalCommand, IllegalHistory
-from lifecycle.testing.given import accepted, emitted, order
 from lifecycle.testing.history import check_events
 from lifecycle.testing.invariants import Checker, Entry, Look
 from lifecycle.testing.runs import Run, Step, play
 from lifecycle.testing.samples import COMMANDS, SECOND, navigated, released
+from lifecycle.testing.story import accepted, emitted, order
 from lifecycle.testing.strategies import any_event, candidates, events_of, histories, mutations, runs
 
 #: for the laws that look at whole histories and single events together

@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 
 import lifecycle
+import lifecycle.testing
 import lifecycle_chromium
 import lifecycle_playwright
 import lifecycle_viewer
@@ -90,3 +91,9 @@ def exported(module: ModuleType) -> list[str]:
     promised = getattr(module, "__all__", ())
     assert all(isinstance(name, str) for name in promised)
     return list(promised)
+
+
+@pytest.mark.parametrize("package", [lifecycle, lifecycle.testing], ids=lambda package: package.__name__)
+def test_no_name_that_is_loaded_late_is_that_of_a_module(package: ModuleType) -> None:
+    """Importing the module would put it in the name's place."""
+    assert {module.name for module in pkgutil.iter_modules(package.__path__)} & set(package.__all__) == set()
