@@ -1,0 +1,200 @@
+"""What the simulated processes do: as an owner, somebody with the session's id, and an operator would."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.core import Cause, Close, Fail, view
+from lifecycle.core.events import SessionNavigated
+from lifecycle.errors import IllegalCommand, LifecycleError
+from lifecycle.testing.simulation.world import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lifecycle.testing.simulation.choice import Choose
+    from lifecycle.testing.simulation.world import Actor, World
+
+__all__ = ["SCENARIOS"]
+
+
+def _config(**more: Any) -> dict[str, Any]:
+    return {
+        "idle_timeout_minutes": timedelta(seconds=4),
+        "max_duration_minutes": timedelta(seconds=10),
+        "page": False,
+        **more,
+    }
+
+
+def owner(work: Callable[[Actor, Any], None], **config: Any) -> Callable[[Actor], None]:
+    """A script with one session in a `with` block."""
+
+    def program(actor: Actor) -> None:
+        with actor.client.Session(**_config(**config)) as session:
+            actor.world.mark("started")
+            work(actor, session)
+
+    return program
+
+
+def _busy(actor: Actor, session: Any) -> None:
+    """A few of the things one does with a session, as the world chooses."""
+    choose: Choose = actor.world.choose
+    clock = actor.clock
+    for turn in range(choose(4, "turns")):
+        match choose(6, "work"):
+            case 0:
+                name = f"{actor.process.name}-{turn}"
+                actor.do(name, session.session_id, partial(session.annotate, name, {}))
+            case 1:
+                clock.sleep(1.7)
+            case 2:
+                session.touch()
+            case 3:
+                session.extend(minutes=0.1)
+            case 4:
+                session.status()
+            case _:
+                actor.stop(session.session_id, session.stop)
+                return
+    if choose(3, "leave") == 1:
+        raise Trouble("the script is wrong")
+
+
+def _idle(actor: Actor, session: Any) -> None:
+    """Nothing."""
+
+
+def stranger(attach: bool) -> Callable[[Actor], None]:
+    """Somebody who finds the session in the list and stops it, or attaches and uses it."""
+
+    def program(actor: Actor) -> None:
+        clock = actor.clock
+        for _ in range(20):
+            found = actor.client.sessions.list(status=["created", "active"])
+            if found:
+                break
+            clock.sleep(0.5)
+        else:
+            return
+        session_id = found[0].session_id
+        try:
+            if attach:
+                with actor.client.Session(session_id) as session:
+                    name = f"{actor.process.name}-0"
+                    actor.do(name, session_id, lambda: session.annotate(name, {}))
+                    return
+            with actor.client.Session(session_id) as session:
+                actor.stop(session_id, session.stop)
+        except LifecycleError as error:
+            actor.world.mark(f"stranger met {type(error).__name__}")
+
+    return program
+
+
+def operator(actor: Actor) -> None:
+    """Somebody who reconciles, twice."""
+    for _ in range(2):
+        try:
+            actor.client.reconcile()
+        except LifecycleError as error:
+            actor.world.mark(f"operator met {type(error).__name__}")
+        actor.clock.sleep(2.0)
+
+
+def user(actor: Actor) -> None:
+    """Clients of the browser: what the keeper's gate sees of them."""
+    world = actor.world
+    clock = actor.clock
+    for turn in range(6):
+        clock.sleep(0.9)
+        for keeper in world.keepers.values():
+            for kept in keeper.kept() if keeper.process.alive else []:
+                world.told(keeper.process, "used", turn)
+                kept.accessed()
+                if turn == 2:
+                    kept.note(SessionNavigated(tab="t"))
+
+
+def everything(world: World) -> None:
+    """An owner who works, strangers, an operator, and clients of the browser; clocks may differ."""
+    choose = world.choose
+    skew = (0, 0, 200_000, -200_000)[choose(4, "skew")]
+    world.actor("owner", owner(_busy, keep_alive=choose(3, "keep alive") == 1), stays=choose(2, "stays") == 1)
+    if choose(2, "stopper"):
+        world.actor("stopper", stranger(attach=False), skew_us=skew)
+    if choose(2, "visitor"):
+        world.actor("visitor", stranger(attach=True))
+    if choose(2, "operator"):
+        world.actor("operator", operator, skew_us=-skew)
+    if choose(2, "user"):
+        world.actor("user", user)
+
+
+def begin(world: World) -> None:
+    """An owner and its keeper, from the first step on."""
+    world.actor("owner", owner(_idle))
+
+
+def pair(world: World) -> None:
+    """An owner who ends its active session, and its keeper."""
+    world.calm = True
+    world.actor("owner", owner(_storm))
+
+
+def three(world: World) -> None:
+    """An owner who ends its active session, its keeper, and somebody who stops the session at the same time."""
+    world.calm = True
+    world.actor("owner", owner(_and_stopper))
+
+
+def lean(world: World) -> None:
+    """A session kept alive past its owner: its keeper, somebody who stops it, and somebody who fails it."""
+    world.calm = True
+    world.actor("owner", owner(_leave_it, keep_alive=True))
+
+
+def _leave_it(actor: Actor, session: Any) -> None:
+    def ending(command: Close | Fail) -> Callable[[Actor], None]:
+        def program(other: Actor) -> None:
+            recorder = other.shared.recorder
+            try:
+                other.stop(
+                    session.session_id,
+                    lambda: view(recorder.execute(session.session_id, command).session, other.clock.now()),
+                )
+            except IllegalCommand:
+                other.world.mark("an ending was refused")
+
+        return program
+
+    actor.world.actor("stopper", ending(Close(cause=Cause.STOPPED)))
+    actor.world.actor("failer", ending(Fail(cause=Cause.EXCEPTION, error_type="Trouble")))
+    actor.world.storm = True
+
+
+def _storm(actor: Actor, session: Any) -> None:
+    actor.world.calm = False
+
+
+def _and_stopper(actor: Actor, session: Any) -> None:
+    actor.world.actor("stopper", lambda stopper: stop(stopper, session.session_id))
+    actor.world.calm = False
+
+
+def stop(actor: Actor, session_id: str) -> None:
+    """Ends a session by its id and waits for the end of its browser, as the command `lifecycle stop` does."""
+    handle = actor.shared.handle(session_id, {})
+    actor.stop(session_id, lambda: handle.end(Close(cause=Cause.STOPPED)))
+
+
+SCENARIOS: dict[str, Callable[[World], None]] = {
+    "everything": everything,
+    "begin": begin,
+    "pair": pair,
+    "three": three,
+    "lean": lean,
+}

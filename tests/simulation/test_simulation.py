@@ -1,0 +1,134 @@
+"""The production client and keeper where everything may go wrong: what the engines find, and that they look."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lifecycle.client.recorder import Recorder
+from lifecycle.errors import WrongVersion
+from lifecycle.log.port import Appended, Cursor
+from lifecycle.testing.invariants import Entry, Quiet
+from lifecycle.testing.simulation import (
+    EVENTS,
+    FAULTS,
+    Budget,
+    Drawn,
+    Failure,
+    Seeded,
+    Tape,
+    checker,
+    explore,
+    replay,
+    run,
+    save,
+    seeds,
+    shrink,
+)
+from lifecycle.testing.simulation.laws import Acting, Ended, Rest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from lifecycle.log.port import Expected, NewEvent
+
+#: Calls that fail once, and processes that die: without what lasts.
+ONCE = frozenset([*FAULTS, *EVENTS]) - {"log.append disk_full", "browser.launch hangs"}
+ALL: list[HealthCheck] = [*HealthCheck]  # pyright: ignore[reportAssignmentType] # members, whatever their metaclass says
+
+
+def test_seeds_break_nothing_and_reach_everything() -> None:
+    held = checker()
+    seeds(range(1_500), budget=Budget(faults=2, crashes=1, events=3), held=held)
+    reached = held.require(Entry, Quiet, Acting, Ended, Rest, faults=FAULTS).reached
+    assert set(reached["events"]) == set(EVENTS)
+    assert {"started", "log.WrongVersion"} <= set(reached["met"])
+
+
+def test_three_processes_one_fault_one_crash_in_every_order() -> None:
+    """The keeper, somebody who stops its session and somebody who fails it."""
+    held = checker()
+    found = explore("lean", Budget(faults=1, crashes=1, events=0, kinds=ONCE), held)
+    assert found.complete
+    assert found.states > 500
+    assert "log.WrongVersion" in held.report().reached["met"]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=ALL)
+@given(st.data())
+def test_hypothesis_breaks_nothing(data: st.DataObject) -> None:
+    run(Drawn(lambda n: data.draw(st.integers(0, n - 1))), budget=Budget(faults=1, crashes=1, events=2))
+
+
+def test_a_seed_is_one_run() -> None:
+    def rows(seed: int) -> list[str]:
+        return [row.hash for row in run(Seeded(seed), budget=Budget(2, 1, 3)).log_rows]
+
+    for seed in range(20):
+        assert rows(seed) == rows(seed)
+
+
+class Deaf:
+    """A log whose refusals of a wrong version are not heard."""
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+        self.locator = None
+
+    def read(self, *args: Any, **more: Any) -> Any:
+        return self._log.read(*args, **more)
+
+    def append(self, stream: str, events: Sequence[NewEvent], *, expected: Expected) -> Appended:
+        try:
+            found: Appended = self._log.append(stream, events, expected=expected)
+        except WrongVersion as error:
+            return Appended(error.actual, Cursor(1))
+        return found
+
+
+def plant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recorder that takes a lost race for success."""
+    execute = Recorder.execute
+
+    def deaf(self: Recorder, *args: Any, **more: Any) -> Any:
+        kept = self.log
+        self.log = Deaf(kept)  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue] # what it uses of one
+        try:
+            return execute(self, *args, **more)
+        finally:
+            self.log = kept
+
+    monkeypatch.setattr(Recorder, "execute", deaf)
+
+
+def test_every_engine_finds_a_planted_bug(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    plant(monkeypatch)
+    with pytest.raises(Failure) as searched:
+        explore("lean", Budget(0, 0, 0))
+    with pytest.raises(Failure, match="seed ") as seeded:
+        seeds(range(2_000))
+    small = shrink(seeded.value)
+    assert sum(map(bool, small.tape)) < sum(map(bool, seeded.value.tape))
+    save(small, tmp_path / "tape.json")
+    with pytest.raises(Failure):
+        replay(tmp_path / "tape.json")
+    for found in (searched.value, small):
+        with pytest.raises(Failure):
+            run(Tape(found.tape), found.scenario, replace(found.budget))
+
+
+def test_hypothesis_finds_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch)
+
+    @settings(max_examples=300, deadline=None, database=None, suppress_health_check=ALL)
+    @given(st.data())
+    def play(data: st.DataObject) -> None:
+        run(Drawn(lambda n: data.draw(st.integers(0, n - 1))), "lean", Budget(0, 0, 0))
+
+    with pytest.raises(Failure):
+        play()
