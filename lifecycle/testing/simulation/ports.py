@@ -308,7 +308,7 @@ class HostPort:
     def start(self, plan: Plan, log: Any, on_keeper_lost: Callable[[], None]) -> Starting:
         """Hand the session over."""
         self._world.kernel.point("host.start")
-        keeper = self._world.keepers[plan.keeper_id]
+        keeper = self._world.keepers[plan.keeper_id or ""]
         if not keeper.process.alive:
             self._world.kernel.seen("start", "gone")
             raise KeeperUnavailable("the keeper is gone before it was given the session")

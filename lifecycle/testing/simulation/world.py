@@ -117,7 +117,7 @@ class Actor:
         if not self.process.alive:
             return ()
         known = vars(self.shared.recorder)["_known"]
-        return tuple((name, session.version) for name, session in known.items())
+        return tuple((name, session.version) for name, (session, _) in known.items())
 
     def do(self, name: str, session_id: str, call: Callable[[], Any]) -> Any:
         """Give a command and remember how it went: ok, fail (certainly not done), unknown."""
