@@ -8,7 +8,7 @@ from lifecycle.audit.history import step
 from lifecycle.log.port import Cursor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from lifecycle.audit.history import Step
     from lifecycle.log.port import EventLog, Recorded
@@ -23,12 +23,19 @@ _REMEMBERED: Final = 4096
 class Follower:
     """The steps of *log* after the cursor *after*, of one session where *session_id* names it, in log order.
 
-    `cursor` is that of the last step given: with it another follower goes on. `over`: nothing can follow any more,
-    since the session's browser is confirmed gone.
+    Only those of *types*, where that is given. `cursor` is that of the last step given: with it another follower goes
+    on. `over`: nothing can follow any more, since the session's browser is confirmed gone.
     """
 
-    def __init__(self, log: EventLog, session_id: str | None = None, after: Cursor | None = None) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        session_id: str | None = None,
+        after: Cursor | None = None,
+        types: Collection[str] | None = None,
+    ) -> None:
         self._log = log
+        self._types = types
         self._session_id = session_id
         self._version = 0
         self._began: dict[str, int] = {}
@@ -51,7 +58,7 @@ class Follower:
         return self._log.wait(self._looked_at, timeout_s)
 
     def _page(self) -> tuple[Iterable[Recorded], bool]:
-        page = self._log.read_all(self._looked_at, limit=_PAGE)
+        page = self._log.read_all(self._looked_at, limit=_PAGE, types=self._types)
         self._looked_at = page.cursor
         return page.events, page.caught_up
 
@@ -64,7 +71,8 @@ class Follower:
         if rows:
             self._version = rows[-1].version
             self.over = rows[-1].type == "session.released"
-        return (row for row in rows if row.position > (self.cursor or 0)), True
+        wanted = (row for row in rows if self._types is None or row.type in self._types)
+        return (row for row in wanted if row.position > (self.cursor or 0)), True
 
     def _beginning(self, row: Recorded) -> int:
         """When the row's session began."""

@@ -9,9 +9,12 @@ browser, and a cancelled end has ended.
 from __future__ import annotations
 
 import asyncio
+import inspect
+import math
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, cast, overload
 
@@ -26,6 +29,7 @@ from lifecycle.client.system import Uuid7
 from lifecycle.core import LIVE, SessionView
 from lifecycle.core.deadlines import microseconds
 from lifecycle.errors import AlreadyStarted, ForkedSession, NotStarted
+from lifecycle.telemetry import logger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Mapping
@@ -51,13 +55,14 @@ if TYPE_CHECKING:
     from lifecycle.client.extract import Fields
     from lifecycle.client.handle import Handle
     from lifecycle.client.listed import SessionList
+    from lifecycle.client.questions import After
     from lifecycle.client.reconcile import Reconciled
     from lifecycle.client.replay import Recording
     from lifecycle.client.request import Request, SessionConfig
     from lifecycle.client.sessions import Asked
     from lifecycle.client.shared import Hosting
     from lifecycle.core.deadlines import Minutes
-    from lifecycle.log.port import Cursor, EventLog
+    from lifecycle.log.port import EventLog
     from lifecycle.ports import AsyncPageConnection, AsyncPages, BrowserHost, Clock, Ids
     from lifecycle.projections import Progress
     from lifecycle.projections.query import Order
@@ -159,12 +164,15 @@ class AsyncClient:
         """
         page = attaching(config) if session_id is not None else request(config).page
         new_id = self._ids.new()
+        ending = _Ending(config.get("on_end"))
+        heard = ending.heard(config)
         return AsyncSession(
             self._worker,
             self._pages,
             new_id if session_id is None else session_id,
-            lambda shared: shared.handle(session_id, config, new_id),
+            lambda shared: shared.handle(session_id, heard, new_id),
             page=page,
+            ending=ending,
         )
 
     def session_on(self, host: Hosting, pages: AsyncPages, request: Request) -> AsyncSession:
@@ -198,9 +206,11 @@ class AsyncClient:
         """As Client.timeline."""
         return await self._worker.run(lambda shared: shared.questions.timeline(session_ids, align=align))
 
-    async def subscribe(self, session_id: str | None = None, *, after: Cursor | None = None) -> AsyncIterator[Step]:
-        """As Client.subscribe; cancelled, it lets go within half a second."""
-        follower = await self._worker.run(lambda shared: shared.questions.follower(session_id, after))
+    async def subscribe(
+        self, session_id: str | None = None, *, after: After = None, types: Collection[str] | None = None
+    ) -> AsyncIterator[Step]:
+        """As Client.subscribe, from the first step that is awaited; cancelled, it lets go within half a second."""
+        follower = await self._worker.run(lambda shared: shared.questions.follower(session_id, after, types))
         while True:
             steps = follower.ready()
             while batch := await self._worker.run(lambda _: list(islice(steps, _BATCH))):  # noqa: B023 - run at once
@@ -320,6 +330,7 @@ class AsyncSession:
         make: Callable[[Shared], Handle],
         *,
         page: bool,
+        ending: _Ending | None = None,
     ) -> None:
         self._worker = worker
         self._drivers = drivers
@@ -330,6 +341,7 @@ class AsyncSession:
         self._connection: AsyncPageConnection | None = None
         self._hidden = operations.Hidden()
         self._operating = asyncio.Lock()
+        self._ending = ending or _Ending(None)
 
     @property
     def session_id(self) -> str:
@@ -346,6 +358,7 @@ class AsyncSession:
         if self._handle is not None:
             raise AlreadyStarted(self.session_id)
         drivers = self._drivers.get() if self._with_page else None
+        self._ending.loop = asyncio.get_running_loop()
         try:
             if drivers is None:
                 await self._worker.run(self._begin)
@@ -363,6 +376,7 @@ class AsyncSession:
             cause = _first(error)
             await self._close_page()
             await self._worker.run(lambda shared: self._handle.give_up(cause) if self._handle is not None else None)
+            await self._tell()
             if cause is error:
                 raise
             raise cause from cause.__cause__
@@ -404,6 +418,7 @@ class AsyncSession:
             return await self._worker.run(lambda _: handle.stop())
         finally:
             await self._close_page()
+            await self._tell()
 
     @property
     def page(self) -> Any:
@@ -543,6 +558,15 @@ class AsyncSession:
         handle = self._started("set_cookies()")
         await self._worker.run(lambda _: handle.set_cookies(cookies, cookie_file))
 
+    async def wait_ended(self, timeout_s: float | None = None) -> SessionView | None:
+        """As Session.wait_ended; cancelled, it lets go within half a second."""
+        handle = self._started("wait_ended()")
+        until = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        while (left := until - time.monotonic()) > 0:
+            if (ending := await self._worker.run(lambda _: handle.wait_ended(min(_WAIT_S, left)))) is not None:
+                return ending
+        return await self._worker.run(lambda _: handle.wait_ended(0))
+
     async def annotate(self, name: str, data: Mapping[str, JsonValue] | None = None) -> None:
         """As Session.annotate."""
         handle = self._started("annotate()")
@@ -563,8 +587,14 @@ class AsyncSession:
             replaced = await self._worker.run(lambda _: handle.leave(error, driver=driver, connected=connected))
         finally:
             await self._close_page()
+            await self._tell()
         if replaced is not None:
             raise replaced from error
+
+    async def _tell(self) -> None:
+        if self._handle is not None:
+            await asyncio.to_thread(self._handle.tell)
+            await self._ending.told()
 
     async def _close_page(self) -> None:
         connection, self._connection = self._connection, None
@@ -573,6 +603,44 @@ class AsyncSession:
 
     def __repr__(self) -> str:
         return repr(self._handle) if self._handle is not None else f"<Session {self.session_id} not started>"
+
+
+class _Ending:
+    """on_end of one session: called, and awaited where it is a coroutine, on the loop that started the session."""
+
+    def __init__(self, call: Callable[[SessionView], object] | None) -> None:
+        self._call = call
+        self._told: Future[None] | None = None
+        self._inside: asyncio.Task[None] | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    def heard(self, config: SessionConfig) -> SessionConfig:
+        """The configuration with an on_end for another thread."""
+        return config if self._call is None else {**config, "on_end": self._hear}
+
+    def _hear(self, ending: SessionView) -> None:
+        assert self.loop is not None  # start() is what brings us here
+        coming = self._come(ending)
+        try:
+            self._told = asyncio.run_coroutine_threadsafe(coming, self.loop)
+        except RuntimeError:  # the loop is closed, and with it everything that the callback could reach
+            coming.close()
+            raise
+
+    async def _come(self, ending: SessionView) -> None:
+        assert self._call is not None  # or nobody would have called _hear
+        self._inside = asyncio.current_task()
+        try:
+            result = self._call(ending)
+            if inspect.isawaitable(result):
+                await result
+        except Exception as error:
+            logger.warning("on_end_failed", session_id=ending.session_id, error=f"{type(error).__name__}: {error}")
+
+    async def told(self) -> None:
+        """Wait until the callback has been called, if it is to be; not inside of itself."""
+        if self._told is not None and asyncio.current_task() is not self._inside:
+            await asyncio.shield(asyncio.wrap_future(self._told))
 
 
 def _first(error: BaseException) -> BaseException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
 from collections.abc import Mapping
@@ -12,9 +13,10 @@ from pydantic import ValidationError
 
 from lifecycle.client import recording, redact, replay, viewing
 from lifecycle.client.cookies import cookies_of, read
+from lifecycle.client.endings import Once
 from lifecycle.client.reconcile import RELEASE_WAIT_S, finish, reconcile
 from lifecycle.client.request import file_of
-from lifecycle.core import Close, Create, Extend, Fail, Record, Session, SessionView, view
+from lifecycle.core import Close, Create, Extend, Fail, Record, Session, SessionView, deadline, view
 from lifecycle.core.events import (
     Cause,
     SessionAccessed,
@@ -44,12 +46,14 @@ from lifecycle.errors import (
 from lifecycle.ports import Plan
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from os import PathLike
     from pathlib import Path
 
     from pydantic import JsonValue
 
     from lifecycle.client.cookies import Cookies
+    from lifecycle.client.endings import Endings
     from lifecycle.client.guard import Guard
     from lifecycle.client.recorder import Recorder
     from lifecycle.client.replay import Recording
@@ -66,6 +70,8 @@ _VERDICT_WAIT_S: Final = 2.0
 #: The same for the error of a driver that the script has connected by itself: most of those concern only the script.
 _GLANCE_S: Final = 0.3
 _CDP_WAIT_S: Final = 10.0
+#: The longest wait for an ending at once: the wall clock, and with it the deadline, may step meanwhile.
+_NAP_S: Final = 1.0
 #: An append of an ending that takes longer makes us ask whether our keeper still answers.
 _APPEND_WAIT_S: Final = 1.0
 
@@ -135,7 +141,7 @@ class Handle:
         self, recorder: Recorder, host: BrowserHost, session_id: str, request: Request | None, *, page: bool
     ) -> None:
         self.recorder = recorder
-        self._endings = recorder.lenient()  # what a newer version has added to the history keeps nobody from ending it
+        self._lenient = recorder.lenient()  # what a newer version has added to the history keeps nobody from ending it
         self.host = host
         self.session_id = session_id
         self.request = request
@@ -147,6 +153,43 @@ class Handle:
         self._windowless = False  # a window was asked for, and there is no display
         self._pid = os.getpid()
         self._lock = threading.Lock()
+        self._endings: Endings | None = None
+        self._on_end: Once | None = None
+
+    def on_end(self, endings: Endings, call: Callable[[SessionView], object]) -> None:
+        """Have *call* called once with the ending; to be said before begin() or attach()."""
+        self._endings, self._on_end = endings, Once(self.session_id, call)
+
+    def _listen(self) -> None:
+        if self._endings is not None and self._on_end is not None:
+            self._endings.watch(self.session_id, self._on_end)
+
+    def tell(self) -> None:
+        """Make the call for on_end now, if the session is known to have ended and nobody else has made it."""
+        ending = self.last_view
+        if self._endings is None or self._on_end is None or ending is None or self.forked:
+            return
+        if ending.status not in LIVE:
+            self._endings.forget(self.session_id)
+            self._on_end(ending)
+
+    def wait_ended(self, timeout_s: float | None) -> SessionView | None:
+        """The ending, waited for; None when it has not come after *timeout_s*."""
+        self.status()
+        clock, log = self.recorder.clock, self.recorder.log
+        left = math.inf if timeout_s is None else timeout_s
+        while True:
+            newest = log.last(1)
+            session, now = self.load(), self.view()
+            if now.status not in LIVE:
+                return now
+            if left <= 0:
+                return None
+            # At the deadline it has ended, written down or not.
+            nap = min(_NAP_S, left, max(0.001, (deadline(session) - clock.now()) / 1e6))
+            began = clock.monotonic()
+            woken = log.wait(newest[0].position if newest else None, nap)
+            left -= clock.monotonic() - began if woken else nap
 
     @property
     def attached(self) -> bool:
@@ -257,6 +300,7 @@ class Handle:
             if self._begun:
                 raise AlreadyStarted(self.session_id)
             self._begun = True
+        self._listen()
         request = self.request
         assert request is not None  # attach() is the way for sessions reached by id
         config = viewing.possible(request.config)
@@ -333,6 +377,7 @@ class Handle:
             if self._begun:
                 raise AlreadyStarted(self.session_id)
             self._begun = True
+        self._listen()
         clock = self.recorder.clock
         until = clock.monotonic() + _ATTACH_WAIT_S
         while (session := self.load()).status is State.CREATED and clock.monotonic() < until:
@@ -421,7 +466,7 @@ class Handle:
         return now
 
     def _end_view(self) -> SessionView:
-        self.last = self._endings.load(self.session_id)
+        self.last = self._lenient.load(self.session_id)
         self.last_view = view(self.last, self.recorder.clock.now())
         return self.last_view
 
@@ -486,7 +531,7 @@ class Handle:
 
         self.recorder.clock.start("lifecycle-append", watch)
         try:
-            self._endings.execute(self.session_id, command)
+            self._lenient.execute(self.session_id, command)
         except IllegalCommand:
             return  # ended already, by somebody else: that ending counts
         finally:
@@ -512,7 +557,7 @@ class Handle:
         talk = self._talk
         if talk is not None:
             talk.look()
-        while not (session := self._endings.load(self.session_id)).released and clock.monotonic() < until:
+        while not (session := self._lenient.load(self.session_id)).released and clock.monotonic() < until:
             if session.status in LIVE:
                 return  # extended or not ended at all; nothing to wait for
             if session.keeper_id is None:
@@ -527,7 +572,7 @@ class Handle:
             return  # of a browser out of reach nothing is claimed
         if not self.attached:
             self.host.drop_keeper(session, self.recorder.log)
-        finish(session, self._endings, self.host)
+        finish(session, self._lenient, self.host)
 
     def stop(self) -> SessionView | None:
         """End with closed/stopped; None before start. Idempotent in every state."""

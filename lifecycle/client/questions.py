@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Literal, Unpack, cast
 
 from lifecycle.client.sessions import filters_of
+from lifecycle.core.events import EVENT_TYPES
+from lifecycle.errors import InvalidConfig
+from lifecycle.log.batch import check_page
+from lifecycle.log.port import Cursor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,9 +22,11 @@ if TYPE_CHECKING:
     from lifecycle.audit.why import Why
     from lifecycle.client.recorder import Recorder
     from lifecycle.client.sessions import Asked, Sessions
-    from lifecycle.log.port import Cursor
 
-__all__ = ["Questions"]
+__all__ = ["After", "Questions"]
+
+#: Where a subscription begins: after that event, after the last one there is, or with the first.
+After = Cursor | Literal["now"] | None
 
 
 class Questions:
@@ -56,8 +63,29 @@ class Questions:
         names = [self._sessions.resolve(session_id) for session_id in session_ids]
         return timeline(self._recorder.log, names, self._recorder.clock.now(), align=align)
 
-    def follower(self, session_id: str | None, after: Cursor | None) -> Follower:
+    def follower(self, session_id: str | None, after: After, types: Collection[str] | None) -> Follower:
         from lifecycle.audit.follow import Follower
 
         name = None if session_id is None else self._sessions.resolve(session_id)
-        return Follower(self._recorder.log, name, after)
+        return Follower(self._recorder.log, name, self._cursor(after), _types(types))
+
+    def _cursor(self, after: After) -> Cursor | None:
+        if after == "now":
+            last = self._recorder.log.last(1)
+            return last[0].position if last else None
+        check_page(after, 1)
+        return after
+
+
+def _types(types: object) -> frozenset[str] | None:
+    """The full names of event types, which may be given without their family: `closed`."""
+    if types is None:
+        return None
+    allowed = f"must be a list of event types: {', '.join(kind.removeprefix('session.') for kind in EVENT_TYPES)}"
+    if isinstance(types, str) or not isinstance(types, Collection):
+        raise InvalidConfig("types", types, allowed)
+    names = cast("Collection[object]", types)
+    full = {f"session.{name}" if f"session.{name}" in EVENT_TYPES else str(name) for name in names}
+    if unknown := sorted(full - EVENT_TYPES.keys()):
+        raise InvalidConfig("types", unknown[0], allowed)
+    return frozenset(full)

@@ -18,10 +18,11 @@ from lifecycle.core import Config, Limits, limits
 from lifecycle.errors import InvalidConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from os import PathLike
 
     from lifecycle.client.recording import Wish
+    from lifecycle.core import SessionView
     from lifecycle.core.deadlines import Minutes
     from lifecycle.ports import ProxyAuth
 
@@ -84,6 +85,7 @@ class SessionConfig(TypedDict, total=False):
     correlation_id: str | None
     causation_id: str | None
     traceparent: str | None
+    on_end: Callable[[SessionView], object] | None
 
 
 _DEFAULTS: Final[SessionConfig] = {
@@ -113,6 +115,7 @@ _DEFAULTS: Final[SessionConfig] = {
     "correlation_id": None,
     "causation_id": None,
     "traceparent": None,
+    "on_end": None,
 }
 
 
@@ -201,12 +204,14 @@ def attaching(given: SessionConfig) -> bool:
     """
     _refuse_unknown(given)
     for name, value in given.items():
-        if name not in ("page", *ORIGIN):
+        if name not in ("page", "on_end", *ORIGIN):
             raise InvalidConfig(name, value, "a session that is attached to by id has its configuration already")
     return _flag("page", given.get("page", True))
 
 
 def _refuse_unknown(given: SessionConfig) -> None:
+    if not callable(given.get("on_end") or callable):
+        raise InvalidConfig("on_end", given.get("on_end"), "must be a function that takes the ending, a SessionView")
     for name, value in given.items():
         if name not in _DEFAULTS:
             close = difflib.get_close_matches(name, _DEFAULTS, n=1)

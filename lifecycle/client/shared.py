@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, TypeAlias
 
 from lifecycle.client import adapters
+from lifecycle.client.endings import Endings
 from lifecycle.client.guard import Guard
 from lifecycle.client.handle import Handle
 from lifecycle.client.origin import origin
@@ -71,6 +72,7 @@ class Shared:
             causation_id=origin.causation_id,
         )
         self.guard = Guard(self.recorder, self.host)
+        self.endings = Endings(self.recorder)
         self.sessions = Sessions(self.recorder)
         self.questions = Questions(self.recorder, self.sessions)
         self._reconciled = False
@@ -97,9 +99,13 @@ class Shared:
         recorder = self.recorder.by(origin(config, self.recorder.origin))
         if session_id is None:
             given = request(config)
-            return Handle(recorder, self.host, new_id or recorder.ids.new(), given, page=given.page)
-        page = attaching(config)
-        return Handle(recorder, self.host, self.sessions.resolve(session_id), None, page=page)
+            made = Handle(recorder, self.host, new_id or recorder.ids.new(), given, page=given.page)
+        else:
+            page = attaching(config)
+            made = Handle(recorder, self.host, self.sessions.resolve(session_id), None, page=page)
+        if (call := config.get("on_end")) is not None:
+            made.on_end(self.endings, call)
+        return made
 
     def handle_on(self, host: Hosting, request: Request, new_id: str | None = None) -> Handle:
         """A new session's handle, on a host of its own."""
@@ -130,6 +136,7 @@ class Shared:
     def close(self) -> None:
         """Stop watching, and close the log if it was opened here."""
         self.guard.close()
+        self.endings.close()
         if not self.forked:
             self.host.done(self.log)
         if self._opened:

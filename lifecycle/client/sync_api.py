@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lifecycle.audit.checkpoint import Proof
     from lifecycle.audit.diff import Difference
     from lifecycle.audit.export import Format
+    from lifecycle.audit.follow import Follower
     from lifecycle.audit.history import Step
     from lifecycle.audit.note import Checkpoint
     from lifecycle.audit.retention import Forgotten
@@ -36,13 +37,14 @@ if TYPE_CHECKING:
     from lifecycle.client.cookies import Cookies
     from lifecycle.client.extract import Fields
     from lifecycle.client.handle import Handle
+    from lifecycle.client.questions import After
     from lifecycle.client.reconcile import Reconciled
     from lifecycle.client.replay import Recording
     from lifecycle.client.request import Request, SessionConfig
     from lifecycle.client.sessions import Asked, Sessions
     from lifecycle.client.shared import Hosting
     from lifecycle.core.deadlines import Minutes
-    from lifecycle.log.port import Cursor, EventLog
+    from lifecycle.log.port import EventLog
     from lifecycle.ports import BrowserHost, Clock, Ids, PageConnection, Pages
     from lifecycle.projections import Progress
     from lifecycle.results import ExecutionResult, Observation
@@ -148,6 +150,9 @@ class Client:
             record_limit_bytes: How large the video may become; there it stops, the session goes on. Default 256 MiB.
             keep_alive: Leaving the block, or the end of this process, leaves the session running until its deadline.
             page: False starts no Playwright driver while the browser comes up.
+            on_end: Called once with the ending, a SessionView, whoever ends the session: within moments, in a thread of
+                the client's own, where it should not stay long; or by stop() or the end of the block. AsyncSession
+                calls it on the loop, and awaits a coroutine.
             actor, correlation_id, causation_id, traceparent: As in Client, for this session alone; beside *session_id*
                 for what is done through this object.
 
@@ -188,18 +193,21 @@ class Client:
         """
         return self._shared.questions.timeline(session_ids, align=align)
 
-    def subscribe(self, session_id: str | None = None, *, after: Cursor | None = None) -> Iterator[Step]:
-        """Every event of the log (or of one session) after the cursor *after*, and then each one as it comes.
+    def subscribe(
+        self, session_id: str | None = None, *, after: After = None, types: Collection[str] | None = None
+    ) -> Iterator[Step]:
+        """Every event of the log (or of one session), each one as it comes, in order and once, whoever wrote it.
 
-        Begins at the beginning without *after*; `cursor` of a step is what to go on from. Blocks between events. One
-        session's end with its `released`; those of the log never do, until the client is closed (LogUnavailable).
+        Blocks between events. One session's end with its `released`; those of the log never do, until the client is
+        closed (LogUnavailable).
+
+        Args:
+            after: Begin after this cursor, which every step has; after what is there at the call, with "now"; with the
+                first event there is, by default. Whoever keeps the cursor of the last step it has dealt with goes on
+                from there in another process, and misses nothing.
+            types: Only events of these types, such as "closed" or "session.closed".
         """
-        follower = self._shared.questions.follower(session_id, after)
-        while True:
-            yield from follower.ready()
-            if follower.over:
-                return
-            follower.wait(_WAIT_S)
+        return _follow(self._shared.questions.follower(session_id, after, types))
 
     def replay(self, session_id: str) -> Recording:
         """The recording of a session that has ended, whoever ran it; as Session.replay, and UnknownSession."""
@@ -309,6 +317,14 @@ class Client:
         self.close()
 
 
+def _follow(follower: Follower) -> Iterator[Step]:
+    while True:
+        yield from follower.ready()
+        if follower.over:
+            return
+        follower.wait(_WAIT_S)
+
+
 class Session:
     """One browser from creation to end. Made by Client.Session; used as a context manager or with start() and stop().
 
@@ -360,6 +376,7 @@ class Session:
         except BaseException as error:
             self._close_pages()
             handle.give_up(error)
+            handle.tell()
             raise
         return self
 
@@ -376,6 +393,7 @@ class Session:
             return self._handle.stop()
         finally:
             self._close_pages()
+            self._handle.tell()
 
     @property
     def page(self) -> Any:
@@ -570,6 +588,16 @@ class Session:
         """
         self._handle.set_cookies(cookies, cookie_file)
 
+    def wait_ended(self, timeout_s: float | None = None) -> SessionView | None:
+        """Wait until the session has ended, whoever ends it; the ending, or None when it lives still after *timeout_s*.
+
+        Not an access. The browser may take a moment longer to be gone.
+
+        Raises:
+            NotStarted: Before start().
+        """
+        return self._handle.wait_ended(timeout_s)
+
     def annotate(self, name: str, data: Mapping[str, JsonValue] | None = None) -> None:
         """Record a fact of your own in the history: never secrets.
 
@@ -592,6 +620,7 @@ class Session:
             replaced = self._handle.leave(error, driver=driver, connected=self._connected())
         finally:
             self._close_pages()
+            self._handle.tell()
         if replaced is not None:
             raise replaced from error
 

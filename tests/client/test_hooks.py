@@ -1,0 +1,265 @@
+"""Hooks for a host: the log as a stream, waiting for an end, and being called with it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lifecycle import AsyncClient, Cause, Client, InvalidConfig, MemoryLog, SessionView
+from lifecycle.errors import LaunchFailed, NotStarted
+from lifecycle.ports import Exit
+from lifecycle.testing.clock import ManualClock
+from lifecycle.testing.fake_host import FakeHost
+from tests.client.world import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.client.world import World
+
+
+class _Fake:
+    """Pretended browsers, and the endings that were heard of."""
+
+    def __init__(self) -> None:
+        self.log = MemoryLog()
+        self.clock = ManualClock()
+        self.host = FakeHost(clock=self.clock)
+        self.heard: list[SessionView] = []
+        self.client = Client(self.log, browser=self.host, clock=self.clock)
+
+    def asynchronous(self) -> AsyncClient:
+        return AsyncClient(self.log, browser=self.host, clock=self.clock)
+
+    def session(self, **given: Any) -> Any:
+        return self.client.Session(page=False, on_end=self.heard.append, **given)
+
+    def causes(self) -> list[Cause | None]:
+        return [ending.cause for ending in self.heard]
+
+
+@pytest.fixture
+def fake() -> Iterator[_Fake]:
+    made = _Fake()
+    yield made
+    made.client.close()
+
+
+class TestSubscribing:
+    def test_only_the_types_asked_for_by_short_or_whole_name(self, fake: _Fake) -> None:
+        for _ in range(2):
+            with fake.client.Session(page=False) as session:
+                session.annotate("step")
+        steps = list(islice(fake.client.subscribe(types=["closed", "session.created"]), 4))
+        assert [step.name for step in steps] == ["created", "closed", "created", "closed"]
+        after = fake.client.subscribe(types=["closed"], after=steps[1].cursor)
+        assert next(after).session_id == session.session_id
+        one = list(fake.client.subscribe(session.session_id, types=["annotated"]))
+        assert [step.name for step in one] == ["annotated"]
+
+    def test_from_now_on_means_from_the_call(self, fake: _Fake) -> None:
+        with fake.client.Session(page=False):
+            pass
+        news = fake.client.subscribe(after="now", types=["created"])
+        with fake.client.Session(page=False) as session:
+            pass
+        assert next(news).session_id == session.session_id
+
+    @pytest.mark.parametrize("wrong", ["closed", ["close"], [5], 5, {"session.": 1}], ids=str)
+    def test_a_type_that_there_is_not_is_refused_before_anybody_waits(self, wrong: Any, fake: _Fake) -> None:
+        with pytest.raises(InvalidConfig, match=r"types.*timed_out"):
+            fake.client.subscribe(types=wrong)
+
+    @pytest.mark.parametrize("wrong", ["later", -1, 1.5, True], ids=str)
+    def test_what_is_no_cursor_is_refused(self, wrong: Any, fake: _Fake) -> None:
+        with pytest.raises(InvalidConfig, match="after"):
+            fake.client.subscribe(after=wrong)
+
+    def test_the_asynchronous_twin(self, fake: _Fake) -> None:
+        with fake.client.Session(page=False) as session:
+            pass
+
+        async def run() -> list[str]:
+            client = fake.asynchronous()
+            return [step.name async for step in client.subscribe(session.session_id, types=["closed", "released"])]
+
+        assert asyncio.run(run()) == ["closed", "released"]
+
+
+FOLLOWS = """
+seen = open("seen", "a")
+last = open("seen").read().split()
+after = int(last[-1]) if last else None
+say("ready")
+for step in client.subscribe(after=after, types=["annotated"]):
+    seen.write(f"{step.data['data']['n']} {step.cursor}\\n")
+    seen.flush()
+"""
+
+
+def test_a_subscriber_of_another_process_dies_and_comes_back_and_misses_nothing(world: World) -> None:
+    """What it has dealt with is what it has written down: nothing is missing in there, and nothing stands twice."""
+
+    def seen() -> list[int]:
+        file = world.folder / "seen"
+        lines = file.read_text().splitlines() if file.exists() else []
+        return [int(line.split()[0]) for line in lines]
+
+    with Client(world.log, browser=FakeHost()) as client, client.Session(page=False) as session:
+        for begun in (0, 40):
+            script = world.script(FOLLOWS)
+            assert script.hear() == ["ready"]
+            for number in range(begun, begun + 40):
+                session.annotate("n", {"n": number})
+            until(lambda least=begun + 20: len(seen()) > least, "it does not follow")  # type: ignore[misc] # a bound name
+            script.signal(signal.SIGKILL)
+            script.end()
+        script = world.script(FOLLOWS)
+        until(lambda: len(seen()) >= 80, "it does not catch up")
+        script.signal(signal.SIGKILL)
+        script.end()
+    assert seen() == list(range(80))
+
+
+class TestWaitingForTheEnd:
+    def test_it_comes_with_whoever_ends_it(self, fake: _Fake) -> None:
+        session = fake.client.Session(page=False).start()
+        assert session.wait_ended(0) is None
+        assert session.wait_ended(0.01) is None
+        threading.Timer(0.05, fake.host.browsers[session.session_id].end, [Exit(signal=9)]).start()
+        ending = session.wait_ended(30)
+        assert ending is not None
+        assert ending.cause is Cause.BROWSER_CRASHED
+        assert session.wait_ended() == ending
+
+    def test_a_guest_waits_as_well_as_the_owner(self, fake: _Fake) -> None:
+        with fake.client.Session(page=False) as session:
+            guest = fake.client.Session(session.session_id, page=False).start()
+            found: list[SessionView | None] = []
+            waiting = threading.Thread(target=lambda: found.append(guest.wait_ended(30)))
+            waiting.start()
+        waiting.join()
+        assert found[0] is not None
+        assert found[0].cause is Cause.STOPPED
+
+    def test_the_deadline_ends_it_written_down_or_not(self, fake: _Fake) -> None:
+        session = fake.client.Session(page=False, timeout_minutes=1).start()
+        fake.host.browsers[session.session_id].keeper_gone = True
+        fake.clock.advance(61)
+        ending = session.wait_ended(30)
+        assert ending is not None
+        assert ending.cause is Cause.IDLE
+
+    def test_before_the_start_there_is_nothing_to_wait_for(self, fake: _Fake) -> None:
+        with pytest.raises(NotStarted):
+            fake.client.Session(page=False).wait_ended(1)
+
+    def test_the_asynchronous_twin_waits_and_can_be_cancelled(self, fake: _Fake) -> None:
+        async def run() -> None:
+            async with fake.asynchronous().Session(page=False) as session:
+                assert await session.wait_ended(0.01) is None
+                waiting = asyncio.create_task(session.wait_ended())
+                await asyncio.sleep(0)
+                waiting.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await waiting
+                again = asyncio.create_task(session.wait_ended())
+            ending = await again
+            assert ending is not None
+            assert ending.cause is Cause.STOPPED
+
+        asyncio.run(run())
+
+
+class TestBeingCalledWithTheEnd:
+    def test_by_the_end_of_the_block_it_has_been_called_once(self, fake: _Fake) -> None:
+        with fake.session() as session:
+            assert fake.heard == []
+        assert fake.causes() == [Cause.STOPPED]
+        session.stop()
+        assert fake.causes() == [Cause.STOPPED]
+        assert fake.heard[0].session_id == session.session_id
+
+    def test_an_end_underneath_is_heard_while_the_script_does_something_else(self, fake: _Fake) -> None:
+        session = fake.session().start()
+        fake.host.browsers[session.session_id].end(Exit(signal=9))
+        until(lambda: fake.causes() == [Cause.BROWSER_CRASHED], "nobody was called")
+        session.stop()
+        assert len(fake.heard) == 1
+
+    def test_each_session_hears_of_its_own_end(self, fake: _Fake) -> None:
+        first, second = fake.session().start(), fake.session().start()
+        fake.host.browsers[second.session_id].end(Exit(code=0))
+        until(lambda: fake.causes() == [Cause.BROWSER_CLOSED], "nobody was called")
+        assert fake.heard[0].session_id == second.session_id
+        first.stop()
+        assert fake.causes() == [Cause.BROWSER_CLOSED, Cause.STOPPED]
+
+    def test_the_end_of_one_that_is_left_alive_is_heard_of_later(self, fake: _Fake) -> None:
+        with fake.session(keep_alive=True) as session:
+            pass
+        assert fake.heard == []
+        fake.client.Session(session.session_id, page=False).start().stop()
+        until(lambda: fake.causes() == [Cause.STOPPED], "nobody was called")
+
+    def test_a_guest_hears_of_it(self, fake: _Fake) -> None:
+        heard: list[SessionView] = []
+        with fake.client.Session(page=False) as session:
+            fake.client.Session(session.session_id, page=False, on_end=heard.append).start()
+        until(lambda: [ending.cause for ending in heard] == [Cause.STOPPED], "nobody was called")
+
+    def test_a_browser_that_does_not_come_up_is_an_end_too(self, fake: _Fake) -> None:
+        fake.host.fail_launch = "no display"
+        with pytest.raises(LaunchFailed):
+            fake.session().start()
+        assert fake.causes() == [Cause.LAUNCH_FAILED]
+
+    def test_what_it_raises_spoils_nothing(self, fake: _Fake) -> None:
+        def raises(_: SessionView) -> None:
+            raise ValueError("mine")
+
+        with fake.client.Session(page=False, on_end=raises) as session:
+            pass
+        assert session.status().cause is Cause.STOPPED
+        other = fake.client.Session(page=False, on_end=raises).start()
+        third = fake.session().start()
+        for ended in (other, third):
+            fake.host.browsers[ended.session_id].end(Exit(signal=9))
+        until(lambda: fake.causes() == [Cause.BROWSER_CRASHED], "the thread has died of it")
+
+    def test_it_may_stop_the_session(self, fake: _Fake) -> None:
+        session = fake.client.Session(page=False, on_end=lambda _: session.stop()).start()
+        session.stop()
+        assert session.status().cause is Cause.STOPPED
+
+    def test_what_cannot_be_called_is_refused(self, fake: _Fake) -> None:
+        with pytest.raises(InvalidConfig, match="on_end"):
+            fake.client.Session(on_end="me")  # type: ignore[arg-type] # what a user might write
+
+    def test_the_asynchronous_twin_calls_on_the_loop_and_awaits(self, fake: _Fake) -> None:
+        async def run() -> None:
+            async def heard(ending: SessionView) -> None:
+                assert asyncio.get_running_loop() is loop
+                await asyncio.sleep(0)
+                fake.heard.append(ending)
+                await session.stop()
+                if len(fake.heard) == 2:
+                    second.set()
+
+            loop, second = asyncio.get_running_loop(), asyncio.Event()
+            client = fake.asynchronous()
+            async with client.Session(page=False, on_end=heard) as session:
+                pass
+            assert fake.causes() == [Cause.STOPPED]
+            session = await client.Session(page=False, on_end=heard).start()
+            fake.host.browsers[session.session_id].end(Exit(signal=9))
+            await asyncio.wait_for(second.wait(), 10)
+            await session.stop()
+            assert fake.causes() == [Cause.STOPPED, Cause.BROWSER_CRASHED]
+
+        asyncio.run(run())
