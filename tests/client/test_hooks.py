@@ -52,9 +52,10 @@ def fake() -> Iterator[_Fake]:
 
 class TestSubscribing:
     def test_only_the_types_asked_for_by_short_or_whole_name(self, fake: _Fake) -> None:
-        for _ in range(2):
-            with fake.client.Session(page=False) as session:
-                session.annotate("step")
+        first, session = fake.client.Session(page=False), fake.client.Session(page=False)
+        for each in (first, session):
+            with each:
+                each.annotate("step")
         steps = list(islice(fake.client.subscribe(types=["closed", "session.created"]), 4))
         assert [step.name for step in steps] == ["created", "closed", "created", "closed"]
         after = fake.client.subscribe(types=["closed"], after=steps[1].cursor)
