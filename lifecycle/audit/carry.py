@@ -23,13 +23,13 @@ from lifecycle.log.sqlite import SqliteLog
 from lifecycle.testing.history import Oracle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from lifecycle.log.port import EventLog, Recorded
     from lifecycle.projections import Progress
     from lifecycle.testing.invariants import Violation
 
-__all__ = ["Checked", "Imported", "backup", "check", "check_lines", "import_lines", "lines_of"]
+__all__ = ["Checked", "Imported", "backup", "check", "check_lines", "import_lines", "lines_of", "restore"]
 
 _BATCH: Final = 1000
 #: streams are short and end; the hash of one that is done need not be kept
@@ -43,11 +43,13 @@ class Imported:
 
     events: int
     there: int
-    unreadable: dict[str, str]
+    unreadable: Mapping[str, str]
 
 
-def lines_of(path: str | os.PathLike[str]) -> Iterator[str]:
-    """The lines of the file *path*, `-` being stdin.
+def lines_of(path: str | os.PathLike[str], progress: Progress | None = None) -> Iterator[str]:
+    """The lines of the file *path*, `-` being stdin; *progress* is told how many bytes were read, of how many.
+
+    Of a pipe the total is 0: nobody knows it.
 
     Raises:
         InvalidConfig: No such file.
@@ -55,7 +57,11 @@ def lines_of(path: str | os.PathLike[str]) -> Iterator[str]:
     """
     try:
         with open(0 if os.fspath(path) == "-" else path, "rb", closefd=os.fspath(path) != "-") as file:
+            read, total = 0, os.fstat(file.fileno()).st_size
             for number, line in enumerate(iter(lambda: file.readline(_LONGEST), b""), start=1):
+                read += len(line)
+                if progress is not None and (number % _BATCH == 0 or read == total):
+                    progress(read, total)
                 try:
                     yield line.decode()
                 except UnicodeDecodeError:
@@ -149,7 +155,18 @@ class _Reader:
 
 
 def import_lines(lines: Iterable[str], log: EventLog) -> Imported:
-    """Write an export into *log*, which is empty or holds the beginning of it; hashes stay, positions count anew.
+    """Write an export into *log*, which is empty or holds the beginning of it, and replay its sessions into the list.
+
+    Raises: as restore.
+    """
+    written, there = restore(lines, log)
+    return Imported(written, there, log.sessions.rebuild().unreadable)
+
+
+def restore(lines: Iterable[str], log: EventLog) -> tuple[int, int]:
+    """Write an export's events into *log*; hashes stay, positions count anew. How many were written, and were there.
+
+    The list of sessions is as it was: rebuild it afterwards.
 
     Interrupted, it goes on where it stopped when it is called again with the whole export. Each event's hash and chain
     are proved before it is written.
@@ -185,8 +202,7 @@ def import_lines(lines: Iterable[str], log: EventLog) -> Imported:
         written += len(batch)
     if there > reader.events:
         raise LogUnsuitable(log.locator, f"is not empty: it holds {there} events, the export {reader.events}")
-    report = log.sessions.rebuild()
-    return Imported(written, there, dict(report.unreadable))
+    return written, there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,7 +90,10 @@ def import_(file: str, log: str | None, as_json: bool) -> int:
     """Read an export."""
     opened = open_log(path_of(log))
     try:
-        done = carry.import_lines(carry.lines_of(file), opened)
+        with shown("read", "bytes") as read:
+            written, there = carry.restore(carry.lines_of(file, read), opened)
+        with shown("replayed") as replayed:
+            done = carry.Imported(written, there, opened.sessions.rebuild(replayed).unreadable)
     finally:
         opened.close()
     if as_json:
@@ -124,7 +127,8 @@ def check(file: str | None, log: str | None, as_json: bool) -> int:
     if file is not None and log is not None:
         raise click.UsageError("give FILE or --log, not both")
     if file is not None:
-        found = carry.check_lines(carry.lines_of(file))
+        with shown("read", "bytes") as read:
+            found = carry.check_lines(carry.lines_of(file, read))
     else:
         with reading(log) as opened, shown("replayed") as progress:
             found = carry.check(opened, progress)

@@ -42,8 +42,10 @@ def shown(done: str, unit: str = "events") -> Generator[Progress]:
 
 
 def line(done: str, unit: str, count: int, total: int, took_s: float) -> str:
-    """`verified 120000 of 1000000 events, 60000/s, 15 s left`."""
+    """`verified 120000 of 1000000 events, 60000/s, 15 s left`; without the end of it where *total* is not known, 0."""
     rate = count / took_s if took_s > 0 else 0
+    if not total:
+        return f"{done} {count} {unit}, {rate:.0f}/s"
     left = duration(timedelta(seconds=(total - count) / rate)) if rate else "?"
     return f"{done} {count} of {total} {unit}, {rate:.0f}/s, {left} left"
 
@@ -72,7 +74,7 @@ def _bar(done: str, unit: str) -> Generator[Progress]:
         if not started:
             bar.start()
             started = True
-        bar.update(task, completed=count, total=total, rate=count / took_s)
+        bar.update(task, completed=count, total=total or None, rate=count / took_s)
 
     try:
         yield update
