@@ -6,6 +6,7 @@ import asyncio
 import signal
 from typing import TYPE_CHECKING
 
+import anyio
 import pytest
 
 from lifecycle import AsyncClient, AsyncSession, Cause, State
@@ -87,6 +88,26 @@ def test_a_timeout_of_asyncios_own_is_a_cancellation(world: World) -> None:
         return session.session_id
 
     session_id = asyncio.run(work())
+    assert ending(world.client(), session_id) == (State.CLOSED, Cause.CANCELLED, None)
+
+
+def test_a_cancel_scope_of_anyio_is_a_cancellation_and_shields_are_kept(world: World) -> None:
+    async def work() -> str:
+        client = AsyncClient(world.log, actor="tester")
+        session = client.Session(page=False)
+        with anyio.move_on_after(3) as scope:
+            async with anyio.create_task_group() as group, session:
+                group.start_soon(anyio.sleep, 60)
+                await session.touch()
+                scope.cancel()
+                await anyio.sleep(60)
+        assert scope.cancelled_caught
+        with anyio.CancelScope(shield=True):
+            assert (await client.sessions.get(session.session_id)).status is State.CLOSED
+        client.close()
+        return session.session_id
+
+    session_id = anyio.run(work)
     assert ending(world.client(), session_id) == (State.CLOSED, Cause.CANCELLED, None)
 
 
