@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from lifecycle.core.deadlines import deadline, rule
 from lifecycle.core.events import (
@@ -102,7 +102,7 @@ def evolve(session: Session | None, event: Event) -> Session:
         raise IllegalHistory(session.session_id, version, f"{event.type} can't follow in state {session.status}")
     if wrong := _wrong(session, event):
         raise IllegalHistory(session.session_id, version, f"{event.type} at {event.at}: {wrong}")
-    return _apply(replace(session, version=version, status=status, last_at=event.at), event)
+    return replace(session, version=version, status=status, last_at=event.at, **_changes(session, event))
 
 
 def _created(event: Event) -> Session:
@@ -146,40 +146,51 @@ def _wrong(session: Session, event: Event) -> str | None:
     return None
 
 
-def _apply(session: Session, event: Event) -> Session:
+class _Changes(TypedDict, total=False):
+    started_at: int
+    closed_at: int
+    last_accessed_at: int
+    extended_until: int
+    ownership: str
+    keeper: ProcessIdentity | None
+    browser: ProcessIdentity | None
+    browser_version: str | None
+    cause: Cause
+    error_type: str | None
+    error_message: str | None
+    released: bool
+
+
+def _changes(session: Session, event: Event) -> _Changes:
     match event:
-        case SessionStarted():
-            return replace(
-                session,
-                started_at=event.at,
-                last_accessed_at=event.at,
-                ownership=event.ownership,
-                keeper=event.keeper or session.keeper,
-                browser=event.browser,
-                browser_version=event.browser_version,
-            )
         case SessionAccessed(last_at=last_at):
-            return replace(session, last_accessed_at=max(session.last_accessed_at, last_at))
+            return {"last_accessed_at": max(session.last_accessed_at, last_at)}
         case SessionOperation():
-            return replace(session, last_accessed_at=event.at)
+            return {"last_accessed_at": event.at}
+        case SessionStarted():
+            return {
+                "started_at": event.at,
+                "last_accessed_at": event.at,
+                "ownership": event.ownership,
+                "keeper": event.keeper or session.keeper,
+                "browser": event.browser,
+                "browser_version": event.browser_version,
+            }
         case SessionExtended(until=until):
-            return replace(
-                session, last_accessed_at=event.at, extended_until=max(until, session.extended_until or until)
-            )
+            return {"last_accessed_at": event.at, "extended_until": max(until, session.extended_until or until)}
         case SessionClosed(cause=cause) | SessionTimedOut(rule=cause):
-            return replace(session, closed_at=event.at, cause=cause)
+            return {"closed_at": event.at, "cause": cause}
         case SessionFailed():
-            return replace(
-                session,
-                closed_at=event.at,
-                cause=event.cause,
-                error_type=event.error_type,
-                error_message=event.error_message,
-            )
+            return {
+                "closed_at": event.at,
+                "cause": event.cause,
+                "error_type": event.error_type,
+                "error_message": event.error_message,
+            }
         case SessionReleased():
-            return replace(session, released=True)
+            return {"released": True}
         case _:  # the other notes change nothing but version and last_at
-            return session
+            return {}
 
 
 def pass_over(session: Session, event_type: str, at: int) -> Session:

@@ -8,6 +8,7 @@ compact form *is* the canonical form (tests/log/test_canonical.py proves it), an
 from __future__ import annotations
 
 import json
+from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 import rfc8785
@@ -42,8 +43,14 @@ def canonical(value: object) -> str:
 
 
 def flat(envelope: dict[str, str | int | None]) -> str:
-    """As canonical, for an object of texts and integers that have been checked before; four times as fast."""
-    return _encode(envelope)
+    """As canonical, for texts and integers that have been checked before, their keys in order; many times as fast."""
+    return f"{{{','.join([_member(name, value) for name, value in envelope.items()])}}}"
+
+
+def _member(name: str, value: str | int | None) -> str:
+    if value is None:
+        return f'"{name}":null'
+    return f'"{name}":{encode_basestring(value)}' if type(value) is str else f'"{name}":{value}'
 
 
 def _check(value: object, depth: int) -> bool:

@@ -60,7 +60,16 @@ _BESIDE: Final = "at"
 #: type name -> class, of everything that can be recorded
 TYPES: Final[Mapping[str, type[Event]]] = MappingProxyType({**EVENT_TYPES, **RECEIPTS})
 _RECORDABLE: Final = frozenset(TYPES.values())
-_NOTHING: Final[frozenset[str]] = frozenset()
+
+
+def _split(cls: type[Event]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    secret = frozenset[str]() if cls.type in RECEIPTS else private_fields(cls.type)
+    names = [name for name in cls.model_fields if name != _BESIDE]
+    return tuple(name for name in names if name not in secret), tuple(name for name in names if name in secret)
+
+
+#: type name -> its fields in the public text, and in the private one
+_FIELDS: Final = {name: _split(cls) for name, cls in TYPES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +90,19 @@ def encode(event: Event) -> Encoded:
     if type(event) not in _RECORDABLE:
         raise InvalidConfig("event", type(event).__name__, "only the event types of lifecycle.core can be recorded")
     try:
-        hidden = _NOTHING if event.type in RECEIPTS else private_fields(event.type)
-        public: dict[str, object] = {}
-        secret: dict[str, object] = {}
-        for name in type(event).model_fields:
-            value = getattr(event, name)
-            if value is not None and name != _BESIDE:
-                (secret if name in hidden else public)[name] = _plain(value)
+        held = event.__dict__
+        shown, hidden = _FIELDS[event.type]
+        public = {name: _plain(value) for name in shown if (value := held[name]) is not None}
+        secret = {name: _plain(value) for name in hidden if (value := held[name]) is not None}
         data = canonical(public)
         private = canonical(secret) if secret else None
     except RecursionError:
         raise InvalidConfig("event", event.type, "is nested too deep") from None
     except ValueError as error:
         raise InvalidConfig("event", event.type, str(error)) from None
-    size = len(data.encode()) + (len(private.encode()) if private else 0)
-    if size > LIMIT_BYTES:
+    size = len(data) + (len(private) if private else 0)
+    # A character takes four bytes at most.
+    if size * 4 > LIMIT_BYTES and (size := len(data.encode()) + len((private or "").encode())) > LIMIT_BYTES:
         raise InvalidConfig("event", event.type, f"takes {size} bytes, allowed are {LIMIT_BYTES} in one event")
     return Encoded(data, private)
 
@@ -106,6 +113,9 @@ def _plain(value: object) -> object:
     Not pydantic's own dump: what is hashed must not hang on its version, and it runs Python code inside native code for
     free-form data, where an interrupt gets lost.
     """
+    kind = type(value)
+    if kind is str or kind is int or kind is bool:
+        return value
     if isinstance(value, BaseModel):
         return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
     if isinstance(value, Enum):

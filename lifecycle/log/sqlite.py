@@ -88,6 +88,25 @@ _LOOK_S: Final = 0.05
 _EXIT_WAIT_S: Final = 1.0
 
 
+#: What an append has to know, in one look: position and seal of the log, head of the stream, and one id already there.
+_STATE: Final = (
+    "SELECT (SELECT coalesce(max(position), 0) FROM events), EXISTS (SELECT 1 FROM events WHERE type = 'log.sealed'),"
+    " EXISTS (SELECT 1 FROM events WHERE event_id = ?), last.version, last.hash FROM (SELECT 1) LEFT JOIN"
+    " (SELECT version, hash FROM events WHERE stream = ? ORDER BY version DESC LIMIT 1) AS last"
+)
+#: ids looked up at once; SQLite has long allowed 999 parameters
+_IDS: Final = 500
+
+
+def _any_known(conn: Connection, batch: Sequence[Prepared]) -> bool:
+    """Whether the log holds the id of any event of the batch."""
+    ids = [prepared.new.event_id for prepared in batch]
+    return any(
+        conn.execute(f"SELECT 1 FROM events WHERE event_id IN ({', '.join('?' * len(some))}) LIMIT 1", some).fetchone()
+        for some in (ids[first : first + _IDS] for first in range(0, len(ids), _IDS))
+    )
+
+
 def _known_ids(
     ask: Callable[[str, Sequence[Any]], Sequence[Sequence[Any]]], batch: Sequence[Prepared], locator: str
 ) -> dict[str, Recorded]:
@@ -205,18 +224,17 @@ class SqliteLog:
         def ask(sql: str, given: Sequence[Any]) -> list[Any]:
             return conn.execute(sql, given).fetchall()
 
-        if again := repeated(stream, batch, _known_ids(ask, batch, self.locator)):
+        position, sealed, there, version, prev = conn.execute(_STATE, (batch[0].new.event_id, stream)).fetchone()
+        if (there or (len(batch) > 1 and _any_known(conn, batch[1:]))) and (
+            again := repeated(stream, batch, _known_ids(ask, batch, self.locator))
+        ):
             return again
-        last = conn.execute(
-            "SELECT version, hash FROM events WHERE stream = ? ORDER BY version DESC LIMIT 1", (stream,)
-        ).fetchone()
-        head, prev = last or (0, None)
+        head = version or 0
         check_expected(stream, expected, head)
         session, failure, readable = self._recent.get(stream, head, prev) or known(
             conn, stream, head, lambda: self._recorded(ask(_WHOLE, (stream,)))
         )
         after = project(stream, session, batch, head) if readable else None
-        position, sealed = conn.execute(_NEWEST).fetchone()
         if sealed and batch[0].new.event.type != LogForgotten.type:
             raise SealedLog(self.locator)
         made = rows(
@@ -229,10 +247,10 @@ class SqliteLog:
             salt=lambda: os.urandom(SALT_BYTES),
         )
         try:
-            for row in made:
-                conn.execute(INSERT, values(row))
-                if row.private is not None:
-                    conn.execute(INSERT_PRIVATE, (row.event_id, row.private_salt, row.private))
+            conn.executemany(INSERT, map(values, made))
+            hidden = [(row.event_id, row.private_salt, row.private) for row in made if row.private is not None]
+            if hidden:
+                conn.executemany(INSERT_PRIVATE, hidden)
         except IntegrityError as error:
             # Only on a stream that evolve can't judge: the guards know endings by themselves.
             raise IllegalHistory(stream, head + 1, str(error).removeprefix("lifecycle: ")) from error
