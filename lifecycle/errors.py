@@ -5,6 +5,7 @@
     │   ├── InvalidConfig           an argument is out of range, unknown or contradictory
     │   ├── IllegalCommand          the state machine does not allow this here
     │   ├── AlreadyStarted          start() twice
+    │   ├── ClientClosed            a session of a client that is being closed
     │   ├── NotStarted              use before start()
     │   ├── UnknownSession          no session of that id in this log
     │   ├── AmbiguousSession        the beginning of an id that several sessions have
@@ -25,6 +26,7 @@
     │   ├── ActionFailed            an operation on the page did not succeed; carries its result
     │   ├── BrowserNotFound         no usable browser on this machine
     │   ├── LaunchFailed            the browser did not start
+    │   ├── TooManySessions         no place under the client's max_sessions (later there may be one)
     │   ├── KeeperUnavailable       the keeper process did not start or does not answer
     │   ├── ViewerUnavailable       the live view can't be shown
     │   ├── NoRecording             there is no video of the session, or not yet
@@ -62,6 +64,7 @@ __all__ = [
     "BadExport",
     "BrowserLost",
     "BrowserNotFound",
+    "ClientClosed",
     "EventIdReused",
     "ForkedSession",
     "FutureSchema",
@@ -87,6 +90,7 @@ __all__ = [
     "SessionEnded",
     "SessionStopped",
     "SessionTimedOut",
+    "TooManySessions",
     "UnknownEventType",
     "UnknownSession",
     "UsageError",
@@ -157,6 +161,13 @@ class AlreadyStarted(UsageError):
     def __init__(self, session_id: str) -> None:
         self.session_id = session_id
         super().__init__(f"session {session_id} has been started before; make a new Session")
+
+
+class ClientClosed(UsageError):
+    """The Client is drained or being closed; make a new one."""
+
+    def __init__(self) -> None:
+        super().__init__("this Client is being closed, and starts no session any more; make a new Client")
 
 
 class NotStarted(UsageError):
@@ -308,6 +319,23 @@ class LaunchFailed(WorldError):
         self.last_words = last_words
         tail = f"; its last words: {last_words}" if last_words else ""
         super().__init__(f"the browser of session {session_id} did not start: {reason}{tail}")
+
+
+class TooManySessions(WorldError):
+    """There was no place for a session under the client's max_sessions; nothing was started.
+
+    `limit` is that number, `running` how many sessions had a place at the end of the wait, `waited_s` how long it was.
+    """
+
+    retryable = True
+
+    def __init__(self, limit: int, running: int, waited_s: float) -> None:
+        self.limit = limit
+        self.running = running
+        self.waited_s = waited_s
+        super().__init__(
+            f"no place for a session: {running} run on this log, at most {limit} may (waited {waited_s:.1f} s)"
+        )
 
 
 class KeeperUnavailable(WorldError):

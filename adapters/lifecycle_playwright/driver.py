@@ -38,7 +38,7 @@ _IN_A_LOOP: Final = (
 )
 _TAKEN: Final = (
     "this thread runs Playwright's synchronous API already, started by other code, and Playwright allows one a thread; "
-    "share it, Client(pages=lifecycle_playwright.Pages(playwright)), or use a thread of its own"
+    "share it, Client(playwright=playwright), or use a thread of its own"
 )
 _IN_A_GREENLET: Final = (
     "Playwright's synchronous API can't be started inside a greenlet (gevent, eventlet, or an event handler of "

@@ -23,14 +23,14 @@ def found() -> dict[str, str]:
     return {entry.name: entry.value for entry in entry_points(group=GROUP)}
 
 
-def load(name: str) -> Any:
-    """A new object of the adapter *name*.
+def load(name: str, *given: object) -> Any:
+    """A new object of the adapter *name*, made of what is *given*.
 
     Raises:
         InvalidConfig: None of that name is installed.
     """
     for entry in entry_points(group=GROUP, name=name):
-        return entry.load()()
+        return entry.load()(*given)
     known = ", ".join(sorted(found())) or "none"
     raise InvalidConfig("adapter", name, f"no adapter of that name is installed (group {GROUP}); installed: {known}")
 

@@ -24,11 +24,11 @@ from lifecycle.client import adapters, operations, orders, proofs
 from lifecycle.client.handle import ended_error
 from lifecycle.client.origin import origin
 from lifecycle.client.request import attaching, request
-from lifecycle.client.shared import Shared
+from lifecycle.client.shared import MAX_WAIT_S, Shared
 from lifecycle.client.system import Uuid7
 from lifecycle.core import LIVE, SessionView
 from lifecycle.core.deadlines import microseconds
-from lifecycle.errors import AlreadyStarted, ForkedSession, NotStarted
+from lifecycle.errors import AlreadyStarted, ForkedSession, NotStarted, TooManySessions
 from lifecycle.telemetry import logger
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class _Worker:
         self._pid: int | None = None  # of the process that used it first; before that it may go through a fork
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="lifecycle")
+        self._waiting = ThreadPoolExecutor(_THREADS, thread_name_prefix="lifecycle-start")
 
     def shared(self) -> Shared:
         """The client's working parts; blocks."""
@@ -97,8 +98,11 @@ class _Worker:
                 self._made = self._make()
             return self._made
 
-    async def run(self, call: Callable[[Shared], _T]) -> _T:
+    async def run(self, call: Callable[[Shared], _T], given_up: Callable[[], object] | None = None) -> _T:
         """The result of *call* in a thread. Cancelled meanwhile, it waits for the end of the call, then raises.
+
+        *given_up* is called before, so that a call that waits for its turn ends early. Such calls have threads of their
+        own: what they wait for may be another call.
 
         Raises:
             ForkedSession: In a child that was forked after the first use: threads and loop are the parent's.
@@ -107,13 +111,16 @@ class _Worker:
             self._pid = os.getpid()
         if self._pid != os.getpid():
             raise ForkedSession("this AsyncClient", self._pid)
-        future = asyncio.get_running_loop().run_in_executor(self._threads, lambda: call(self.shared()))
+        threads = self._threads if given_up is None else self._waiting
+        future = asyncio.get_running_loop().run_in_executor(threads, lambda: call(self.shared()))
         cancelled: asyncio.CancelledError | None = None
         while not future.done():
             try:
                 await asyncio.wait({future})
             except asyncio.CancelledError as error:
                 cancelled = error
+                if given_up is not None:
+                    given_up()
         if cancelled is not None:
             future.exception()  # seen, so that asyncio does not report it as lost
             raise cancelled
@@ -126,6 +133,7 @@ class _Worker:
         if made is not None:
             made.close()
         self._threads.shutdown(wait=False)
+        self._waiting.shutdown(wait=False)
 
 
 class AsyncClient:
@@ -143,6 +151,8 @@ class AsyncClient:
         correlation_id: str | None = None,
         causation_id: str | None = None,
         traceparent: str | None = None,
+        max_sessions: int | None = None,
+        max_wait_s: float = MAX_WAIT_S,
     ) -> None:
         given = origin(
             {
@@ -153,7 +163,7 @@ class AsyncClient:
             }
         )
         self._ids = ids or Uuid7()
-        self._worker = _Worker(lambda: Shared(log, browser, clock, self._ids, given))
+        self._worker = _Worker(lambda: Shared(log, browser, clock, self._ids, given, max_sessions, max_wait_s))
         self._pages = adapters.Drivers(pages, "playwright-async")
         self.sessions = AsyncSessions(self._worker)
 
@@ -276,8 +286,12 @@ class AsyncClient:
         """As Client.forget."""
         return await self._worker.run(lambda shared: proofs.forgotten(shared.sessions, shared.recorder, session_id))
 
+    async def drain(self, drain_s: float) -> None:
+        """As Client.drain; close() follows it."""
+        await self._worker.run(lambda shared: shared.drain(drain_s))
+
     def close(self) -> None:
-        """As Client.close."""
+        """As Client.close, without draining: await drain() before."""
         self._worker.close()
 
     async def __aenter__(self) -> Self:
@@ -342,6 +356,7 @@ class AsyncSession:
         self._hidden = operations.Hidden()
         self._operating = asyncio.Lock()
         self._ending = ending or _Ending(None)
+        self._given_up = False
 
     @property
     def session_id(self) -> str:
@@ -361,11 +376,11 @@ class AsyncSession:
         self._ending.loop = asyncio.get_running_loop()
         try:
             if drivers is None:
-                await self._worker.run(self._begin)
+                await self._worker.run(self._begin, self._give_up)
             else:
                 # The driver comes up while the keeper works.
                 async with asyncio.TaskGroup() as both:
-                    both.create_task(self._worker.run(self._begin))
+                    both.create_task(self._worker.run(self._begin, self._give_up))
                     warm = both.create_task(drivers.warm())
                 try:
                     if not self._started("page").pageless:
@@ -377,15 +392,23 @@ class AsyncSession:
             await self._close_page()
             await self._worker.run(lambda shared: self._handle.give_up(cause) if self._handle is not None else None)
             await self._tell()
+            if isinstance(cause, TooManySessions):
+                self._handle = None  # nothing has begun: it may be started again
             if cause is error:
                 raise
             raise cause from cause.__cause__
         return self
 
+    def _give_up(self) -> None:
+        self._given_up = True
+        if self._handle is not None:
+            self._handle.given_up = True
+
     def _begin(self, shared: Shared) -> None:
         handle = self._handle
         if handle is None:
             handle = self._handle = self._make(shared)
+            handle.given_up = self._given_up
         if handle.attached:
             handle.attach()
         else:

@@ -45,6 +45,11 @@ class Guard:
         if first:
             self._recorder.clock.start("lifecycle-guard", self._run)
 
+    def watched(self) -> list[Session]:
+        """What is not released yet, as it was last seen."""
+        with self._lock:
+            return list(self._watched.values())
+
     def keeper_lost(self) -> None:
         """The keeper of the watched sessions is gone: put them right now."""
         with self._lock:

@@ -155,6 +155,7 @@ class Handle:
         self._lock = threading.Lock()
         self._endings: Endings | None = None
         self._on_end: Once | None = None
+        self.given_up = False  # by somebody who waits for its start no longer
 
     def on_end(self, endings: Endings, call: Callable[[SessionView], object]) -> None:
         """Have *call* called once with the ending; to be said before begin() or attach()."""
@@ -289,8 +290,10 @@ class Handle:
                 tabs.pop(json.loads(row.data)["tab"], None)
         return list(tabs)
 
-    def begin(self, guard: Guard) -> Starting:
+    def begin(self, guard: Guard, waited_us: int | None = None) -> Starting:
         """Find a browser, record `created`, hand the session to the keeper. Finish with `begun`.
+
+        *waited_us*: how long it was waited for a place, where there is a limit.
 
         Raises:
             AlreadyStarted, BrowserNotFound, KeeperUnavailable, LogUnavailable: Nothing was started.
@@ -321,6 +324,7 @@ class Handle:
             limits=request.limits,
             labels=request.labels,
             keep_alive=request.keep_alive,
+            waited_us=waited_us,
             owner=self.host.identity(),
             keeper=found.keeper,
             keeper_id=found.keeper_id,
@@ -387,6 +391,14 @@ class Handle:
             Gateless(self.session_id) if session.keeper_id is None else self.host.attach(session, self.recorder.log)
         )
         self._note(Record(event=SessionAccessed(last_at=self.recorder.clock.now(), by="attach")))
+
+    def reach(self) -> None:
+        """Have a line to the keeper, without coming as a guest.
+
+        Raises:
+            KeeperUnavailable: There is none.
+        """
+        self._talk = self.host.attach(self.load(), self.recorder.log)
 
     def _live_or_raise(self) -> None:
         now = self.view()

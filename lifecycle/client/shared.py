@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, TypeAlias
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from lifecycle.client import adapters
 from lifecycle.client.endings import Endings
 from lifecycle.client.guard import Guard
 from lifecycle.client.handle import Handle
 from lifecycle.client.origin import origin
+from lifecycle.client.places import places
 from lifecycle.client.questions import Questions
 from lifecycle.client.reconcile import Reconciled, reconcile
 from lifecycle.client.recorder import Recorder
@@ -18,7 +21,8 @@ from lifecycle.client.replay import find
 from lifecycle.client.request import attaching, request
 from lifecycle.client.sessions import Sessions
 from lifecycle.client.system import SystemClock, Uuid7, default_log, writer_name
-from lifecycle.errors import ForkedSession, InvalidConfig
+from lifecycle.core import LIVE, Cause, Close
+from lifecycle.errors import ClientClosed, ForkedSession, InvalidConfig, KeeperUnavailable
 from lifecycle.log.locate import open_log
 from lifecycle.ports import Clocked
 
@@ -32,7 +36,10 @@ if TYPE_CHECKING:
     from lifecycle.log.port import EventLog
     from lifecycle.ports import BrowserHost, Clock, Ids, Starting
 
-__all__ = ["Hosting", "Shared", "part"]
+__all__ = ["MAX_WAIT_S", "Hosting", "Shared", "part"]
+
+#: How long a start waits for a place, unless said otherwise.
+MAX_WAIT_S: Final = 60.0
 
 #: Makes a host for one session, from what records its events and from the client's own host.
 Hosting: TypeAlias = "Callable[[Recorder, BrowserHost], BrowserHost]"
@@ -48,6 +55,8 @@ class Shared:
         clock: Clock | None,
         ids: Ids | None,
         origin: Origin,
+        max_sessions: int | None = None,
+        max_wait_s: float = MAX_WAIT_S,
     ) -> None:
         part("browser", browser, "prepare", "a host for browsers; the session takes the browser itself")
         part("clock", clock, "wait_for", "a clock as lifecycle.ports.Clock has it")
@@ -71,6 +80,8 @@ class Shared:
             correlation_id=origin.correlation_id,
             causation_id=origin.causation_id,
         )
+        self._places = places(max_sessions, max_wait_s, self.recorder, self.reconcile)
+        self._closing = False
         self.guard = Guard(self.recorder, self.host)
         self.endings = Endings(self.recorder)
         self.sessions = Sessions(self.recorder)
@@ -114,8 +125,49 @@ class Shared:
 
     def begin(self, handle: Handle) -> Starting:
         """Begin *handle*'s session, and watch over it from here."""
+        self.check_open()
         self._before_first_start()
-        return handle.begin(self.guard)
+        if self._places is None:
+            return handle.begin(self.guard)
+        with self._places.turn(lambda: handle.given_up or self._closing) as waited_us:
+            self.check_open()
+            return handle.begin(self.guard, waited_us)
+
+    def check_open(self) -> None:
+        """Refuse a start once the client is being closed.
+
+        Raises:
+            ClientClosed: It is.
+        """
+        if self._closing:
+            raise ClientClosed
+
+    def drain(self, drain_s: float) -> None:
+        """Start nothing any more, leave this client's sessions *drain_s* to end, and end the others."""
+        if not 0 <= drain_s <= 86_400:
+            raise InvalidConfig("drain_s", drain_s, "must be seconds, from 0 to 86400")
+        self.check_fork()
+        self._closing = True
+        clock = self.recorder.clock
+        until = clock.monotonic() + drain_s
+        while ours := self._running():
+            if (left := until - clock.monotonic()) <= 0:
+                with ThreadPoolExecutor(min(len(ours), 16), thread_name_prefix="lifecycle-drain") as threads:
+                    list(threads.map(self._end, ours))
+                return
+            last = self.log.last(1)
+            if self._running():
+                self.log.wait(last[0].position if last else None, min(left, 0.25))
+
+    def _running(self) -> list[str]:
+        found = (self.recorder.load(session.session_id) for session in self.guard.watched() if not session.keep_alive)
+        return [session.session_id for session in found if session.status in LIVE]
+
+    def _end(self, session_id: str) -> None:
+        handle = Handle(self.recorder, self.host, session_id, None, page=False)
+        with suppress(KeeperUnavailable):  # the log decides; the line only saves waiting
+            handle.reach()
+        handle.end(Close(cause=Cause.STOPPED, evidence={"by": "drain"}))
 
     def _before_first_start(self) -> None:
         with self._lock:

@@ -10,9 +10,10 @@ from pydantic import BaseModel
 from lifecycle.client import adapters, operations, orders, proofs
 from lifecycle.client.handle import ended_error
 from lifecycle.client.origin import origin
-from lifecycle.client.shared import Shared, part
+from lifecycle.client.shared import MAX_WAIT_S, Shared, part
 from lifecycle.core import LIVE, SessionView
 from lifecycle.core.deadlines import microseconds
+from lifecycle.errors import InvalidConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -65,6 +66,8 @@ class Client:
             file in the platform's user data directory.
         browser: Where browsers run; default: Chromium on this machine, in a keeper of this process.
         pages: What makes pages; default: Playwright.
+        playwright: A Playwright that this thread has started already, as sync_playwright() gives it; the sessions of
+            this thread use it, since there can be one only.
         clock, ids: For tests.
         actor: Who acts, for the history; default: the user's name.
         correlation_id: What the sessions belong to, such as a request's or a task's id. Every event of a session
@@ -72,6 +75,9 @@ class Client:
         causation_id: What caused them, such as a message's id; carried in the same way.
         traceparent: The same two from W3C Trace Context: the whole header is the causation_id, and the trace's id the
             correlation_id unless that is given.
+        max_sessions: At most so many sessions on this log at a time, those of other clients and processes included. A
+            start that finds no place waits in a queue, which is that of all processes, and is served in order.
+        max_wait_s: For so long; then start() raises TooManySessions. 0 does not wait.
 
     Raises:
         LogUnsuitable: The file is not a log of ours, newer than this library, or can't be written.
@@ -85,12 +91,15 @@ class Client:
         *,
         browser: BrowserHost | None = None,
         pages: Pages | None = None,
+        playwright: object = None,
         clock: Clock | None = None,
         ids: Ids | None = None,
         actor: str | None = None,
         correlation_id: str | None = None,
         causation_id: str | None = None,
         traceparent: str | None = None,
+        max_sessions: int | None = None,
+        max_wait_s: float = MAX_WAIT_S,
     ) -> None:
         given = origin(
             {
@@ -101,7 +110,11 @@ class Client:
             }
         )
         part("pages", pages, "connect", "what makes pages, such as lifecycle_playwright.Pages()")
-        self._shared = Shared(log, browser, clock, ids, given)
+        if playwright is not None:
+            if pages is not None:
+                raise InvalidConfig("playwright", "…", "give playwright or pages, not both")
+            pages = adapters.load("playwright", playwright)
+        self._shared = Shared(log, browser, clock, ids, given, max_sessions, max_wait_s)
         self._drivers = adapters.Drivers(pages, "playwright")
 
     @property
@@ -306,8 +319,20 @@ class Client:
         """
         return proofs.forgotten(self._shared.sessions, self._shared.recorder, session_id)
 
-    def close(self) -> None:
-        """Let go of the log. Sessions that run are not ended; neither this nor `with` is needed."""
+    def drain(self, drain_s: float) -> None:
+        """Start nothing any more, leave this client's sessions *drain_s* seconds to end by themselves, end the rest.
+
+        The rest ends as closed/stopped, with `by: drain` as evidence; sessions that are keep_alive are left alone.
+        """
+        self._shared.drain(drain_s)
+
+    def close(self, *, drain_s: float | None = None) -> None:
+        """Let go of the log, after drain(*drain_s*) if that is given; neither this nor `with` is needed.
+
+        Without *drain_s*, sessions that run are not ended.
+        """
+        if drain_s is not None:
+            self._shared.drain(drain_s)
         self._shared.close()
 
     def __enter__(self) -> Self:
@@ -359,6 +384,8 @@ class Session:
             AlreadyStarted: A second start().
             BrowserNotFound: No usable browser; nothing was recorded.
             LaunchFailed: The browser did not come up; recorded, nothing runs.
+            TooManySessions: No place under max_sessions in time; nothing was recorded.
+            ClientClosed: The client is drained.
             SessionEnded: Attaching to a session that is over.
             KeeperUnavailable, LogUnavailable: Nothing runs.
         """

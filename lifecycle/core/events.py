@@ -250,6 +250,7 @@ class SessionCreated(Event):
     limits: Limits
     labels: Labels = Field(default_factory=FrozenDict[str, str])
     keep_alive: _Flag = False
+    waited_us: _Microseconds | None = None  # for a place, where the client has a limit
     owner: ProcessIdentity
     keeper: ProcessIdentity | None = None
     keeper_id: _Word | None = None

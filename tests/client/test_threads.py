@@ -178,16 +178,15 @@ def test_the_users_own_playwright_in_the_same_thread(world: World) -> None:
     from playwright.sync_api import sync_playwright
 
     from lifecycle_chromium import ChromiumHost
-    from lifecycle_playwright import Pages
 
     host = ChromiumHost()
     try:
         with sync_playwright() as playwright:
             plain = Client(world.log, browser=host)
-            with pytest.raises(WrongThread, match=r"Pages\(playwright\)"):
+            with pytest.raises(WrongThread, match=r"Client\(playwright=playwright\)"):
                 plain.Session().start()
             assert plain.sessions.count() == 0
-            sharing = Client(world.log, browser=host, pages=Pages(playwright))
+            sharing = Client(world.log, browser=host, playwright=playwright)
             with sharing.Session() as session:
                 session.page.goto(world.site)
                 assert session.page.title() == "/"

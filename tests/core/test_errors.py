@@ -21,6 +21,7 @@ from lifecycle.errors import (
     BadExport,
     BrowserLost,
     BrowserNotFound,
+    ClientClosed,
     EventIdReused,
     ForkedSession,
     FutureSchema,
@@ -44,6 +45,7 @@ from lifecycle.errors import (
     SessionEnded,
     SessionStopped,
     SessionTimedOut,
+    TooManySessions,
     UnknownEventType,
     UnknownSession,
     ViewerUnavailable,
@@ -143,6 +145,16 @@ EXAMPLES: list[tuple[LifecycleError, dict[str, Any], str]] = [
         "the browser of session s-1 did not start: exited with 1; its last words: no display",
     ),
     (KeeperUnavailable("no answer within 5 s"), {"retryable": True}, "no answer within 5 s"),
+    (
+        TooManySessions(4, 4, 1.5),
+        {"limit": 4, "running": 4, "waited_s": 1.5, "retryable": True},
+        "no place for a session: 4 run on this log, at most 4 may (waited 1.5 s)",
+    ),
+    (
+        ClientClosed(),
+        {"retryable": False},
+        "this Client is being closed, and starts no session any more; make a new Client",
+    ),
     (
         ViewerUnavailable("s-1", "no answer within 20 s"),
         {"session_id": "s-1", "reason": "no answer within 20 s", "retryable": True},

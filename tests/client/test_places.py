@@ -1,0 +1,264 @@
+"""At most so many sessions on a log at a time: a queue in order, a clear refusal, and letting go in order."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lifecycle import AsyncClient, Cause, Client, InvalidConfig, MemoryLog, SessionStopped, SqliteLog, State
+from lifecycle.errors import ClientClosed, TooManySessions
+from lifecycle.testing.fake_host import FakeHost
+from tests.client.world import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from lifecycle import Session
+    from lifecycle.log.port import EventLog
+    from tests.client.world import World
+
+
+@pytest.fixture(params=["memory", "file"])
+def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EventLog]:
+    """A log of this process alone, and one that others can open: their queues differ."""
+    made: EventLog = MemoryLog() if request.param == "memory" else SqliteLog(tmp_path / "log.db")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def host() -> FakeHost:
+    return FakeHost()
+
+
+def _waited(log: EventLog, session_id: str) -> int | None:
+    from lifecycle.core.events import SessionCreated
+    from lifecycle.log.codec import decode
+
+    created = decode(log.read(session_id)[0])
+    assert isinstance(created, SessionCreated)
+    return created.waited_us
+
+
+def test_a_full_log_is_refused_with_both_numbers_and_nothing_recorded(log: EventLog, host: FakeHost) -> None:
+    client = Client(log, browser=host, max_sessions=2, max_wait_s=0)
+    with client.Session(page=False), client.Session(page=False) as second:
+        third = client.Session(page=False)
+        with pytest.raises(TooManySessions, match="2 run on this log, at most 2 may") as caught:
+            third.start()
+        assert (caught.value.limit, caught.value.running, caught.value.retryable) == (2, 2, True)
+        assert client.sessions.count() == 2
+        second.stop()
+        third.start()
+        third.stop()
+    assert _waited(log, third.session_id) == pytest.approx(0, abs=5e6)
+
+
+def test_sessions_of_clients_without_a_limit_count_too(log: EventLog, host: FakeHost) -> None:
+    with Client(log, browser=host).Session(page=False) as session:
+        assert _waited(log, session.session_id) is None
+        with pytest.raises(TooManySessions, match=r"waited 0\.[0-9] s"):
+            Client(log, browser=host, max_sessions=1, max_wait_s=0.05).Session(page=False).start()
+
+
+def test_who_came_first_is_next_and_how_long_it_took_stands_in_the_history(log: EventLog, host: FakeHost) -> None:
+    client = Client(log, browser=host, max_sessions=1)
+    running = client.Session(page=False).start()
+    order: list[str] = []
+    sessions = [client.Session(page=False) for _ in range(4)]
+
+    def one(session: Session) -> None:
+        session.start()
+        order.append(session.session_id)
+        session.stop()
+
+    threads = [threading.Thread(target=one, args=(session,)) for session in sessions]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.1)  # there is nothing to see of a thread that has come to wait in the kernel
+    running.stop()
+    for thread in threads:
+        thread.join(30)
+    assert order == [session.session_id for session in sessions]
+    waits = [_waited(log, session_id) or 0 for session_id in order]
+    assert min(waits) > 0
+    assert client.sessions.count(status="closed") == 5
+
+
+def test_a_place_that_a_lost_keeper_held_is_free(log: EventLog, host: FakeHost) -> None:
+    client = Client(log, browser=host, max_sessions=1, max_wait_s=30)
+    client.Session(page=False).start()
+    host.lose_keeper(beside=lambda _: None)  # and nobody notices
+    with client.Session(page=False):
+        assert client.sessions.count(cause="keeper_lost") == 1
+
+
+HOLDS = """
+client = Client(log, max_sessions=1, max_wait_s=60)
+say("comes")
+with client.Session(page=False) as session:
+    say(session.session_id)
+    sys.stdin.readline() if arguments else time.sleep(60)
+"""
+
+
+@pytest.mark.browser
+def test_processes_queue_and_whoever_is_killed_leaves_the_queue_or_the_place(world: World) -> None:
+    holder = world.script(HOLDS)
+    assert holder.hear() == ["comes"]
+    [held] = holder.hear()
+    waiter, next_one = world.script(HOLDS), None
+    assert waiter.hear() == ["comes"]
+    time.sleep(0.5)  # until it waits in the kernel
+    next_one = world.script(HOLDS)
+    assert next_one.hear() == ["comes"]
+    waiter.signal(signal.SIGKILL)
+    waiter.end()
+    holder.signal(signal.SIGKILL)
+    holder.end()
+    [got] = next_one.hear()
+    world.client()
+    assert world.types(held) == ["created", "started", "closed", "released"]
+    assert [row.stream for row in world.client().log.read_all(limit=1000).events if row.type == "session.created"] == [
+        held,
+        got,
+    ]
+    next_one.signal(signal.SIGKILL)
+    next_one.end()
+    until(lambda: world.types(got)[-1] == "released", "not released")
+
+
+class TestAsynchronous:
+    def test_a_start_that_is_cancelled_while_it_waits_leaves_the_queue(self, log: EventLog, host: FakeHost) -> None:
+        async def run() -> None:
+            client = AsyncClient(log, browser=host, max_sessions=1)
+            running = await client.Session(page=False).start()
+            waiting = asyncio.create_task(client.Session(page=False).start())
+            await asyncio.sleep(0.2)
+            began = time.monotonic()
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            assert time.monotonic() - began < 20  # and not the whole minute
+            other = asyncio.create_task(client.Session(page=False).start())
+            await running.stop()
+            await (await other).stop()
+            assert await client.sessions.count() == 2
+            client.close()
+
+        asyncio.run(run())
+
+    def test_more_starts_than_threads_wait_and_all_come_through(self, log: EventLog, host: FakeHost) -> None:
+        """The ends that they wait for need threads, too."""
+
+        async def run() -> None:
+            client = AsyncClient(log, browser=host, max_sessions=8)
+
+            async def one() -> None:
+                async with client.Session(page=False):
+                    await asyncio.sleep(0)
+
+            await asyncio.gather(*(one() for _ in range(80)))
+            assert await client.sessions.count(status="closed") == 80
+            client.close()
+
+        asyncio.run(run())
+
+    def test_a_refused_session_can_be_started_later(self, log: EventLog, host: FakeHost) -> None:
+        async def run() -> None:
+            client = AsyncClient(log, browser=host, max_sessions=1, max_wait_s=0)
+            session = client.Session(page=False)
+            async with client.Session(page=False):
+                with pytest.raises(TooManySessions):
+                    await session.start()
+            async with session:
+                pass
+            client.close()
+
+        asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"max_sessions": 0}, {"max_sessions": True}, {"max_sessions": "4"}, {"max_wait_s": -1}, {"max_wait_s": None}],
+    ids=str,
+)
+def test_what_is_no_number_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidConfig, match=next(iter(wrong))):
+        Client(MemoryLog(), browser=FakeHost(), **wrong)
+
+
+class TestDraining:
+    def test_those_that_end_in_time_end_as_they_like_and_the_rest_is_ended(self, log: EventLog, host: FakeHost) -> None:
+        client = Client(log, browser=host)
+        quick, slow = client.Session(page=False).start(), client.Session(page=False).start()
+        kept = client.Session(page=False, keep_alive=True).start()
+        threading.Timer(0.05, quick.__exit__, (ValueError, ValueError("its own"), None)).start()
+        client.close(drain_s=1)
+        assert quick.status().cause is Cause.EXCEPTION
+        assert slow.status().cause is Cause.STOPPED
+        [closed] = [step for step in client.history(slow.session_id) if step.name == "closed"]
+        assert closed.data["evidence"] == {"by": "drain"}
+        assert kept.status().status is State.ACTIVE
+        with pytest.raises(ClientClosed):
+            client.Session(page=False).start()
+        Client(log, browser=host).Session(kept.session_id, page=False).start().stop()
+
+    def test_when_all_have_ended_it_does_not_wait(self, log: EventLog, host: FakeHost) -> None:
+        client = Client(log, browser=host)
+        with client.Session(page=False):
+            pass
+        client.drain(86_400)
+
+    def test_a_start_that_waits_for_a_place_is_refused(self, log: EventLog, host: FakeHost) -> None:
+        client = Client(log, browser=host, max_sessions=1)
+        client.Session(page=False).start()
+        found: list[type[BaseException]] = []
+
+        def starts() -> None:
+            try:
+                client.Session(page=False).start()
+            except (TooManySessions, ClientClosed) as error:
+                found.append(type(error))
+
+        thread = threading.Thread(target=starts)
+        thread.start()
+        time.sleep(0.1)
+        client.drain(0)
+        thread.join(20)
+        assert len(found) == 1
+        assert client.sessions.count() == 1
+
+    def test_the_asynchronous_twin(self, log: EventLog, host: FakeHost) -> None:
+        async def run() -> None:
+            client = AsyncClient(log, browser=host)
+            session = await client.Session(page=False).start()
+            await client.drain(0)
+            assert (await session.status()).cause is Cause.STOPPED
+            with pytest.raises(ClientClosed):
+                await client.Session(page=False).start()
+            client.close()
+
+        asyncio.run(run())
+
+    @pytest.mark.parametrize("wrong", [-1, 1e9, float("nan")])
+    def test_what_is_no_time_is_refused(self, wrong: float) -> None:
+        with pytest.raises(InvalidConfig, match="drain_s"):
+            Client(MemoryLog(), browser=FakeHost()).drain(wrong)
+
+
+@pytest.mark.browser
+def test_a_script_hears_that_its_session_was_drained(client: Client) -> None:
+    def drains(session: Session, drain: Callable[[float], None]) -> None:
+        with session:
+            threading.Timer(0.2, drain, (0,)).start()
+            session.page.wait_for_timeout(60_000)
+
+    with pytest.raises(SessionStopped):
+        drains(client.Session(), client.drain)
