@@ -197,6 +197,11 @@ class Talk(Protocol):
         ...
 
     @property
+    def look_url(self) -> str:
+        """Where those connect that only look, which is no access; a credential. Empty where there is no gate."""
+        ...
+
+    @property
     def folder(self) -> Path | None:
         """Where clients may put downloads and traces: it goes with the session. None where there is no such place."""
         ...

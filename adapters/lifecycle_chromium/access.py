@@ -6,7 +6,8 @@ server, alerts or crashes: all of that makes a driver talk. So what counts is no
 - `QUIET_DOMAINS`: continuing, fulfilling or failing intercepted requests, whose number the page decides;
 - `QUIET_METHODS`: what drivers send to set up a page, frame or worker that appeared, and acknowledgements;
 - every ``*.enable`` and ``*.disable``;
-- whatever reaches a page, frame or worker within `SETUP_S` of its attachment.
+- whatever reaches a page, frame or worker within `SETUP_S` of its attachment;
+- all that a client with the look-only token does, its coming included (looking.py).
 
 Everything else counts, unknown methods too: a command that is missing here keeps a session alive for longer, and that
 shows in the history; a command that is here by mistake would end a session in use. tests/adapters/chromium/
@@ -22,15 +23,13 @@ import json
 import re
 from typing import Any, Final, NamedTuple
 
-__all__ = ["QUIET_CLIENTS", "QUIET_DOMAINS", "QUIET_METHODS", "RECORDER", "SETUP_S", "Command", "counts", "peek"]
+__all__ = ["QUIET_DOMAINS", "QUIET_METHODS", "RECORDER", "SETUP_S", "Command", "counts", "peek"]
 
 #: How long after its attachment whatever is sent to a target is taken for its driver's setting it up.
 SETUP_S: Final = 0.05
 
-#: Labels of clients whose coming is no access either: the live view and the recorder only look. What they send is
-#: judged as anybody's.
+#: What the recorder calls itself.
 RECORDER: Final = "recorder"
-QUIET_CLIENTS: Final = frozenset({RECORDER, "viewer"})
 
 # Intercepted requests: the page decides how many there are. Emulation is set anew on every page that appears.
 QUIET_DOMAINS: Final = frozenset({"Emulation", "Fetch"})

@@ -17,6 +17,9 @@ What the token opens:
 | /TOKEN/json/version             | where tools look for the line above; its ``?client=`` is passed on        |
 | /TOKEN/poke                     | 204: the keeper looks at the log at once                                  |
 
+Each session has a second token, for those who only look: it opens the first of the three, and of CDP what looking.py
+says. Nothing that such a client does is an access.
+
 The protocol is that of `websockets`, without its server: `websockets.sync.server` wakes one more thread for every
 message in each direction, and sending to a client that doesn't read would hold up everybody else.
 """
@@ -55,7 +58,7 @@ _GOING_AWAY: Final = 1001
 
 @dataclass(slots=True, eq=False)
 class _Door:
-    """One session's entrance. `shut` says why nobody is let in any more."""
+    """One session's entrance. `look_token` opens it for looking only; `shut` says why nobody is let in any more."""
 
     session_id: str
     token: str = field(repr=False)
@@ -64,6 +67,7 @@ class _Door:
     on_connected: Callable[[Client], None]
     on_disconnected: Callable[[Client], None]
     on_poke: Callable[[], None]
+    look_token: str = field(repr=False, default_factory=lambda: secrets.token_urlsafe(_TOKEN_BYTES))
     relays: dict[int, Relay] = field(default_factory=dict[int, Relay])
     shut: str | None = None
 
@@ -119,6 +123,16 @@ class Gate:
         pipe.on_closed(lambda: self._disconnect(door, "the browser is gone"))
         return self._url(door)
 
+    def look_url(self, session_id: str) -> str:
+        """Where clients of *session_id* connect that only look; a credential too.
+
+        Raises:
+            KeyError: It has no door.
+        """
+        with self._lock:
+            door = self._doors[session_id]
+        return self._url(door, token=door.look_token)
+
     def remove(self, session_id: str, reason: str = "the session has ended") -> tuple[Client, ...]:
         """Let nobody in to *session_id* any more, and disconnect its clients, telling them *reason*. Who they were.
 
@@ -153,9 +167,9 @@ class Gate:
         for relay in relays:
             relay.join(2 * CLOSE_S)
 
-    def _url(self, door: _Door, label: str = "") -> str:
+    def _url(self, door: _Door, label: str = "", token: str = "") -> str:
         query = f"?client={urllib.parse.quote(label)}" if label else ""
-        return f"ws://127.0.0.1:{self.port}/{door.token}/devtools/browser/{door.session_id}{query}"
+        return f"ws://127.0.0.1:{self.port}/{token or door.token}/devtools/browser/{door.session_id}{query}"
 
     def _disconnect(self, door: _Door, reason: str) -> None:
         with self._lock:
@@ -204,7 +218,7 @@ class Gate:
         if request is None:
             return None
         wanted = wish(request)
-        door = self._door(wanted.token) if is_local(request, self._hosts) else None
+        door, looks = self._door(wanted.token) if is_local(request, self._hosts) else (None, False)
         if door is None:
             respond(sock, websocket, plain(HTTPStatus.FORBIDDEN, "Forbidden\n"))
             return None
@@ -213,17 +227,24 @@ class Gate:
             respond(sock, websocket, plain(HTTPStatus.METHOD_NOT_ALLOWED, "Method not allowed\n"))
             return None
         if wanted.path != f"devtools/browser/{door.session_id}":
-            respond(sock, websocket, self._page(door, wanted))
+            page = plain(HTTPStatus.NOT_FOUND, "Not found\n") if looks else self._page(door, wanted)
+            respond(sock, websocket, page)
             return None
-        return self._connect(door, request, wanted.label, sock, websocket)
+        return self._connect(door, request, wanted.label, sock, websocket, looks=looks)
 
-    def _door(self, token: str) -> _Door | None:
+    def _door(self, token: str) -> tuple[_Door | None, bool]:
+        """Whose door *token* opens, and whether for looking only."""
         with self._lock:
             doors = list(self._doors.values())
         given = token.encode()
         # All are compared, whichever matches: the time taken tells nothing.
-        matching = [door for door in doors if hmac.compare_digest(door.token.encode(), given)]
-        return matching[0] if matching else None
+        keys = [(door, looks) for door in doors for looks in (False, True)]
+        matching = [
+            (door, looks)
+            for door, looks in keys
+            if hmac.compare_digest((door.look_token if looks else door.token).encode(), given)
+        ]
+        return matching[0] if matching else (None, False)
 
     def _page(self, door: _Door, wanted: Wish) -> Response:
         match wanted.path:
@@ -249,7 +270,14 @@ class Gate:
                 return plain(HTTPStatus.NOT_FOUND, "Not found\n")
 
     def _connect(
-        self, door: _Door, request: Request, label: str, sock: socket.socket, websocket: ServerProtocol
+        self,
+        door: _Door,
+        request: Request,
+        label: str,
+        sock: socket.socket,
+        websocket: ServerProtocol,
+        *,
+        looks: bool,
     ) -> Relay | None:
         response = websocket.accept(request)
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
@@ -266,7 +294,7 @@ class Gate:
             door.pipe.detach(browser_session)
             raise
         sock.settimeout(None)
-        client = Client(next(self._numbers), door.session_id, label)
+        client = Client(next(self._numbers), door.session_id, label, looks)
         relay = Relay(
             client,
             sock,

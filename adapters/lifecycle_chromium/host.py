@@ -217,6 +217,11 @@ class _Talk:
         return url
 
     @property
+    def look_url(self) -> str:
+        url: str = (self._answer or {})["look_url"]
+        return url
+
+    @property
     def folder(self) -> Path:
         return paths.artifacts(self._line.runtime, self._session_id)
 
@@ -236,10 +241,10 @@ class _Talk:
 class _Attached:
     """One session of another owner's keeper, reached through its endpoint."""
 
-    def __init__(self, runtime: Path, session_id: str, cdp_url: str) -> None:
+    def __init__(self, runtime: Path, session_id: str, urls: paths.Endpoint) -> None:
         self._runtime = runtime
         self._session_id = session_id
-        self.cdp_url = cdp_url
+        self.cdp_url, self.look_url = urls
         self.folder = paths.artifacts(runtime, session_id)
 
     def look(self) -> None:
@@ -329,11 +334,11 @@ class ChromiumHost:
         if runtime is None or self.keeper_alive(session, log) is None:
             raise KeeperUnavailable(f"session {session.session_id} runs on host {session.owner.host}, not here")
         until = time.monotonic() + _ATTACH_WAIT_S
-        while (url := paths.read_endpoint(runtime, session.session_id)) is None:
+        while (urls := paths.read_endpoint(runtime, session.session_id)) is None:
             if time.monotonic() >= until:
                 raise KeeperUnavailable(f"the keeper of session {session.session_id} has published no endpoint")
             time.sleep(0.02)
-        return _Attached(runtime, session.session_id, url)
+        return _Attached(runtime, session.session_id, urls)
 
     def keeper_alive(self, session: Session, log: EventLog) -> bool | None:
         """Whether the keeper's lock is held, or the owner lives where there is no keeper; None for another host."""
@@ -381,8 +386,8 @@ class ChromiumHost:
         if session.keeper is None or process.is_alive(process.Identity(**session.owner.model_dump())):
             return
         keeper = process.Identity(**session.keeper.model_dump())
-        url = paths.read_endpoint(runtime, session.session_id)
-        if process.is_alive(keeper) and url is not None and not _poke(url, _PING_S):
+        urls = paths.read_endpoint(runtime, session.session_id)
+        if process.is_alive(keeper) and urls is not None and not _poke(urls.cdp_url, _PING_S):
             logger.warning("keeper_dropped", keeper_id=session.keeper_id, session_id=session.session_id)
             process.kill(keeper)
             process.wait_gone([keeper.pid], _PING_S)

@@ -1,6 +1,6 @@
 """Where a keeper's things lie, all under the log's runtime directory (0700), and how they are removed.
 
-LOGNAME.d/endpoints/SESSION.json   0600: the gate's URL with its token, written when a session is active
+LOGNAME.d/endpoints/SESSION.json   0600: the gate's URLs with their tokens, written when a session is active
 LOGNAME.d/keepers/KEEPER.lock      locked as long as the keeper lives; KEEPER.err is what it printed
 LOGNAME.d/profiles/SESSION/        the browser's profile, 0700; its path is how the browser's processes are known
 """
@@ -13,9 +13,10 @@ import re
 import shutil
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 __all__ = [
+    "Endpoint",
     "artifacts",
     "endpoint",
     "keeper_err",
@@ -29,6 +30,13 @@ __all__ = [
 ]
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class Endpoint(NamedTuple):
+    """Where clients connect, and where those who only look; both are credentials."""
+
+    cdp_url: str
+    look_url: str
 
 
 def _inside(runtime: Path, folder: str, name: str, suffix: str) -> Path:
@@ -61,31 +69,31 @@ def keeper_err(runtime: Path, keeper_id: str) -> Path:
 
 
 def endpoint(runtime: Path, session_id: str) -> Path:
-    """The file that holds a session's gate URL."""
+    """The file that holds a session's gate URLs."""
     return _inside(runtime, "endpoints", session_id, ".json")
 
 
-def write_endpoint(runtime: Path, session_id: str, url: str) -> None:
-    """Publish the gate's URL to the owner's user alone, whole or not at all."""
+def write_endpoint(runtime: Path, session_id: str, urls: Endpoint) -> None:
+    """Publish the gate's URLs to the owner's user alone, whole or not at all."""
     path = endpoint(runtime, session_id)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with open(fd, "w", encoding="utf-8") as file:
-        json.dump({"session_id": session_id, "cdp_url": url}, file)
+        json.dump({"session_id": session_id, **urls._asdict()}, file)
     temporary.replace(path)
 
 
-def read_endpoint(runtime: Path, session_id: str) -> str | None:
-    """The session's gate URL; None when it is not published (any more)."""
+def read_endpoint(runtime: Path, session_id: str) -> Endpoint | None:
+    """The session's gate URLs; None when they are not published (any more)."""
     try:
-        found: str = json.loads(endpoint(runtime, session_id).read_text("utf-8"))["cdp_url"]
+        found: dict[str, str] = json.loads(endpoint(runtime, session_id).read_text("utf-8"))
     except FileNotFoundError:
         return None
-    return found
+    return Endpoint(found["cdp_url"], found["look_url"])
 
 
 def remove_endpoint(runtime: Path, session_id: str) -> None:
-    """Withdraw the session's gate URL."""
+    """Withdraw the session's gate URLs."""
     endpoint(runtime, session_id).unlink(missing_ok=True)
 
 

@@ -50,9 +50,9 @@ class Recording:
         else:
             threading.Thread(target=self._listen, name="recorder", daemon=True).start()
 
-    def begin(self, session_id: str, cdp_url: str) -> None:
-        """Film what is behind *cdp_url*; returns when the first picture is there, or won't be soon."""
-        self._tell(cdp_url=cdp_url)
+    def begin(self, session_id: str, look_url: str) -> None:
+        """Film what is behind *look_url*; returns when the first picture is there, or won't be soon."""
+        self._tell(cdp_url=look_url)
         if not self._filming.wait(READY_S):
             logger.warning("recording_late", session_id=session_id, waited_s=READY_S)
 

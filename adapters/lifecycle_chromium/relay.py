@@ -1,8 +1,9 @@
 """One connected client: its WebSocket on one side, a browser session of its own on the other.
 
-Messages pass unparsed. A command without a session id gets the client's; what the browser says on that session loses
-it. Sessions that the client opens (flat) are learned from `Target.attachedToTarget` and forgotten on
-`Target.detachedFromTarget`; a command for anybody else's session is refused as the browser refuses an unknown one.
+Messages pass unparsed, except those of a client that may only look (looking.py). A command without a session id gets
+the client's; what the browser says on that session loses it. Sessions that the client opens (flat) are learned from
+`Target.attachedToTarget` and forgotten on `Target.detachedFromTarget`; a command for anybody else's session is refused
+as the browser refuses an unknown one.
 
 Two threads: the client's own reads its socket and writes the pipe; the pipe's reading thread writes the socket. Neither
 ever waits for a slow reader: outbox.py.
@@ -26,6 +27,7 @@ from websockets.protocol import Protocol
 
 from lifecycle_chromium.access import Command, counts, peek
 from lifecycle_chromium.frames import frame_size, text_head, whole_text
+from lifecycle_chromium.looking import Refused, judge
 from lifecycle_chromium.outbox import Chunk, Outbox
 from lifecycle_chromium.pipe import CdpClosed, CdpPipe
 
@@ -49,11 +51,15 @@ _POLICY_VIOLATION: Final = 1008
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who is connected: `number` counts the gate's clients, `label` is what the client calls itself, or empty."""
+    """Who is connected: `number` counts the gate's clients, `label` is what the client calls itself, or empty.
+
+    `looks`: it came with the token that is good for looking only (looking.py).
+    """
 
     number: int
     session_id: str
     label: str
+    looks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +190,10 @@ class Relay:
             self.close(_INVALID_DATA, "a NUL in a command")
             return
         try:
-            command = peek(message)
+            command, message = judge(message) if self.client.looks else (peek(message), message)
+        except Refused as refused:
+            self._answer({"id": refused.id, "error": {"code": -32000, "message": str(refused)}})
+            return
         except ValueError:
             self._answer({"error": {"code": -32700, "message": "the gate can't read this as a CDP command"}})
             return
@@ -202,7 +211,7 @@ class Relay:
         else:
             self._pipe.forward(message, wanted=self._is_open)
         # Afterwards: the one who is told may have to wait for its log.
-        if counts(command.method, now - attached.at):
+        if not self.client.looks and counts(command.method, now - attached.at):
             self._on_access(self.client, command.method)
 
     def _is_open(self) -> bool:

@@ -29,7 +29,7 @@ from lifecycle.errors import InvalidConfig
 from lifecycle.log.locate import open_log
 from lifecycle.ports import Exit, Receipts
 from lifecycle_chromium import paths, watch
-from lifecycle_chromium.access import QUIET_CLIENTS, RECORDER
+from lifecycle_chromium.access import RECORDER
 from lifecycle_chromium.cookie_jar import CookieJar
 from lifecycle_chromium.downloads import Downloads
 from lifecycle_chromium.dress import dress, orders
@@ -132,7 +132,7 @@ class ChromiumKept:
     def clients(self) -> tuple[str, ...]:
         """Labels of connected clients."""
         connected = self._gate.clients(self._session_id)
-        return tuple(_label(client) for client in connected if client.label != RECORDER)
+        return tuple(_label(client) for client in connected if not (client.looks and client.label == RECORDER))
 
     def clean_up(self) -> bool:
         """Take the session off the gate, close the pipe, remove endpoint and profile."""
@@ -223,13 +223,14 @@ class Serving:
             on_disconnected=lambda client: _disconnected(kept, client, downloads),
             on_poke=kept.look,
         )
+        look_url = self._gate.look_url(session_id)
         if recording is not None:
-            recording.begin(session_id, url)
-        paths.write_endpoint(keeper.runtime, session_id, url)
+            recording.begin(session_id, look_url)
+        paths.write_endpoint(keeper.runtime, session_id, paths.Endpoint(url, look_url))
         refused = kept.begin(_started(process, plan), *([loaded] if loaded is not None else []))
         if refused is not None:
             return kept, {"event": "failed", "reason": refused, "last_words": None}
-        return kept, {"event": "started", "url": url}
+        return kept, {"event": "started", "url": url, "look_url": look_url}
 
     def ending(self, message: dict[str, Any]) -> Close | Fail:
         """The owner's `end` message as a command."""
@@ -287,7 +288,7 @@ def _label(client: Client) -> str:
 
 def _connected(kept: Kept, client: Client) -> None:
     # No page can make a client connect, and what a script does in the 50 ms after it does not count by itself.
-    if client.label not in QUIET_CLIENTS:
+    if not client.looks:
         kept.accessed()
     kept.note(ClientConnected(client=_label(client)))
 

@@ -275,7 +275,7 @@ def _closed(given: Any) -> Steps[None]:
 class _Talk:
     """Starting and Talk of a session without a keeper, in its owner."""
 
-    cdp_url = ""
+    cdp_url = look_url = ""
     folder = None
 
     def __init__(self, host: AttachedHost, given: Any, reach: Reach) -> None:

@@ -1,8 +1,8 @@
 """The owner's side: start a viewer for a session, hand it what is secret through a pipe, and hold that pipe.
 
 What the viewer is told on its command line is in every process list: the log's locator and the session's id. The CDP
-URL goes in on stdin, the page's address (a token is in it) comes back on stdout. As long as stdin is open the owner
-lives; its end, or the session's, is the viewer's end.
+URL, good for looking only, goes in on stdin, the page's address (a token is in it) comes back on stdout. As long as
+stdin is open the owner lives; its end, or the session's, is the viewer's end.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _WORDS: Final = 500
 class Showing:
     """One viewer process. Thread-safe."""
 
-    def __init__(self, session_id: str, locator: str, cdp_url: str) -> None:
+    def __init__(self, session_id: str, locator: str, look_url: str) -> None:
         command = [sys.executable, "-P", "-m", "lifecycle_viewer", "--log", locator, "--session", session_id]
         self._session_id = session_id
         self._answer: dict[str, str] = {}
@@ -52,7 +52,7 @@ class Showing:
         self._stdout: IO[bytes] = self._process.stdout
         _showing.add(self)
         with contextlib.suppress(OSError):  # it is gone already; its answer will say so
-            self._stdin.write(json.dumps({"cdp_url": cdp_url}).encode() + b"\n")
+            self._stdin.write(json.dumps({"cdp_url": look_url}).encode() + b"\n")
             self._stdin.flush()
         threading.Thread(target=self._listen, name="lifecycle-viewer", daemon=True).start()
 
@@ -122,13 +122,13 @@ class Showing:
 class Viewer:
     """Starts viewers; what the entry point `viewer` of the group `lifecycle.adapters` gives."""
 
-    def show(self, session_id: str, locator: str, cdp_url: str) -> Showing:
+    def show(self, session_id: str, locator: str, look_url: str) -> Showing:
         """Start a viewer for a session; returns at once.
 
         Raises:
             ViewerUnavailable: No process can be started.
         """
-        return Showing(session_id, locator, cdp_url)
+        return Showing(session_id, locator, look_url)
 
 
 _showing: weakref.WeakSet[Showing] = weakref.WeakSet()

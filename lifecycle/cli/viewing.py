@@ -61,5 +61,5 @@ def _show(session_id: str, log: str | None) -> tuple[Showing, str]:
         if seen.status not in LIVE:
             raise ended_error(seen)
         talk = adapters.default_host().attach(recorder.load(found), opened)
-        showing = viewing.show(found, opened.locator, talk.cdp_url)
+        showing = viewing.show(found, opened.locator, talk.look_url)
     return showing, showing.url()

@@ -108,7 +108,7 @@ def ending_for(error: BaseException | None) -> Close | Fail:
 class Gateless:
     """The Talk of a session without a keeper, which another process has attached to its browser: nobody to talk to."""
 
-    cdp_url = ""
+    cdp_url = look_url = ""
     folder = None
 
     def __init__(self, session_id: str) -> None:
@@ -233,19 +233,19 @@ class Handle:
 
     def cdp_url(self) -> str:
         """Where CDP clients connect, while the session lives."""
-        return self._gate("cdp_url()")
+        return self._gate("cdp_url()").cdp_url
 
     def viewer_url(self) -> str:
         """Where the live view is, started if it isn't there, while the session lives."""
-        cdp_url = self._gate("viewer_url()")
-        return viewing.show(self.session_id, self.recorder.log.locator, cdp_url).url()
+        talk = self._gate("viewer_url()")
+        return viewing.show(self.session_id, self.recorder.log.locator, talk.look_url).url()
 
-    def _gate(self, what: str) -> str:
+    def _gate(self, what: str) -> Talk:
         talk = self.check(what)
         self._live_or_raise()
         if not talk.cdp_url:
             raise NoGate(self.session_id, what)
-        return talk.cdp_url
+        return talk
 
     def endpoint(self) -> str:
         """What connects our own pages, while the session lives; empty where they have the browser already."""
@@ -367,7 +367,7 @@ class Handle:
             raise
         self._live_or_raise()
         if self._windowless:
-            viewing.in_place_of_a_window(self.session_id, self.recorder.log.locator, self._talk.cdp_url)
+            viewing.in_place_of_a_window(self.session_id, self.recorder.log.locator, self._talk.look_url)
 
     def attach(self) -> None:
         """Reach a session that lives already; counts as access.

@@ -42,7 +42,7 @@ class Showing(Protocol):
 class Viewer(Protocol):
     """What starts viewers: the adapter."""
 
-    def show(self, session_id: str, locator: str, cdp_url: str) -> Showing:
+    def show(self, session_id: str, locator: str, look_url: str) -> Showing:
         """Start a viewer for a session; returns at once.
 
         Raises:
@@ -65,7 +65,7 @@ _showing: dict[tuple[str, str], Showing] = {}
 _lock = threading.Lock()
 
 
-def show(session_id: str, locator: str | None, cdp_url: str) -> Showing:
+def show(session_id: str, locator: str | None, look_url: str) -> Showing:
     """The session's viewer in this process, started if there is none (any more); returns at once.
 
     Raises:
@@ -79,14 +79,14 @@ def show(session_id: str, locator: str | None, cdp_url: str) -> Showing:
         found = _showing.get((locator, session_id))
         if found is None:
             viewer: Viewer = adapters.load("viewer")
-            found = _showing[locator, session_id] = viewer.show(session_id, locator, cdp_url)
+            found = _showing[locator, session_id] = viewer.show(session_id, locator, look_url)
         return found
 
 
-def in_place_of_a_window(session_id: str, locator: str | None, cdp_url: str) -> None:
+def in_place_of_a_window(session_id: str, locator: str | None, look_url: str) -> None:
     """Serve the live view because no window can be opened; a view that fails costs the session nothing."""
     try:
-        show(session_id, locator, cdp_url)
+        show(session_id, locator, look_url)
     except LifecycleError as error:
         logger.warning("live_view_failed", session_id=session_id, error=str(error))
     else:

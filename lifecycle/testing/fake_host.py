@@ -108,7 +108,7 @@ class FakeBrowser:
 class _FakeTalk:
     """Starting and Talk of one session."""
 
-    cdp_url = "ws://fake/"
+    cdp_url = look_url = "ws://fake/"
     folder = None
 
     def __init__(self, session_id: str, clock: Clock) -> None:

@@ -46,9 +46,9 @@ class ChromiumContract(BrowserContract):
     def quit_browser(self, session_id: str) -> None:
         from websockets.sync.client import connect
 
-        url = paths.read_endpoint(self.log.runtime_dir, session_id)
-        assert url is not None
-        with connect(url) as socket:
+        urls = paths.read_endpoint(self.log.runtime_dir, session_id)
+        assert urls is not None
+        with connect(urls.cdp_url) as socket:
             socket.send('{"id":1,"method":"Browser.close"}')
             socket.recv()
 

@@ -248,7 +248,7 @@ class Keeper(FakeHost):
 class _TalkPort:
     """A line to a keeper, with a point at each call."""
 
-    cdp_url = "ws://simulated/"
+    cdp_url = look_url = "ws://simulated/"
     folder = None
 
     def __init__(self, world: World, keeper: Keeper, talk: Any) -> None:

@@ -279,13 +279,14 @@ def test_children_stopped_behind_the_browsers_back_do_not_survive_it(own: Callab
 
 def test_nothing_secret_is_in_an_argument_or_the_log(own: Callable[..., Owner], tmp_path: Path) -> None:
     owner = own()
-    url = paths.read_endpoint(owner.reader.runtime_dir, owner.session_id)
-    assert url is not None
-    token = url.split("/")[3]
-    for pid in (owner.keeper, owner.browser()):
-        assert token not in Path(f"/proc/{pid}/cmdline").read_text()
-        assert token not in Path(f"/proc/{pid}/environ").read_text()
-    assert all(token not in row.data + (row.private or "") for row in owner.reader.read(owner.session_id))
+    urls = paths.read_endpoint(owner.reader.runtime_dir, owner.session_id)
+    assert urls is not None
+    assert urls.cdp_url != urls.look_url
+    for token in (url.split("/")[3] for url in urls):
+        for pid in (owner.keeper, owner.browser()):
+            assert token not in Path(f"/proc/{pid}/cmdline").read_text()
+            assert token not in Path(f"/proc/{pid}/environ").read_text()
+        assert all(token not in row.data + (row.private or "") for row in owner.reader.read(owner.session_id))
     endpoint = paths.endpoint(owner.reader.runtime_dir, owner.session_id)
     assert endpoint.stat().st_mode & 0o077 == 0
     assert owner.reader.runtime_dir.stat().st_mode & 0o077 == 0

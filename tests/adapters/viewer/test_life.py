@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import signal
@@ -21,7 +22,8 @@ from lifecycle import AsyncClient, Client, SessionStopped
 from lifecycle.client import viewing
 from lifecycle.core.events import ClientConnected, SessionAccessed, SessionCreated, SessionStarted
 from lifecycle.errors import NotStarted, ViewerUnavailable
-from lifecycle_chromium import ChromiumHost
+from lifecycle_chromium import ChromiumHost, paths
+from lifecycle_viewer import opener, recording
 from tests.adapters.viewer.watching import RESTLESS, ask, live, next_frame, next_state, no_viewer, viewers
 from tests.client.world import until
 
@@ -255,3 +257,38 @@ def test_the_command_serves_the_view_of_another_processs_session_until_that_ends
     late = subprocess.run([*command, session.session_id], capture_output=True, text=True, timeout=20, check=False)
     assert (late.returncode, late.stdout) == (1, "")
     assert "closed (stopped)" in late.stderr
+
+
+#: A recorder that writes down what it is told, and films nothing.
+_TOLD = """
+import sys
+with open(sys.argv[1] + ".told", "w") as file:
+    file.write(sys.stdin.readline())
+print('{"filming": true}', flush=True)
+"""
+
+
+def test_viewer_and_recorder_are_given_what_is_good_for_looking_only(
+    client: Client, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    show = opener.Viewer.show
+
+    def listening(viewer: opener.Viewer, session_id: str, locator: str, look_url: str) -> opener.Showing:
+        told.append(look_url)
+        return show(viewer, session_id, locator, look_url)
+
+    monkeypatch.setattr(opener.Viewer, "show", listening)
+    monkeypatch.setattr(recording.Recorder, "command", (sys.executable, "-c", _TOLD))
+    film = world.folder / "film.mp4"
+    with client.Session(page=False, record=film) as session:
+        session.viewer_url()
+        told.append(json.loads((world.folder / "film.mp4.told").read_text())["cdp_url"])
+        whole = session.cdp_url()
+        published = paths.read_endpoint(world.runtime, session.session_id)
+        assert published == (whole, told[0])
+        assert told[0] == told[1] != whole
+        for url in (whole, told[0]):
+            with connect(url, proxy=None) as line:
+                line.send('{"id":1,"method":"Browser.getVersion"}')
+                assert ("error" in json.loads(line.recv(10))) == (url == told[0])
