@@ -103,7 +103,7 @@ def test_nobody_is_identified_by_a_pid_that_is_free(start: Start) -> None:
 
 
 def test_a_zombie_is_dead(start: Start) -> None:
-    zombie = start("input()")
+    zombie = start()
     identity = who(zombie)
     os.kill(zombie.pid, signal.SIGKILL)
     with watch_exit(identity) as watch:
@@ -183,7 +183,7 @@ def test_children_that_outlive_a_leader_that_left_by_itself_are_ended(start: Sta
 
 
 def test_a_leader_that_goes_within_the_grace_is_not_killed(start: Start) -> None:
-    leader = start("input()")
+    leader = start()
     identity = who(leader)
     os.kill(leader.pid, signal.SIGTERM)
     ended = end_group(identity, grace_s=SOON_S)
@@ -249,7 +249,7 @@ def test_a_pidfd_that_is_forbidden_counts_as_none(monkeypatch: pytest.MonkeyPatc
 def test_an_exit_is_told_and_stays_told(start: Start, monkeypatch: pytest.MonkeyPatch, polled: bool) -> None:
     if polled:
         monkeypatch.setattr(exitwatch, "_system_watch", _no_watch)
-    watched = start("input()")
+    watched = start()
     with watch_exit(who(watched)) as watch:
         assert not watch.wait(0)
         os.kill(watched.pid, signal.SIGKILL)
@@ -268,7 +268,7 @@ def test_a_watch_can_be_given_up_before_the_exit(start: Start, monkeypatch: pyte
 
 
 def test_an_exit_before_the_watch_is_told_at_once(start: Start) -> None:
-    gone = start("input()")
+    gone = start()
     identity = who(gone)
     gone.kill()
     gone.wait()
@@ -277,7 +277,7 @@ def test_an_exit_before_the_watch_is_told_at_once(start: Start) -> None:
 
 
 def test_waiting_for_several_tells_who_stayed(start: Start) -> None:
-    stays, goes = start(), start("input()")
+    stays, goes = start(), start()
     begun = time.monotonic()
     os.kill(goes.pid, signal.SIGKILL)
     assert wait_gone([stays.pid, goes.pid], 0.2) == [stays.pid]

@@ -124,6 +124,7 @@ def test_the_owners_death_is_told_and_nothing_stays(world: World) -> None:
     owner = world.script("session = client.Session(page=False).start(); say(session.viewer_url()); time.sleep(60)")
     [url] = owner.hear()
     with connect(live(url), proxy=None) as socket:
+        assert next_state(socket)["status"] == "active"
         owner.kill()
         said = last_state(socket)
     assert (said["status"], said["cause"]) == ("closed", "owner_exited")
