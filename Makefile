@@ -4,6 +4,8 @@
 #   make test    run the tests
 #   make check   lint, types, import contracts, lock file; build the wheel and run the tests against it
 #   make tamper  500 edits of each kind in a log of 1,000 sessions: verify has to find every one
+#   make bench   measure against bare SQLite and against what else one could take, and put the table into docs
+#   make bench-short  count what an append, a load and a list cost: statements, pages, calls
 #   make clean   remove all that was made here, the virtual environment included
 #
 # Needed beforehand: Python 3.11 or newer with venv or pip. uv is used where it is on PATH and otherwise put into .venv.
@@ -64,6 +66,13 @@ coverage: browser
 
 tamper: $(INSTALLED)
 	$(BIN)/python -m tests.audit.test_tampering
+
+# BENCH takes options: make bench BENCH='--rows rebuild,listing --scale 100'. Alone on the machine, or it says little.
+bench: $(INSTALLED)
+	$(BIN)/python -m tests.bench --page docs/explanation/performance.md $(BENCH)
+
+bench-short: $(INSTALLED)
+	$(BIN)/python -m pytest -q tests/bench
 
 browser: $(INSTALLED)
 	@$(BIN)/python -m lifecycle_chromium.install >/dev/null

@@ -26,7 +26,7 @@ from lifecycle.log.schema import broken, check, derive, stale
 from lifecycle.log.writing import Writing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from pathlib import Path
 
     from lifecycle.log.driver import Connection
@@ -109,6 +109,18 @@ class LogFile:
                 raise
             self.writing.run(_nothing)
             return self.ask(sql, values)
+
+    def stream(self, sql: str) -> Generator[tuple[Any, ...]]:
+        """The rows of one SELECT one by one, on a connection of its own that sees the log as it stood at the first.
+
+        The write-ahead log can't be cut before the last of them.
+        """
+        self._handle.usable()
+        try:
+            with closing(self._handle.connect()) as conn:
+                yield from conn.execute(sql)
+        except (SqliteError, UnicodeDecodeError) as error:
+            raise translate(error, self.locator) from error
 
     def _guarded(self, conn: Connection) -> int:
         """The schema's cookie, once its guards are known to be whole and its read model to be there."""

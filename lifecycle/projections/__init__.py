@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, Unpack
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from lifecycle.core.evolve import Session
     from lifecycle.log.port import EventLog
+    from lifecycle.projections.outcomes import Outcome
     from lifecycle.projections.query import Filters
 
 __all__ = ["Progress", "RebuildReport", "SessionIndex", "rebuild"]
@@ -93,6 +94,17 @@ class SessionIndex(Protocol):
 
     def unreadable(self) -> dict[str, str]:
         """Streams that can't be read typed, and why."""
+        ...
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Status, cause and times of every session, replayed from the events alone, in no order.
+
+        As its events left it: a session past its deadline without an ending counts as live. Histories have to be legal;
+        `rebuild` checks that, and takes many times as long. Nobody who writes waits meanwhile.
+
+        Raises:
+            LogUnavailable, LogTampered: As reading.
+        """
         ...
 
     def rebuild(self, progress: Progress | None = None) -> RebuildReport:

@@ -9,15 +9,17 @@ from lifecycle.core.evolve import Session
 from lifecycle.errors import HistoryError, InvalidConfig
 from lifecycle.projections import RebuildReport
 from lifecycle.projections.maintain import replay
+from lifecycle.projections.outcomes import of_session
 from lifecycle.projections.query import checked, rank
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from lifecycle.log.port import Recorded
     from lifecycle.projections import Progress
+    from lifecycle.projections.outcomes import Outcome
     from lifecycle.projections.query import Filters, Query
 
 __all__ = ["MemorySessions", "arrange"]
@@ -79,6 +81,11 @@ class MemorySessions:
 
     def unreadable(self) -> dict[str, str]:
         return {}  # append refuses whatever could not be read back
+
+    def outcomes(self) -> Iterator[Outcome]:
+        with self._lock():
+            folded = [replay(rows) for rows in self._streams.values()]
+        return (of_session(session) for session in folded if session is not None)
 
     def rebuild(self, progress: Progress | None = None) -> RebuildReport:
         with self._lock():

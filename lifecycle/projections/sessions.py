@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 from lifecycle.core.evolve import Session
 from lifecycle.errors import InvalidConfig
 from lifecycle.projections.maintain import replay
+from lifecycle.projections.outcomes import OUTCOMES, of_row
 from lifecycle.projections.query import checked, is_text, rank
 from lifecycle.projections.rows import COLUMNS, SELECT, from_row
 from lifecycle.projections.select import count, select
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from lifecycle.log.port import Recorded
     from lifecycle.projections import Progress, RebuildReport
+    from lifecycle.projections.outcomes import Outcome
     from lifecycle.projections.query import Filters
 
 __all__ = ["SqlSessions"]
@@ -37,17 +39,20 @@ _UNRELEASED: Final = f"SELECT {SELECT} FROM sessions AS s WHERE s.released = 0 O
 
 
 class SqlSessions:
-    """The sessions of a log in SQL. *ask* runs a query, *read* gives a stream, *rebuild* does the rebuild."""
+    """The sessions of a log in SQL. *ask* runs a query, *read* gives a stream, *rebuild* does the rebuild,
+    *stream* runs a query whose rows are not all held."""
 
     def __init__(
         self,
         ask: Callable[[str, Sequence[Any]], list[tuple[Any, ...]]],
         read: Callable[[str], Sequence[Recorded]],
         rebuild: Callable[[Progress | None], RebuildReport],
+        stream: Callable[[str], Iterator[tuple[Any, ...]]],
     ) -> None:
         self._ask = ask
         self._read = read
         self._rebuild = rebuild
+        self._stream = stream
 
     def get(self, session_id: str) -> Session | None:
         if not is_text(session_id):
@@ -98,6 +103,9 @@ class SqlSessions:
 
     def unreadable(self) -> dict[str, str]:
         return dict(self._ask("SELECT stream, reason FROM unreadable", ()))
+
+    def outcomes(self) -> Iterator[Outcome]:
+        return map(of_row, self._stream(OUTCOMES))
 
     def rebuild(self, progress: Progress | None = None) -> RebuildReport:
         return self._rebuild(progress)

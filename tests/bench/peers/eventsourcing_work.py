@@ -1,0 +1,155 @@
+"""One side of one row for `eventsourcing` 9.5 on SQLite, run by an environment of its own: ROW SIZE DIRECTORY."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+import time
+from pathlib import Path
+
+from eventsourcing.application import Application
+from eventsourcing.domain import Aggregate, event
+from eventsourcing.sqlite import SQLiteConnectionPool
+
+LIFE = 5
+
+
+class Session(Aggregate):
+    """The same five events with the same public fields."""
+
+    @event("Created")
+    def __init__(self, limits: dict, config: dict, owner: dict) -> None:
+        self.limits, self.config, self.owner, self.status = limits, config, owner, "created"
+
+    @event("Started")
+    def start(self, ownership: str, keeper: dict, browser: dict) -> None:
+        self.status = "active"
+
+    @event("Accessed")
+    def access(self, last_at: int, by: str) -> None:
+        self.last_at = last_at
+
+    @event("Closed")
+    def close(self, cause: str) -> None:
+        self.status = "closed"
+
+    @event("Released")
+    def release(self, how: str, exit_code: int) -> None:
+        self.released = True
+
+
+WHO = {"host": "host", "boot_id": "boot", "pid_namespace": "ns", "pid": 100, "started": 5}
+
+
+def fresh() -> Session:
+    return Session(
+        limits={"idle_timeout_us": 180_000_000, "max_duration_us": 900_000_000},
+        config={"headless": True, "viewport_width": 1920, "viewport_height": 1080},
+        owner=WHO,
+    )
+
+
+STEPS = (
+    lambda s: s.start("launched", WHO, WHO),
+    lambda s: s.access(1_790_000_002_000_000, "gate"),
+    lambda s: s.close("stopped"),
+    lambda s: s.release("graceful", 0),
+)
+
+
+def app(directory: Path, synchronous: str) -> Application:
+    """An application whose every connection has the durability that ours has."""
+    create = SQLiteConnectionPool._create_connection
+    level = {"NORMAL": 1, "FULL": 2}[synchronous]
+
+    def durable(pool):
+        conn = create(pool)
+        cursor = conn.cursor()
+        cursor.execute(f"PRAGMA synchronous = {synchronous}")
+        cursor.execute("PRAGMA synchronous")
+        assert cursor.fetchone()[0] == level
+        cursor.execute("PRAGMA journal_mode")
+        assert cursor.fetchone()[0] == "wal"
+        return conn
+
+    SQLiteConnectionPool._create_connection = durable
+    env = {
+        "PERSISTENCE_MODULE": "eventsourcing.sqlite",
+        "SQLITE_DBNAME": str(directory / "peer.db"),
+        "SQLITE_LOCK_TIMEOUT": "60",
+    }
+    return Application(env=env)
+
+
+def append(directory: Path, synchronous: str, size: int) -> float:
+    made = app(directory, synchronous)
+    began = time.perf_counter()
+    for _ in range(size // LIFE):
+        session = fresh()
+        made.save(session)
+        for step in STEPS:
+            step(session)
+            made.save(session)
+    return (time.perf_counter() - began) / (size // LIFE * LIFE)
+
+
+def append_batches(directory: Path, size: int) -> float:
+    made = app(directory, "NORMAL")
+    began = time.perf_counter()
+    for _ in range(size // 100):
+        session = fresh()
+        for number in range(99):
+            session.access(1_790_000_002_000_000 + number, "gate")
+        made.save(session)
+    return (time.perf_counter() - began) / (size // 100 * 100)
+
+
+def load(directory: Path, size: int) -> float:
+    made = app(directory, "NORMAL")
+    session = fresh()
+    for number in range(size - 1):
+        session.access(1_790_000_002_000_000 + number, "gate")
+        if number % 1000 == 999:
+            made.save(session)
+    made.save(session)
+    times = max(3, 2000 // size)
+    began = time.perf_counter()
+    for _ in range(times):
+        made.repository.get(session.id)
+    return (time.perf_counter() - began) / times
+
+
+def rebuild(directory: Path, size: int) -> float:
+    made = app(directory, "NORMAL")
+    for _ in range(size // LIFE):
+        session = fresh()
+        for step in STEPS:
+            step(session)
+        made.save(session)
+    ids = {one.originator_id for start in range(1, size, 10) for one in made.notification_log.select(start, 10)}
+    began = time.perf_counter()
+    for one in ids:
+        made.repository.get(one)
+    return (time.perf_counter() - began) / (len(ids) * LIFE)
+
+
+def bytes_an_event(directory: Path, size: int) -> float:
+    append(directory, "NORMAL", size)
+    with sqlite3.connect(directory / "peer.db") as conn:
+        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return (directory / "peer.db").stat().st_size / (size // LIFE * LIFE)
+
+
+ROWS = {
+    "append_normal": lambda d, n: append(d, "NORMAL", n),
+    "append_full": lambda d, n: append(d, "FULL", n),
+    "append_batches": append_batches,
+    "load": load,
+    "rebuild": rebuild,
+    "bytes_an_event": bytes_an_event,
+}
+
+if __name__ == "__main__":
+    row, size, directory = sys.argv[1:]
+    print(json.dumps(ROWS[row](Path(directory), int(size))))

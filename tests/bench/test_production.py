@@ -1,0 +1,54 @@
+"""No row is met by leaving something out: what is measured is the log that applications get."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lifecycle.core import fold
+from lifecycle.log import SqliteLog, events
+from lifecycle.log.codec import FIRST, check_hash
+from lifecycle.log.schema import check
+from tests.bench import work
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lifecycle.log.versions import Synchronous
+
+
+@pytest.mark.parametrize("synchronous", ["NORMAL", "FULL"])
+def test_the_measured_log_is_the_one_that_applications_get(tmp_path: Path, synchronous: Synchronous) -> None:
+    with work.sqlite_log(tmp_path / "log.db", synchronous) as measured, SqliteLog(tmp_path / "plain.db") as plain:
+        assert type(measured) is SqliteLog
+        assert measured.durability.synchronous == synchronous
+        assert measured.durability.journal == plain.durability.journal
+        assert plain.durability.synchronous == "FULL"
+        name = "s-1"
+        measured.append(name, work.life(name), expected=0)
+        rows = measured.read(name)
+        prev = FIRST
+        for row in rows:
+            check_hash(row, prev)
+            prev = row.hash
+        assert measured.sessions.get(name) == fold(events(rows))
+        assert measured.sessions.rebuild().equal
+        measured._file.writing.run(lambda conn: check(conn, measured.locator))
+
+
+def test_nothing_that_is_measured_reaches_past_the_public_way() -> None:
+    """No private name of ours, nothing patched, no pragma on our own connections."""
+    source = inspect.getsource(work)
+    assert "log._" not in source
+    assert "setattr" not in source
+    assert source.count("SqliteLog(") == 1
+
+
+def test_the_floor_writes_the_very_rows_that_ours_does(tmp_path: Path) -> None:
+    name = "s-1"
+    batches = [(name, work.life(name))]
+    rows = work.bare_rows(tmp_path, batches)
+    with work.sqlite_log(tmp_path / "rows.db", "NORMAL") as log:
+        assert [row[-1] for row in rows] == [row.hash for row in log.read(name)]
