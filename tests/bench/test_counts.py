@@ -63,7 +63,7 @@ def _calls(work: Callable[[], object]) -> int:
 def test_an_append_runs_few_statements(log: SqliteLog) -> None:
     """Begin, the schema's cookie, one look, the event, its session's row, commit. A trigger's statement counts too."""
     seen: list[str] = []
-    conn = log._file.writing.run(lambda conn: conn)
+    conn = log._file.writing.run(lambda conn: conn)  # pyright: ignore[reportPrivateUsage] # nothing public shows it
     conn.set_trace_callback(seen.append)
     _append(log, 12, 1)
     conn.set_trace_callback(None)
