@@ -141,6 +141,8 @@ TRICKS: Final[dict[str, bytes]] = {
     b'"waitForDebuggerOnStart":true}}',
     "holding pages up with a 1": b'{"id":1,"method":"Target.setAutoAttach","params":{"autoAttach":true,"flatten":true,'
     b'"waitForDebuggerOnStart":1}}',
+    "a 0 that is not false": b'{"id":1,"method":"Target.setAutoAttach","params":{"autoAttach":true,"flatten":true,'
+    b'"waitForDebuggerOnStart":0}}',
     "saying nothing of it": b'{"id":1,"method":"Target.setAutoAttach","params":{"autoAttach":true,"flatten":true}}',
     "another way to sessions": b'{"id":1,"method":"Target.setAutoAttach","params":{"autoAttach":true,"flatten":false,'
     b'"waitForDebuggerOnStart":false}}',
@@ -196,6 +198,8 @@ def test_it_opens_nothing_else(gate: Gate, looker: Looker, doorman: Doorman) -> 
     token = token_of(gate.look_url("session-1"))
     assert token != token_of(looker.url)
     assert len(token) >= 43
+    doorman.add(gate, "session-3", looker.fake.pipe)
+    assert token_of(gate.look_url("session-3")) != token
     for path in ("json/version", "json", "poke", "", "devtools/browser/session-2"):
         status, body = get(gate, f"/{token}/{path}")
         assert (status, token_of(looker.url) in body) == (404, False)
