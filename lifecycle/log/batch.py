@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.core.events import MAX_TIME, SessionCreated
-from lifecycle.core.evolve import Session, evolve
+from lifecycle.core.evolve import Session, fold
 from lifecycle.errors import EventIdReused, IllegalHistory, InvalidConfig, WrongVersion
 from lifecycle.log.codec import FIRST, Encoded, commitment, encode, envelope_hash
 from lifecycle.log.port import Appended, Cursor, Expectation, Recorded
@@ -194,12 +194,10 @@ def project(stream: str, session: Session | None, batch: Sequence[Prepared], hea
             if prepared.new.event.type.startswith(_SESSION):
                 raise IllegalHistory(stream, head + offset, "a session's events follow session.created, nothing else")
         return None
-    for prepared in batch:
-        event = prepared.new.event
-        if isinstance(event, SessionCreated) and event.session_id != stream:
-            raise IllegalHistory(stream, 1, f"session.created of another session, {event.session_id}")
-        session = evolve(session, event)
-    return session
+    first = batch[0].new.event
+    if isinstance(first, SessionCreated) and first.session_id != stream:
+        raise IllegalHistory(stream, 1, f"session.created of another session, {first.session_id}")
+    return fold((prepared.new.event for prepared in batch), session)
 
 
 def rows(

@@ -8,7 +8,6 @@ compact form *is* the canonical form (tests/log/test_canonical.py proves it), an
 from __future__ import annotations
 
 import json
-from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 import rfc8785
@@ -16,7 +15,7 @@ import rfc8785
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["MAX_DEPTH", "MAX_INTEGER", "canonical", "flat", "parse"]
+__all__ = ["MAX_DEPTH", "MAX_INTEGER", "canonical", "parse"]
 
 MAX_DEPTH: Final = 64
 #: RFC 7493: beyond this, readers that hold numbers as doubles round.
@@ -40,17 +39,6 @@ def canonical(value: object) -> str:
     except UnicodeEncodeError as error:
         raise ValueError(f"a lone surrogate \\u{ord(text[error.start]):04x} is not text") from None
     return text
-
-
-def flat(envelope: dict[str, str | int | None]) -> str:
-    """As canonical, for texts and integers that have been checked before, their keys in order; many times as fast."""
-    return f"{{{','.join([_member(name, value) for name, value in envelope.items()])}}}"
-
-
-def _member(name: str, value: str | int | None) -> str:
-    if value is None:
-        return f'"{name}":null'
-    return f'"{name}":{encode_basestring(value)}' if type(value) is str else f'"{name}":{value}'
 
 
 def _check(value: object, depth: int) -> bool:

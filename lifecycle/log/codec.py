@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from enum import Enum
+from json.encoder import encode_basestring as _text
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -23,7 +24,7 @@ from pydantic import BaseModel
 from lifecycle.core.events import EVENT_TYPES, private_fields
 from lifecycle.core.upcast import load
 from lifecycle.errors import FutureSchema, InvalidConfig, LogTampered, MalformedEvent, UnknownEventType
-from lifecycle.log.canonical import canonical, flat, parse
+from lifecycle.log.canonical import canonical, parse
 from lifecycle.log.receipts import RECEIPTS
 
 if TYPE_CHECKING:
@@ -166,23 +167,18 @@ def envelope_hash(
     prev: str,
 ) -> str:
     """The hash of an event that is about to be recorded."""
-    envelope: dict[str, str | int | None] = {
-        "actor": new.actor,
-        "at": new.event.at,
-        "causation_id": new.causation_id,
-        "correlation_id": new.correlation_id,
-        "data": encoded.data,
-        "event_id": new.event_id,
-        "prev": prev,
-        "private_sha256": private_sha256,
-        "recorded_at": recorded_at,
-        "schema_version": new.event.schema_version,
-        "stream": stream,
-        "type": new.event.type,
-        "version": version,
-        "writer": new.writer,
-    }
-    return _hash(flat(envelope))
+    # As canonical writes it, which check_hash proves for every event that is read back: keys sorted, nothing else.
+    return _hash(
+        f'{{"actor":{_text(new.actor)},"at":{new.event.at},"causation_id":{_maybe(new.causation_id)},'
+        f'"correlation_id":{_maybe(new.correlation_id)},"data":{_text(encoded.data)},"event_id":{_text(new.event_id)},'
+        f'"prev":"{prev}","private_sha256":{_maybe(private_sha256)},"recorded_at":{recorded_at},'
+        f'"schema_version":{new.event.schema_version},"stream":{_text(stream)},"type":{_text(new.event.type)},'
+        f'"version":{version},"writer":{_text(new.writer)}}}'
+    )
+
+
+def _maybe(text: str | None) -> str:
+    return "null" if text is None else _text(text)
 
 
 def _hash(envelope: str) -> str:
