@@ -3,6 +3,7 @@
 #   make demo    run the whole thing once, on real browsers
 #   make test    run the tests
 #   make check   lint, types, import contracts, lock file; build the wheel and run the tests against it
+#   make docs    write the generated parts of the docs and the output that their pages show again
 #   make tamper  500 edits of each kind in a log of 1,000 sessions: verify has to find every one
 #   make bench   measure against bare SQLite and against what else one could take, and put the table into docs
 #   make bench-short  count what an append, a load and a list cost: statements, pages, calls
@@ -22,7 +23,7 @@ WHEEL_PYTHONS = $(BIN)/python
 # A caller's settings must not send uv to another environment or make it fetch another Python.
 UV_SETTINGS = UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1
 
-.PHONY: demo test check lint types wheel coverage tamper browser clean
+.PHONY: demo test check docs lint types wheel coverage tamper browser clean
 
 demo: browser
 	@$(BIN)/lifecycle demo
@@ -31,6 +32,10 @@ test: browser
 	$(BIN)/python -m pytest $(PARALLEL)
 
 check: lint types wheel
+
+docs: browser
+	$(BIN)/python -m tests.core.pages
+	$(BIN)/python tests/docs/run_page.py --write
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

@@ -9,17 +9,11 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+sys.path.append(str(Path(__file__).parents[1]))
+
+from tests.docs.run_page import PAGES, ROOT
+
 RUN = ROOT / "tests" / "docs" / "run_page.py"
-PAGES = [
-    ROOT / "README.md",
-    ROOT / "docs" / "index.md",
-    ROOT / "docs" / "reference" / "command.md",
-    ROOT / "docs" / "reference" / "testing.md",
-    *sorted((ROOT / "docs" / "tutorial").glob("*.md")),
-    *sorted((ROOT / "docs" / "how-to").glob("*.md")),
-    ROOT / "adapters" / "lifecycle_chromium" / "README.md",
-]
 LINKED = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("adapters/*/*.md"))]
 
 

@@ -3,6 +3,8 @@
     python tests/docs/run_page.py PAGE.md            exits with 1 and a diff where the page shows something else
     python tests/docs/run_page.py --write PAGE.md    puts what came out into the page
 
+Without a page, all of them.
+
 What counts on a page:
 
 - a ```python block is executed; all of a page share one namespace, one directory and one log;
@@ -61,6 +63,18 @@ FORMS: Final = (
 )
 #: steps of a history that are there or not, as timing has it
 PASSING: Final = re.compile(r"\+\d+\.\d{3} +(client_disconnected|accessed) ")
+
+
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "docs" / "index.md",
+    ROOT / "docs" / "reference" / "command.md",
+    ROOT / "docs" / "reference" / "testing.md",
+    *sorted((ROOT / "docs" / "tutorial").glob("*.md")),
+    *sorted((ROOT / "docs" / "how-to").glob("*.md")),
+    ROOT / "adapters" / "lifecycle_chromium" / "README.md",
+]
 
 
 @dataclass(slots=True)
@@ -195,11 +209,13 @@ def form(line: str) -> str:
 
 
 def main() -> int:
-    """Run the page that the command line names."""
+    """Run the page that the command line names, or all."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("page", type=Path)
+    parser.add_argument("page", type=Path, nargs="?")
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
+    if given.page is None:
+        return max(subprocess.call([sys.executable, __file__, *sys.argv[1:], str(page)]) for page in PAGES)
     page = given.page.resolve()
     with tempfile.TemporaryDirectory(prefix="lifecycle-docs-") as folder:
         os.chdir(folder)
