@@ -220,8 +220,12 @@ class Kept:
             stale = self._stale
         self._record(facts)
         if stale:
-            self._session = self._recorder.load(self.session_id)
-            self._stale = False
+            self._stale = False  # first: whoever calls look() while the log is read is heard in the next step
+            try:
+                self._session = self._recorder.load(self.session_id)
+            except BaseException:
+                self._stale = True
+                raise
         now = self._clock.now()
         if self._session.status in LIVE and (command := self._ending(now)) is not None:
             self._flush_access(now)

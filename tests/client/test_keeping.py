@@ -31,7 +31,7 @@ from lifecycle.testing.fake_host import FakeBrowser
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lifecycle.log.port import Appended, Expected, NewEvent
+    from lifecycle.log.port import Appended, Expected, NewEvent, Recorded
 
 ME = ProcessIdentity(host="here", boot_id="b", pid=1, started=1)
 MINUTE = 60_000_000
@@ -171,6 +171,37 @@ def test_an_ending_written_by_somebody_else_ends_the_browser_once_the_keeper_loo
     world.kept.look()
     assert world.kept.step() is None
     assert not world.browser.running
+    assert world.types() == [SessionClosed, SessionReleased]
+
+
+def test_a_look_that_comes_while_the_log_is_read_is_not_lost(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read is older than what the look is about: only the next step can see that."""
+    read = world.log.read
+
+    def then_it_is_stopped(stream: str, after: int = 0, until: int | None = None) -> tuple[Recorded, ...]:
+        rows = read(stream, after, until)
+        monkeypatch.undo()
+        world.elsewhere.execute("s1", Close(cause=Cause.STOPPED))
+        world.kept.look()
+        return rows
+
+    world.kept.look()
+    monkeypatch.setattr(world.log, "read", then_it_is_stopped)
+    assert world.kept.step() is not None
+    assert world.kept.step() is None
+    assert world.types() == [SessionClosed, SessionReleased]
+
+
+def test_a_look_at_a_log_that_can_not_be_read_is_repeated(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> tuple[Recorded, ...]:
+        raise LogUnavailable("the disk is gone")
+
+    world.elsewhere.execute("s1", Close(cause=Cause.STOPPED))
+    world.kept.look()
+    monkeypatch.setattr(world.log, "read", fails)
+    assert world.kept.step() is not None
+    monkeypatch.undo()
+    assert world.kept.step() is None
     assert world.types() == [SessionClosed, SessionReleased]
 
 
