@@ -193,7 +193,7 @@ def test_a_look_that_comes_while_the_log_is_read_is_not_lost(world: World, monke
 
 
 def test_a_look_at_a_log_that_can_not_be_read_is_repeated(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: object) -> tuple[Recorded, ...]:
+    def fails(*_: object, **__: object) -> tuple[Recorded, ...]:
         raise LogUnavailable("the disk is gone")
 
     world.elsewhere.execute("s1", Close(cause=Cause.STOPPED))
