@@ -26,7 +26,7 @@ APPENDS = 100
 #: calls of Python functions: an append, an event of a load, a session of a list
 LIMITS = {"append": 125, "load": 32, "list": 10}
 #: a frame of the write-ahead log: its header, and a page
-FRAME = 24 + 4096
+FRAME = 24 + 2048
 
 
 @pytest.fixture
