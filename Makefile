@@ -7,6 +7,7 @@
 #   make tamper  500 edits of each kind in a log of 1,000 sessions: verify has to find every one
 #   make bench   measure against bare SQLite and against what else one could take, and put the table into docs
 #   make bench-short  count what an append, a load and a list cost: statements, pages, calls
+#   make mutants plants bugs, one at a time, and shows what catches each
 #   make clean   remove all that was made here, the virtual environment included
 #
 # Needed beforehand: Python 3.11 or newer with venv or pip. uv is used where it is on PATH and otherwise put into .venv.
@@ -23,7 +24,7 @@ WHEEL_PYTHONS = $(BIN)/python
 # A caller's settings must not send uv to another environment or make it fetch another Python.
 UV_SETTINGS = UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1
 
-.PHONY: demo test check docs lint types wheel coverage tamper browser clean
+.PHONY: demo test check docs lint types wheel coverage tamper mutants browser clean
 
 demo: browser
 	@$(BIN)/lifecycle demo
@@ -78,6 +79,9 @@ bench: $(INSTALLED)
 
 bench-short: $(INSTALLED)
 	$(BIN)/python -m pytest -q tests/bench
+
+mutants: $(INSTALLED)
+	$(BIN)/python -m tests.mutants
 
 browser: $(INSTALLED)
 	@$(BIN)/python -m lifecycle_chromium.install >/dev/null

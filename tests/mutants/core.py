@@ -1,38 +1,11 @@
-"""Bugs to plant in the core, one at a time: every one must be caught by a test, or the tests prove less than they say.
-
-    python -m tests.core.mutants            plant them all, on copies; prints bug -> the first test that caught it
-    python -m tests.core.mutants deadline   only those whose name contains the word
-
-Not part of the test run: about ten minutes on two cores. A bug whose text no longer stands in the source is an error.
-"""
+"""Bugs to plant in the core: the table, decide and evolve, the rules of time, events, errors."""
 # ruff: noqa: E501  # a table: one bug, one line
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
-import sys
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
-ROOT: Final = Path(__file__).parents[2]
-
-
-class Bug(NamedTuple):
-    """*old* in *file* becomes *new*."""
-
-    name: str
-    file: str
-    old: str
-    new: str
-
-
-def _in(file: str, *bugs: tuple[str, str, str]) -> list[Bug]:
-    return [Bug(name, file, old, new) for name, old, new in bugs]
-
+from tests.mutants.bug import planted_in as _in
 
 _DEADLINE = "now >= (ends := deadline(session))"
 
@@ -87,18 +60,22 @@ BUGS: Final = [
         ("access in the future accepted", "session.created_at <= event.last_at <= event.at", "session.created_at <= event.last_at"),
         ("access before creation accepted", "session.created_at <= event.last_at <= event.at", "event.last_at <= event.at"),
         ("extension to its own moment accepted", "event.until <= event.at", "event.until < event.at"),
-        ("a shorter extension moves D back", "extended_until=max(until, session.extended_until or until)", "extended_until=until"),
-        ("extension is no access", "session, last_accessed_at=event.at, extended_until", "session, extended_until"),
+        ("a shorter extension moves D back", '"extended_until": max(until, session.extended_until or until)', '"extended_until": until'),
+        ("extension is no access", '{"last_accessed_at": event.at, "extended_until"', '{"extended_until"'),
         ("an older access moves D back", "max(session.last_accessed_at, last_at)", "last_at"),
-        ("start is no access", "                last_accessed_at=event.at,\n                ownership", "                ownership"),
-        ("operation is no access", "return replace(session, last_accessed_at=event.at)\n        case SessionExtended", "return session\n        case SessionExtended"),
-        ("navigation is access", "change nothing but version and last_at\n            return session", "\n            return replace(session, last_accessed_at=event.at)"),
-        ("planned keeper lost on start", "keeper=event.keeper or session.keeper", "keeper=event.keeper"),
-        ("version stands still", "version=version, status=status", "status=status"),
-        ("last_at stands still", "status=status, last_at=event.at", "status=status"),
-        ("ending not stamped", "return replace(session, closed_at=event.at, cause=cause)", "return replace(session, cause=cause)"),
-        ("error message lost", "                error_message=event.error_message,\n", ""),
-        ("release ends a second time", "return replace(session, released=True)", "return replace(session, released=True, closed_at=event.at)"),
+        ("start is no access", '                "last_accessed_at": event.at,\n                "ownership"', '                "ownership"'),
+        ("operation is no access", 'return {"last_accessed_at": event.at}\n        case SessionStarted', "return {}\n        case SessionStarted"),
+        ("navigation is access", "change nothing but version and last_at\n            return {}", '\n            return {"last_accessed_at": event.at}'),
+        ("planned keeper lost on start", '"keeper": event.keeper or session.keeper', '"keeper": event.keeper'),
+        ("version stands still", '    _set(session, "version", version)\n', ""),
+        ("last_at stands still", '    _set(session, "last_at", event.at)\n', ""),
+        ("ending not stamped", 'return {"closed_at": event.at, "cause": cause}', 'return {"cause": cause}'),
+        ("error message lost", '                "error_message": event.error_message,\n', ""),
+        ("release ends a second time", 'return {"released": True}', 'return {"released": True, "closed_at": event.at}'),
+        ("a fold changes the session it began with", "    after = _copy(session)\n    _step(after, event)", "    after = session\n    _step(after, event)"),
+        ("half a step stands after a refusal", '    if wrong := _wrong(session, event):', '    _set(session, "version", version)\n    if wrong := _wrong(session, event):'),
+        ("an ending passed over is none", "ended = status is not session.status and status not in LIVE", "ended = False"),
+        ("whatever is passed over", "    if status is None or session.released:\n        raise IllegalHistory(\n            session.session_id, session.version + 1", "    if status is None:\n        raise IllegalHistory(\n            session.session_id, session.version + 1"),
         ("failed is a note", "    SessionFailed.type: Trigger.FAIL,\n", ""),
     ),
     *_in(
@@ -217,58 +194,3 @@ BUGS: Final = [
         ("LogUnavailable not retryable", '    """The log can\'t be reached or written now. Nothing was acknowledged; the same call is safe to repeat."""\n\n    retryable = True', '    """The log can\'t be reached or written now. Nothing was acknowledged; the same call is safe to repeat."""'),
     ),
 ]  # fmt: skip
-
-_COPIED: Final = ("lifecycle", "tests/core", "tests/conftest.py", "docs", "pyproject.toml")
-
-
-def plant(bug: Bug) -> str:
-    """The first test that catches *bug*, or SURVIVED."""
-    with tempfile.TemporaryDirectory() as place:
-        for name in _COPIED:
-            source, target = ROOT / name, Path(place, name)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(source, target)
-        file = Path(place, "lifecycle", bug.file)
-        text = file.read_text("utf-8")
-        if text.count(bug.old) != 1:
-            return f"STALE: the text stands {text.count(bug.old)} times in {bug.file}"
-        planted = text.replace(bug.old, bug.new)
-        compile(planted, bug.file, "exec")  # a syntax error would be caught, and prove nothing
-        file.write_text(planted, "utf-8")
-        # The mirrored file and the laws first: what they catch, they catch for the right reason. The made pages are
-        # left out, because they notice every change for the wrong one.
-        mirrored = f"tests/core/test_{file.stem}.py"
-        near = [name for name in (mirrored, "tests/core/test_invariants.py") if Path(place, name).exists()]
-        return _caught(place, near) or _caught(place, ["tests/core"]) or "SURVIVED"
-
-
-def _caught(place: str, tests: list[str]) -> str | None:
-    """The first of *tests* that fails."""
-    # -m puts the copy first on sys.path, before the checkout that is installed.
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", *tests]
-    command += ["--ignore=tests/core/test_pages.py"]
-    run = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
-    if run.returncode == 0:
-        return None
-    found = re.search(r"^FAILED tests/core/(.+?)(?: - .*)?$", run.stdout, re.MULTILINE)
-    # Tests that can't even be collected fail whatever they would have found out.
-    return found[1] if found else f"BROKEN, exit code {run.returncode}: {(run.stdout + run.stderr)[-300:]}"
-
-
-def main() -> int:
-    words = sys.argv[1:]
-    bugs = [bug for bug in BUGS if not words or any(word in f"{bug.file} {bug.name}" for word in words)]
-    survivors = 0
-    with ThreadPoolExecutor(2) as pool:
-        for bug, caught in zip(bugs, pool.map(plant, bugs), strict=True):
-            survivors += caught.startswith(("SURVIVED", "STALE", "BROKEN"))
-            print(f"{bug.file}: {bug.name} -> {caught}", flush=True)
-    print(f"{len(bugs)} planted, {len(bugs) - survivors} caught")
-    return 1 if survivors else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,22 @@
+"""What a planted bug is."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["Bug", "planted_in"]
+
+
+class Bug(NamedTuple):
+    """*old*, which stands once in *file* of lifecycle/, becomes *new*. *equivalent* says why no test can tell."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    equivalent: str | None = None
+
+
+def planted_in(file: str, *bugs: tuple[str, str, str] | tuple[str, str, str, str]) -> list[Bug]:
+    """Bugs of one file: name, old, new, and why it is equivalent, if it is."""
+    return [Bug(bug[0], file, *bug[1:]) for bug in bugs]
