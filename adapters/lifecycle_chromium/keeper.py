@@ -66,7 +66,8 @@ class Keeper:
         """Serve the owner until it is gone and the last session has ended."""
         threading.Thread(target=self._prepare, name="prepare", daemon=True).start()
         threading.Thread(target=self._leash, args=(os.getppid(),), name="leash", daemon=True).start()
-        with self._control.makefile("rb") as lines:
+        # An owner that is killed before it has read what we said leaves a reset, not an end: that too is its death.
+        with contextlib.suppress(ConnectionResetError), self._control.makefile("rb") as lines:
             for line in lines:
                 self._take(json.loads(line))
         self._orphan({"leash": "pipe"})

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import pytest
 from lifecycle import Client, SqliteLog, core
 from lifecycle.core import Cause, State
 from lifecycle_chromium import paths, process
+from lifecycle_chromium.keeper import Keeper
 
 pytestmark = pytest.mark.browser
 
@@ -322,3 +324,14 @@ def _launched(how: str) -> str:
 def test_another_threads_files_can_not_take_the_browsers_descriptors_away() -> None:
     assert "Bad file descriptor" in _launched("as it comes")
     assert "Bad file descriptor" not in _launched("reserved")
+
+
+def test_an_owner_that_dies_with_something_unread_is_a_dead_owner(tmp_path: Path) -> None:
+    """The kernel reports that as a reset of the connection; the keeper went down with it and left its browsers."""
+    with SqliteLog(tmp_path / "log.db") as log:
+        ours, owners = socket.socketpair()
+        keeper = Keeper(ours, keeper_id="k-1", locator=log.locator, runtime=log.runtime_dir)
+        keeper.say(session="s-1", event="pong")
+        owners.close()
+        keeper.run()
+        ours.close()
