@@ -8,6 +8,8 @@
 #   make bench   measure against bare SQLite and against what else one could take, and put the table into docs
 #   make bench-short  count what an append, a load and a list cost: statements, pages, calls
 #   make mutants plants bugs, one at a time, and shows what catches each
+#   make chaos   attack the log and the browsers at length; chaos-short in under four minutes
+#   make audit   ask the index's advisories about every package that the lock file names (needs the network)
 #   make clean   remove all that was made here, the virtual environment included
 #
 # Needed beforehand: Python 3.11 or newer with venv or pip. uv is used where it is on PATH and otherwise put into .venv.
@@ -24,7 +26,7 @@ WHEEL_PYTHONS = $(BIN)/python
 # A caller's settings must not send uv to another environment or make it fetch another Python.
 UV_SETTINGS = UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1
 
-.PHONY: demo test check docs lint types wheel coverage tamper mutants browser clean
+.PHONY: demo test check docs lint types wheel coverage tamper bench bench-short mutants chaos chaos-short audit browser clean
 
 demo: browser
 	@$(BIN)/lifecycle demo
@@ -82,6 +84,18 @@ bench-short: $(INSTALLED)
 
 mutants: $(INSTALLED)
 	$(BIN)/python -m tests.mutants
+
+# Every operation of the disk, more and longer rounds; CHAOS_SEED=N plays another one.
+chaos: browser
+	@$(BIN)/python -c 'import os, platform, sqlite3; print(platform.platform(), "Python", platform.python_version(), "SQLite", sqlite3.sqlite_version, "cores", os.cpu_count(), "memory MB", os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20)'
+	CHAOS_EVERY=1 CHAOS_SECONDS=60 CHAOS_ROUNDS=60 $(BIN)/python -m pytest -q -o timeout=1800 tests/chaos
+
+chaos-short: browser
+	CHAOS_EVERY=12 CHAOS_SECONDS=10 CHAOS_ROUNDS=12 $(BIN)/python -m pytest -q tests/chaos
+
+audit: $(INSTALLED)
+	$(UV_SETTINGS) $(BIN)/uv export -q --no-emit-project --format requirements-txt -o build/locked.txt
+	$(BIN)/uv tool run pip-audit --require-hashes --disable-pip -r build/locked.txt
 
 browser: $(INSTALLED)
 	@$(BIN)/python -m lifecycle_chromium.install >/dev/null
