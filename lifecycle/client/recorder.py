@@ -137,10 +137,8 @@ class Recorder:
         """*event*, which concerns the whole log, stamped with the time and on its way into it."""
         return self._new(event.model_copy(update={"at": self.clock.now()}), self.origin)
 
-    def execute(self, session_id: str, command: Command, *, at: int | None = None) -> Outcome:
+    def execute(self, session_id: str, command: Command) -> Outcome:
         """Run *command*; a lost race is run again on what the winner left. Durable on return.
-
-        *at* (µs) stands in for the clock's reading when the moment was taken before.
 
         Raises:
             IllegalCommand: Not legal in the session's state; nothing was written.
@@ -149,7 +147,7 @@ class Recorder:
         """
         while True:
             session, began = self._load(session_id)
-            events = decide(session, command, self.clock.now() if at is None else at)
+            events = decide(session, command, self.clock.now())
             if not events:
                 return Outcome(session, ())
             after = fold(events, session)

@@ -168,6 +168,7 @@ SAMPLES: Final[tuple[Event, ...]] = (
         owner=OWNER,
         keeper=KEEPER,
         keeper_id="keeper-1",
+        waited_us=2_500_000,
     ),
     SessionStarted(
         at=T0 + 1,

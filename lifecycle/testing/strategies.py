@@ -130,6 +130,7 @@ FIELDS: Final[dict[type[Event], dict[str, st.SearchStrategy[Any]]]] = {
         "downloads_dir": texts,
         "recording": texts,
         "recording_limit_bytes": st.none() | durations,
+        "waited_us": st.none() | durations,
         "limits": any_limits,
         "labels": labels,
         "keep_alive": st.booleans(),

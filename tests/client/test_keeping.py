@@ -22,7 +22,7 @@ from lifecycle.core.events import (
     TabClosed,
     TabOpened,
 )
-from lifecycle.errors import LogUnavailable
+from lifecycle.errors import LogUnavailable, WrongVersion
 from lifecycle.log.codec import decode
 from lifecycle.ports import Exit
 from lifecycle.testing.clock import ManualClock
@@ -403,3 +403,8 @@ def test_released_tells_of_the_one_time_the_browser_was_ended(world: World) -> N
     released = world.events()[-1]
     assert isinstance(released, SessionReleased)
     assert (released.how, released.exit_code) == ("graceful", 0)
+
+
+def test_an_id_that_is_taken_is_told_as_a_lost_race(world: World) -> None:
+    with pytest.raises(WrongVersion):
+        world.elsewhere.create(Create(event=SessionCreated(session_id="s1", limits=world.session().limits, owner=ME)))

@@ -16,7 +16,6 @@ BUGS: Final = [
         ("an older session remembered over a newer", "if current is None or current[0].version <= session.version:", "if True:"),
         ("the whole stream folded onto what is known", "after=known.version if known else 0)", "after=0)"),
         ("created over what is there", "expected=NO_STREAM)", "expected=ANY)"),
-        ("the time of the caller ignored", "self.clock.now() if at is None else at", "self.clock.now()"),
         ("an unknown event passed over by everybody", "self._replay = _lenient if lenient else _strict", "self._replay = _lenient"),
         ("an unknown event stops its keeper", "self._replay = _lenient if lenient else _strict", "self._replay = _strict"),
     ),
