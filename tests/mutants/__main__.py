@@ -84,7 +84,7 @@ def _caught(place: str, tests: list[str]) -> str | None:
 
 def main() -> int:
     """Plant what the command line names."""
-    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description="Plant bugs, one at a time.")
     parser.add_argument("words", nargs="*")
     parser.add_argument("--list", action="store_true")
     given = parser.parse_args()
