@@ -7,6 +7,7 @@
 #   make tamper  500 edits of each kind in a log of 1,000 sessions: verify has to find every one
 #   make bench   measure against bare SQLite and against what else one could take, and put the table into docs
 #   make bench-short  count what an append, a load and a list cost: statements, pages, calls
+#   make simulate runs client and keeper through 20,000 worlds in which calls fail and processes die
 #   make mutants plants bugs, one at a time, and shows what catches each
 #   make chaos   attack the log and the browsers at length; chaos-short in under four minutes
 #   make audit   ask the index's advisories about every package that the lock file names (needs the network)
@@ -81,6 +82,9 @@ bench: $(INSTALLED)
 
 bench-short: $(INSTALLED)
 	$(BIN)/python -m pytest -q tests/bench
+
+simulate: $(INSTALLED)
+	$(BIN)/python -m lifecycle.testing.simulation --seeds 20000
 
 mutants: $(INSTALLED)
 	$(BIN)/python -m tests.mutants

@@ -1,0 +1,97 @@
+"""Simulates until something breaks, or everything asked for was tried.
+
+    python -m lifecycle.testing.simulation                     5,000 seeds, then every order of three processes
+    python -m lifecycle.testing.simulation --seeds 100000      more of them
+    python -m lifecycle.testing.simulation --from 123 --seeds 1 --story   one run, told
+    python -m lifecycle.testing.simulation --tape tape.json    a run that was recorded
+
+A run that breaks an invariant is made simpler and kept as a tape; the exit code is 1 then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from lifecycle.testing.simulation.choice import Seeded
+from lifecycle.testing.simulation.engines import Failure, checker, explore, replay, run, save, shrink
+from lifecycle.testing.simulation.world import EVENTS, FAULTS, Budget
+
+__all__ = ["main"]
+
+_TOLD_EVERY_S: Final = 5.0
+#: Calls that fail once, and processes that die: without what lasts.
+_ONCE: Final = frozenset([*FAULTS, *EVENTS]) - {"log.append disk_full", "browser.launch hangs"}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Simulate what the command line asks for."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lifecycle.testing.simulation",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--seeds", type=int, default=5_000, metavar="N", help="how many seeds; default: 5000")
+    parser.add_argument(
+        "--from", dest="first", type=int, default=0, metavar="SEED", help="the first of them; default: 0"
+    )
+    parser.add_argument("--faults", type=int, default=2, help="calls that fail in a run, at most; default: 2")
+    parser.add_argument("--crashes", type=int, default=1, help="processes that are killed, at most; default: 1")
+    parser.add_argument("--events", type=int, default=3, help="other events, at most; default: 3")
+    parser.add_argument("--tape", type=Path, metavar="FILE", help="replay this tape and nothing else")
+    parser.add_argument(
+        "--keep", type=Path, default=Path("tape.json"), metavar="FILE", help="where a failing run is kept"
+    )
+    parser.add_argument("--story", action="store_true", help="tell what happened in each run")
+    parser.add_argument("--json", dest="as_json", action="store_true", help="figures as JSON")
+    given = parser.parse_args(argv)
+    try:
+        if given.tape is not None:
+            print("\n".join(replay(given.tape).history))
+            return 0
+        figures = _seeds(given) | ({} if given.story else _every_order())
+    except Failure as failure:
+        simpler = failure if given.tape is not None else shrink(failure)
+        print(simpler, file=sys.stderr)
+        if given.tape is None:
+            save(simpler, given.keep)
+            print(f"kept in {given.keep}; --tape {given.keep} replays it", file=sys.stderr)
+        return 1
+    if given.as_json:
+        print(json.dumps(figures))
+    else:
+        for name, value in figures.items():
+            print(f"{name:28}{value}")
+    return 0
+
+
+def _seeds(given: argparse.Namespace) -> dict[str, object]:
+    held = checker()
+    began = told = time.monotonic()
+    budget = Budget(faults=given.faults, crashes=given.crashes, events=given.events)
+    for number, seed in enumerate(range(given.first, given.first + given.seeds), start=1):
+        world = run(Seeded(seed), budget=budget, held=held, seed=seed)
+        if given.story:
+            print(f"seed {seed}", *world.history, sep="\n  ")
+        if time.monotonic() - told >= _TOLD_EVERY_S:
+            told = time.monotonic()
+            print(f"{number} of {given.seeds} seeds, {number / (told - began):.0f}/s", file=sys.stderr)
+    reached = held.report().reached
+    return {"seeds": given.seeds, **{f"{kind} reached": len(found) for kind, found in sorted(reached.items()) if found}}
+
+
+def _every_order() -> dict[str, object]:
+    found = explore("lean", Budget(faults=1, crashes=1, events=0, kinds=_ONCE), checker())
+    return {
+        "orders of three processes": found.runs,
+        "states among them": found.states,
+        "all of them": found.complete,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
