@@ -240,9 +240,9 @@ def _title(pages: Pages, chromium: Chromium) -> str:
 def test_somebody_elses_playwright_in_this_thread_is_refused_and_can_be_given(chromium: Chromium) -> None:
     theirs = sync_playwright().start()
     try:
-        with pytest.raises(WrongThread, match=r"Pages\(playwright\)"):
+        with pytest.raises(WrongThread, match=r"Client\(playwright=playwright\)"):
             Pages().check()
-        with pytest.raises(WrongThread, match=r"Pages\(playwright\)"):
+        with pytest.raises(WrongThread, match=r"Client\(playwright=playwright\)"):
             Pages().warm()
         pages = Pages(theirs)
         pages.check()
