@@ -13,7 +13,7 @@ BUGS: Final = [
         ("a lost race taken for success", "            except WrongVersion:\n                continue\n", "            except WrongVersion:\n                return Outcome(session, events)\n"),
         ("appended blindly", "for event in events], expected=session.version)", "for event in events], expected=ANY)"),
         ("remembered before it is durable", "            try:\n                self.log.append(session_id,", "            self._remember(after, began)\n            try:\n                self.log.append(session_id,"),
-        ("an older session remembered over a newer", "if current is None or current[0].version <= session.version:", "if True:"),
+        ("an older session remembered over a newer", "if current is None or current[0].version <= session.version:", "if True:", "what is remembered only saves reading: from an older session on, more is read, and folded to the same"),
         ("the whole stream folded onto what is known", "after=known.version if known else 0)", "after=0)"),
         ("created over what is there", "expected=NO_STREAM)", "expected=ANY)"),
         ("an unknown event passed over by everybody", "self._replay = _lenient if lenient else _strict", "self._replay = _lenient"),
