@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 from lifecycle.client.reconcile import RELEASE_WAIT_S
 from lifecycle.core import deadline
 from lifecycle.errors import InvalidConfig, TooManySessions
+from lifecycle.log.turnstile import wait_in_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -123,7 +124,7 @@ class _FileQueue:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if not _wait(fd, left):
+            if not wait_in_line(fd, left, "lifecycle-places"):
                 yield False  # the descriptor is the waiting thread's now
                 return
         try:
@@ -132,33 +133,6 @@ class _FileQueue:
             with suppress(OSError):
                 fcntl.flock(fd, fcntl.LOCK_UN)  # by name: a forked child may hold a copy of the descriptor
             os.close(fd)
-
-
-def _wait(fd: int, left: Callable[[], float]) -> bool:
-    """Block in the kernel's queue, in a thread, since flock has no timeout; False leaves *fd* to that thread."""
-    guard = threading.Lock()
-    arrived = threading.Event()
-    abandoned = False
-
-    def wait() -> None:
-        with suppress(OSError):
-            fcntl.flock(fd, fcntl.LOCK_EX)
-        with guard:
-            if not abandoned:
-                arrived.set()
-                return
-        with suppress(OSError):
-            fcntl.flock(fd, fcntl.LOCK_UN)
-        os.close(fd)
-
-    threading.Thread(target=wait, name="lifecycle-places", daemon=True).start()
-    try:
-        while (rest := left()) > 0 and not arrived.wait(min(_LOOK_S, rest)):
-            pass
-    finally:
-        with guard:
-            abandoned = not arrived.is_set()
-    return not abandoned
 
 
 class _LocalQueue:

@@ -12,12 +12,15 @@ import os
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Turnstile", "TurnstileTimeout"]
+__all__ = ["Turnstile", "TurnstileTimeout", "wait_in_line"]
+
+#: How often a waiting caller asks for how long it still would.
+_LOOK_S: Final = 0.1
 
 
 class TurnstileTimeout(Exception):
@@ -85,34 +88,15 @@ class Turnstile:
     def _queue(self, fd: int, began: float, timeout_s: float) -> None:
         """Block in the kernel's queue, but not for ever.
 
-        flock has no timeout, and a holder may be stopped (SIGSTOP) for good. A helper thread blocks instead; when this
-        caller gives up or is interrupted, the helper keeps the descriptor and lets go of the lock once it gets it.
+        A holder may be stopped (SIGSTOP) for good.
         """
-        guard = threading.Lock()
-        arrived = threading.Event()
-        abandoned = False
-
-        def wait() -> None:
-            with suppress(OSError):
-                fcntl.flock(fd, fcntl.LOCK_EX)
-            with guard:
-                if not abandoned:
-                    arrived.set()
-                    return
-            # Unlocked by name: a forked child may hold a copy of the descriptor, and closing ours would not free it.
-            with suppress(OSError):
-                fcntl.flock(fd, fcntl.LOCK_UN)
-            os.close(fd)
-
+        arrived = False
         try:
-            threading.Thread(target=wait, name="lifecycle-writers-queue", daemon=True).start()
-            arrived.wait(max(began + timeout_s - time.monotonic(), 0))
+            arrived = wait_in_line(fd, lambda: began + timeout_s - time.monotonic(), "lifecycle-writers-queue")
         finally:
-            with guard:
-                if not arrived.is_set():
-                    abandoned = True
-                    self._fd = None
-        if abandoned:
+            if not arrived:
+                self._fd = None
+        if not arrived:
             raise TurnstileTimeout(time.monotonic() - began, "other processes that are writing")
 
     def _drop(self) -> None:
@@ -135,3 +119,43 @@ class Turnstile:
                 self._drop()
             finally:
                 self._threads.release()
+
+
+def wait_in_line(fd: int, left: Callable[[], float], name: str) -> bool:
+    """Block in the kernel's queue for the lock on *fd* while *left* gives seconds; whether it is held then.
+
+    flock has no timeout, so a thread called *name* blocks instead. When the caller gives up or is interrupted, *fd* is
+    not its own any more: it is unlocked and closed, by the thread if the lock comes later.
+    """
+    guard = threading.Lock()
+    arrived = threading.Event()
+    abandoned = False
+
+    def wait() -> None:
+        with suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        with guard:
+            if not abandoned:
+                arrived.set()
+                return
+        _let_go(fd)
+
+    threading.Thread(target=wait, name=name, daemon=True).start()
+    waited = False
+    try:
+        while (rest := left()) > 0 and not arrived.wait(min(_LOOK_S, rest)):
+            pass
+        waited = True
+    finally:
+        with guard:
+            abandoned = not (waited and arrived.is_set())
+        if abandoned and arrived.is_set():
+            _let_go(fd)
+    return not abandoned
+
+
+def _let_go(fd: int) -> None:
+    # Unlocked by name: a forked child may hold a copy of the descriptor, and closing ours would not free it.
+    with suppress(OSError):
+        fcntl.flock(fd, fcntl.LOCK_UN)
+    os.close(fd)
