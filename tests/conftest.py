@@ -1,13 +1,18 @@
-"""What holds for every test: what the `browser` marker means."""
+"""What holds for every test: what the `browser` marker means, and that Ctrl-C is heard."""
 
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
 from lifecycle.errors import BrowserNotFound
 from lifecycle_chromium.find import find_browser
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell's background job ignores Ctrl-C, and so would every script that is started here to be interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

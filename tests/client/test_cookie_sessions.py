@@ -51,9 +51,9 @@ def test_cookies_survive_from_one_session_to_the_next(tmp_path: Path) -> None:
     loaded = [e for e in map(decode, client.log.read(second.session_id)) if isinstance(e, CookiesLoaded)]
     assert [event.count for event in loaded] == [1]
     assert _names(file) == ["who"]
-    client.close()
     for written in [tmp_path / "log.db", *tmp_path.glob("log.db-*")]:
         assert b"canary-cookie-value" not in written.read_bytes()
+    client.close()
 
 
 def test_a_missing_file_is_fine_and_recorded(tmp_path: Path) -> None:

@@ -217,7 +217,7 @@ def main() -> int:
     if given.page is None:
         return max(subprocess.call([sys.executable, __file__, *sys.argv[1:], str(page)]) for page in PAGES)
     page = given.page.resolve()
-    with tempfile.TemporaryDirectory(prefix="lifecycle-docs-") as folder:
+    with tempfile.TemporaryDirectory(prefix="lifecycle-docs-", ignore_cleanup_errors=True) as folder:
         os.chdir(folder)
         os.environ.update(
             LIFECYCLE_LOG=f"{folder}/default.db",
