@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 import time
 from contextlib import contextmanager
@@ -129,8 +130,18 @@ def _print(path: Path, played: Sequence[Played], proofs: Sequence[Proof], took: 
             print_line(f"       {line}")
     print_line()
     print_line(f"{len(played)} sessions in {took:.1f} s. The log is {path}; look further with")
-    print_line(f"  lifecycle list --log {path}")
-    print_line(f"  lifecycle show --log {path} {played[0].session_id}")
+    command = _command()
+    print_line(f"  {command} list --log {path}")
+    print_line(f"  {command} why --log {path} {played[0].session_id}")
+
+
+def _command() -> str:
+    """What a shell calls this command: its name, or its path where the name leads elsewhere, as after `make demo`."""
+    here = Path(sys.argv[0])
+    found = shutil.which("lifecycle")
+    if here.name != "lifecycle" or (found is not None and Path(found).resolve() == here.resolve()):
+        return "lifecycle"
+    return str(here)
 
 
 def _cause(one: Played) -> str:
