@@ -30,6 +30,8 @@
     │   ├── KeeperUnavailable       the keeper process did not start or does not answer
     │   ├── ViewerUnavailable       the live view can't be shown
     │   ├── NoRecording             there is no video of the session, or not yet
+    │   ├── SinkUnavailable         where events are forwarded to does not take them now
+    │   ├── SinkRefused             where events are forwarded to will not have one
     │   ├── LogUnavailable          the log can't be reached or written now (retry is safe)
     │   └── WrongVersion            another writer was first (load again, decide again)
     └── HistoryError                the record: what is stored can't be used as it is
@@ -90,6 +92,8 @@ __all__ = [
     "SessionEnded",
     "SessionStopped",
     "SessionTimedOut",
+    "SinkRefused",
+    "SinkUnavailable",
     "TooManySessions",
     "UnknownEventType",
     "UnknownSession",
@@ -362,6 +366,35 @@ class NoRecording(WorldError):
         self.session_id = session_id
         self.reason = reason
         super().__init__(f"no recording of session {session_id}: {reason}")
+
+
+class SinkUnavailable(WorldError):
+    """`sink`, to which events are forwarded, does not take them now: `reason` says why. Nothing is lost by it.
+
+    `after_s`: when it asked to be tried again, in seconds from now; None when it did not say.
+    """
+
+    retryable = True
+
+    def __init__(self, sink: str, reason: str, after_s: float | None = None) -> None:
+        self.sink = sink
+        self.reason = reason
+        self.after_s = after_s
+        super().__init__(f"{sink} does not take events now: {reason}")
+
+
+class SinkRefused(WorldError):
+    """`sink` will not have the event `event_id`: `reason` is its answer, `said` the beginning of its text.
+
+    Everything before that event was taken, nothing after it was sent: order is kept.
+    """
+
+    def __init__(self, sink: str, reason: str, event_id: str, said: str = "") -> None:
+        self.sink = sink
+        self.reason = reason
+        self.event_id = event_id
+        self.said = said
+        super().__init__(f"{sink} refused event {event_id}: {reason}{f': {said}' if said else ''}")
 
 
 class LogUnavailable(WorldError):

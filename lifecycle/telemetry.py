@@ -1,4 +1,4 @@
-"""The library's own log lines, through structlog, without touching the host application's logging.
+"""The library's own log lines, through structlog, without touching the host application's logging; and one count.
 
 If the application has configured structlog, lines go its way; otherwise to the standard logger `lifecycle`, which is
 silent until the application gives it (or the root logger) a handler. Nothing is ever printed on stdout, nothing is
@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import Counter
 from typing import Any
 
-__all__ = ["logger"]
+__all__ = ["append_failed", "append_failures", "logger"]
 
 _std = logging.getLogger("lifecycle")
 _std.addHandler(logging.NullHandler())
@@ -69,3 +70,18 @@ def _has_ears(std: logging.Logger | None) -> bool:
 
 
 logger = _Lazy()
+
+_append_failures: Counter[str] = Counter()
+
+
+def append_failed(error: BaseException) -> None:
+    """Count an append that the log did not take."""
+    _append_failures[type(error).__name__] += 1
+
+
+def append_failures() -> dict[str, int]:
+    """How many appends of this process the log did not take, by the name of the error. A lost race is none: see below.
+
+    WrongVersion is how writers take turns; the command was decided again.
+    """
+    return dict(_append_failures)

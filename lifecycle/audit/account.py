@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.audit.history import steps
-from lifecycle.core import LIVE, deadline, evolve
+from lifecycle.core import ENDINGS, LIVE, deadline, evolve
 from lifecycle.core.evolve import pass_over
 from lifecycle.errors import FutureSchema, HistoryError, UnknownEventType
 from lifecycle.log.codec import decode
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from lifecycle.core import Session
     from lifecycle.log.port import Recorded
 
-__all__ = ["ENDINGS", "OPERATION", "Account", "account", "text_of"]
+__all__ = ["OPERATION", "Account", "account", "text_of"]
 
-ENDINGS: Final = ("session.closed", "session.failed", "session.timed_out")
 OPERATION: Final = "session.operation"
 _KEPT: Final = 3
 

@@ -8,9 +8,8 @@ from datetime import date, timedelta
 from html import escape
 from typing import TYPE_CHECKING, Final, Unpack
 
-from lifecycle.audit.account import ENDINGS
 from lifecycle.audit.words import duration
-from lifecycle.core import ENDED, view
+from lifecycle.core import ENDED, ENDINGS, view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

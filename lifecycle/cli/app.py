@@ -48,6 +48,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "checkpoint": ("proof:checkpoint", "Sign what the log holds now, for somebody to keep."),
     "prove": ("proof:prove", "Prove to somebody else that one event stands in the log."),
     "export": ("carry:export", "Write events as JSON Lines, CloudEvents or CSV."),
+    "forward": ("forwarding", "Send events as CloudEvents to a URL or a file, and go on with those that come."),
     "import": ("carry:import_", "Read an export into an empty log, with the same hashes."),
     "check": ("carry:check", "Replay recorded histories by today's rules, and compare."),
     "backup": ("carry:backup", "Copy the log while it is in use, and verify the copy."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +15,7 @@ from lifecycle.cli.tables import on_terminal, print_json, print_line, print_pair
 from lifecycle.cli.text import ago, duration, iso, now, offset, when
 from lifecycle.cli.views import labels_text, limits_text, step_json, view_json
 from lifecycle.client.sessions import Sessions
-from lifecycle.core import LIVE
+from lifecycle.core import ENDINGS, LIVE
 from lifecycle.core import view as core_view
 from lifecycle.errors import HistoryError
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from lifecycle.core import SessionView
 
 __all__ = ["command", "print_session", "session_json"]
-
-_ENDINGS: Final = ("session.closed", "session.failed", "session.timed_out")
 
 
 def _point(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | int | None:
@@ -96,7 +94,7 @@ def print_session(session_id: str, view: SessionView | None, found: Sequence[Ste
 def _head(session_id: str, view: SessionView | None, found: Sequence[Step]) -> list[tuple[str, str]]:
     if view is None:
         return [("session", session_id), ("status", "unreadable")]
-    ending = next((step for step in found if step.type in _ENDINGS), None)
+    ending = next((step for step in found if step.type in ENDINGS), None)
     return [
         ("session", view.session_id),
         ("status", view.status.value),

@@ -8,17 +8,16 @@ sameSite, partitionKey. Values are secrets: no error, repr or log line in here h
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
 from lifecycle.errors import InvalidConfig
+from lifecycle.log.atomic import replace_file
 
 __all__ = ["CookieFile", "Cookies", "Receipt", "cookies_of", "read", "save"]
 
@@ -192,7 +191,7 @@ def save(path: Path, now: Cookies, loaded: Cookies) -> Receipt:
         merged = {_key(cookie): cookie for cookie in before.cookies if _key(cookie) not in mine}
         merged.update((_key(cookie), cookie) for cookie in now)
         data = _written(before, list(merged.values()))
-        _replace(path, data)
+        replace_file(path, data)
     except InvalidConfig as error:
         return Receipt(why_not=error.allowed[:256])
     except OSError as error:
@@ -216,24 +215,3 @@ def _as_playwright(cookie: dict[str, Any]) -> dict[str, Any]:
     if (partition := cookie.get("partitionKey")) is not None:
         plain["partitionKey"] = partition["topLevelSite"]
     return plain
-
-
-def _replace(path: Path, data: bytes) -> None:
-    if path.is_symlink():
-        raise OSError(0, "it is a symbolic link")
-    fd, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # 0600, O_EXCL, O_NOFOLLOW
-    try:
-        with open(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

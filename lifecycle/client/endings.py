@@ -8,8 +8,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
-from lifecycle.core import view
-from lifecycle.core.events import SessionClosed, SessionFailed, SessionTimedOut
+from lifecycle.core import ENDINGS, view
 from lifecycle.errors import HistoryError, LifecycleError, LogUnavailable
 from lifecycle.telemetry import logger
 
@@ -20,9 +19,8 @@ if TYPE_CHECKING:
     from lifecycle.core import SessionView
     from lifecycle.log.port import Cursor
 
-__all__ = ["ENDINGS", "Endings", "Once"]
+__all__ = ["Endings", "Once"]
 
-ENDINGS: Final = (SessionClosed.type, SessionFailed.type, SessionTimedOut.type)
 _NAP_S: Final = 0.5
 _PAGE: Final = 500
 

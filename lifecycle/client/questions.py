@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lifecycle.client.recorder import Recorder
     from lifecycle.client.sessions import Asked, Sessions
 
-__all__ = ["After", "Questions"]
+__all__ = ["After", "Questions", "event_types"]
 
 #: Where a subscription begins: after that event, after the last one there is, or with the first.
 After = Cursor | Literal["now"] | None
@@ -67,7 +67,7 @@ class Questions:
         from lifecycle.audit.follow import Follower
 
         name = None if session_id is None else self._sessions.resolve(session_id)
-        return Follower(self._recorder.log, name, self._cursor(after), _types(types))
+        return Follower(self._recorder.log, name, self._cursor(after), event_types(types))
 
     def _cursor(self, after: After) -> Cursor | None:
         if after == "now":
@@ -77,7 +77,7 @@ class Questions:
         return after
 
 
-def _types(types: object) -> frozenset[str] | None:
+def event_types(types: object) -> frozenset[str] | None:
     """The full names of event types, which may be given without their family: `closed`."""
     if types is None:
         return None

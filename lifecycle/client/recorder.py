@@ -14,12 +14,13 @@ from lifecycle.core.evolve import pass_over
 from lifecycle.errors import FutureSchema, UnknownEventType, UnknownSession, WrongVersion
 from lifecycle.log.codec import decode
 from lifecycle.log.port import NO_STREAM, NewEvent
+from lifecycle.telemetry import append_failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from lifecycle.core import Command, Event, SessionView
-    from lifecycle.log.port import EventLog, Recorded
+    from lifecycle.log.port import EventLog, Expected, Recorded
     from lifecycle.ports import Clock, Ids
 
 __all__ = ["Outcome", "Recorder"]
@@ -124,7 +125,7 @@ class Recorder:
         """
         (event,) = decide(None, command, self.clock.now())
         session = evolve(None, event)
-        self.log.append(session.session_id, [self._new(event, self.origin)], expected=NO_STREAM)
+        self._append(session.session_id, [self._new(event, self.origin)], NO_STREAM)
         self._remember(session, self.origin)
         return session
 
@@ -153,11 +154,20 @@ class Recorder:
             after = fold(events, session)
             assert after is not None  # a fold that began with a session ends with one
             try:
-                self.log.append(session_id, [self._new(event, began) for event in events], expected=session.version)
+                self._append(session_id, [self._new(event, began) for event in events], session.version)
             except WrongVersion:
                 continue
             self._remember(after, began)
             return Outcome(after, events)
+
+    def _append(self, session_id: str, events: list[NewEvent], expected: Expected) -> None:
+        try:
+            self.log.append(session_id, events, expected=expected)
+        except WrongVersion:
+            raise
+        except Exception as error:
+            append_failed(error)
+            raise
 
     def _new(self, event: Event, began: Origin) -> NewEvent:
         origin = self.origin.within(began)

@@ -7,7 +7,7 @@ from lifecycle.core.commands import Close, Command, Create, Expire, Extend, Fail
 from lifecycle.core.deadlines import deadline, limits
 from lifecycle.core.decide import decide
 from lifecycle.core.events import EVENT_TYPES, EVENTS, Cause, Config, Event, Limits, ProcessIdentity, private_fields
-from lifecycle.core.evolve import Session, evolve, fold, initial
+from lifecycle.core.evolve import ENDINGS, Session, evolve, fold, initial, leads_to
 from lifecycle.core.machine import LOOKUP, diagram, fire, legal, machine
 from lifecycle.core.states import ENDED, LIVE, TABLE, State, Trigger
 from lifecycle.core.upcast import load
@@ -15,6 +15,7 @@ from lifecycle.core.view import SessionView, instant, moment, view
 
 __all__ = [
     "ENDED",
+    "ENDINGS",
     "EVENTS",
     "EVENT_TYPES",
     "LIVE",
@@ -46,6 +47,7 @@ __all__ = [
     "fold",
     "initial",
     "instant",
+    "leads_to",
     "legal",
     "limits",
     "load",

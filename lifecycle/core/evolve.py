@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypedDict
 
 from lifecycle.core.deadlines import deadline, rule
@@ -30,9 +31,9 @@ from lifecycle.core.states import LIVE, State, Trigger
 from lifecycle.errors import IllegalHistory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-__all__ = ["Session", "evolve", "fold", "initial", "pass_over", "trigger_of"]
+__all__ = ["ENDINGS", "Session", "evolve", "fold", "initial", "leads_to", "pass_over", "trigger_of"]
 
 #: Before the first event there is no session.
 initial: Final = None
@@ -86,6 +87,18 @@ def trigger_of(event_type: str) -> Trigger:
     `session.created` has none: it begins a history and can't follow anything.
     """
     return _TRIGGERS.get(event_type, Trigger.NOTE)
+
+
+def leads_to(event_type: str) -> State:
+    """The one state that events of this type lead to, from wherever they are legal."""
+    (only,) = {after for (_, trigger), after in LOOKUP.items() if trigger is trigger_of(event_type)}
+    return only
+
+
+#: what ends a session: the event's type, and the field of its data that holds the cause
+ENDINGS: Final[Mapping[str, str]] = MappingProxyType(
+    {SessionClosed.type: "cause", SessionFailed.type: "cause", SessionTimedOut.type: "rule"}
+)
 
 
 def evolve(session: Session | None, event: Event) -> Session:

@@ -11,9 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.core.events import Cause, SessionClosed, SessionCreated, SessionFailed, SessionStarted, SessionTimedOut
-from lifecycle.core.evolve import trigger_of
-from lifecycle.core.machine import LOOKUP
+from lifecycle.core.events import Cause, SessionCreated, SessionStarted
+from lifecycle.core.evolve import ENDINGS, leads_to
 from lifecycle.core.states import State
 
 if TYPE_CHECKING:
@@ -40,23 +39,15 @@ class Outcome:
         return None if self.closed_at is None else self.closed_at - self.created_at
 
 
-def _leads_to(event_type: str) -> str:
-    """The one state that events of this type lead to, from wherever they are legal."""
-    (only,) = {after for (_, trigger), after in LOOKUP.items() if trigger is trigger_of(event_type)}
-    return only.value
-
-
-#: ending -> the field of its data that has the cause
-_CAUSES: Final = {SessionClosed.type: "cause", SessionFailed.type: "cause", SessionTimedOut.type: "rule"}
-_STATUS: Final = " ".join(f"WHEN '{name}' THEN '{_leads_to(name)}'" for name in _CAUSES)
-_CAUSE: Final = " ".join(f"WHEN '{name}' THEN json_extract(last.data, '$.{field}')" for name, field in _CAUSES.items())
-_ENDINGS: Final = ", ".join(f"'{name}'" for name in _CAUSES)
+_STATUS: Final = " ".join(f"WHEN '{name}' THEN '{leads_to(name)}'" for name in ENDINGS)
+_CAUSE: Final = " ".join(f"WHEN '{name}' THEN json_extract(last.data, '$.{field}')" for name, field in ENDINGS.items())
+_ENDINGS: Final = ", ".join(f"'{name}'" for name in ENDINGS)
 
 #: one pass over the events; an ending is found by its own unique index
 OUTCOMES: Final = f"""SELECT first.stream,
     CASE last.type {_STATUS} ELSE CASE WHEN EXISTS (
         SELECT 1 FROM events AS s WHERE s.stream = first.stream AND s.type = '{SessionStarted.type}'
-    ) THEN '{_leads_to(SessionStarted.type)}' ELSE '{State.CREATED.value}' END END,
+    ) THEN '{leads_to(SessionStarted.type)}' ELSE '{State.CREATED.value}' END END,
     CASE last.type {_CAUSE} END,
     first.at,
     last.at

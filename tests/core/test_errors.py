@@ -45,6 +45,8 @@ from lifecycle.errors import (
     SessionEnded,
     SessionStopped,
     SessionTimedOut,
+    SinkRefused,
+    SinkUnavailable,
     TooManySessions,
     UnknownEventType,
     UnknownSession,
@@ -149,6 +151,16 @@ EXAMPLES: list[tuple[LifecycleError, dict[str, Any], str]] = [
         TooManySessions(4, 4, 1.5),
         {"limit": 4, "running": 4, "waited_s": 1.5, "retryable": True},
         "no place for a session: 4 run on this log, at most 4 may (waited 1.5 s)",
+    ),
+    (
+        SinkUnavailable("out.jsonl", "No space left on device", 2.0),
+        {"sink": "out.jsonl", "reason": "No space left on device", "after_s": 2.0, "retryable": True},
+        "out.jsonl does not take events now: No space left on device",
+    ),
+    (
+        SinkRefused("https://events.example/in", "400 Bad Request", "e-1", "no such topic"),
+        {"event_id": "e-1", "reason": "400 Bad Request", "said": "no such topic", "retryable": False},
+        "https://events.example/in refused event e-1: 400 Bad Request: no such topic",
     ),
     (
         ClientClosed(),

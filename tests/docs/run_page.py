@@ -59,6 +59,7 @@ FORMS: Final = (
     (r"(?:Headless)?Chrom\w+/[\d.]+", "<browser>"),
     (r"tab=[0-9A-F]{8}", "tab=<tab>"),
     (r"\b\d+ events", "<count> events"),
+    (r'"cursor": \d+', '"cursor": <count>'),
     (r"browser_path=[^\s,]+", "browser_path=<path>"),
 )
 #: steps of a history that are there or not, as timing has it

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cli.demo.scripts import IDLE_S
-from lifecycle.core import Cause, State
+from lifecycle.core import ENDINGS, Cause, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -95,7 +95,7 @@ class Played:
     @property
     def ending(self) -> Step | None:
         """The terminal event."""
-        return next((step for step in self.steps if step.type in _ENDINGS), None)
+        return next((step for step in self.steps if step.type in ENDINGS), None)
 
     @property
     def took_us(self) -> int | None:
@@ -103,9 +103,6 @@ class Played:
         if self.part.bound_us is None or self.ending is None:
             return None
         return self.ending.recorded_at - (self.ending.at if self.struck_at is None else self.struck_at)
-
-
-_ENDINGS: Final = ("session.closed", "session.failed", "session.timed_out")
 
 
 def broken_promises(played: Played) -> list[str]:
