@@ -5,9 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from lifecycle.core import fold
 from lifecycle.errors import LogUnavailable
-from lifecycle.log.codec import decode
 from lifecycle.log.locate import open_log
 
 if TYPE_CHECKING:
@@ -31,8 +29,7 @@ class Record:
     def read(self) -> Session | None:
         """The session now; what it was when the log can't be read at this moment. None where there is none."""
         with suppress(LogUnavailable):
-            rows = self._log.read(self._session_id, after=self._session.version if self._session else 0)
-            self._session = fold((decode(row) for row in rows), self._session)
+            self._session = self._log.load(self._session_id, self._session)
         return self._session
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Unpack
 from lifecycle.core import fold, instant, moment
 from lifecycle.errors import HistoryError, InvalidConfig, UnknownSession
 from lifecycle.log.codec import events
+from lifecycle.log.loading import fact, load
 from lifecycle.projections.memory import arrange
 from lifecycle.projections.query import checked
 
@@ -118,7 +119,7 @@ def list_at(
             return session
         rows = histories[session.session_id] = until(log.read(session.session_id), at)
         try:
-            return fold(events(rows))
+            return load(session.session_id, map(fact, rows))
         except HistoryError:
             return None  # as the index leaves out what can't be read typed
 

@@ -67,8 +67,8 @@ class Recorder:
         self.ids = ids
         self.origin = Origin(actor, correlation_id, causation_id)
         self.writer = writer
-        self._replay = _lenient if lenient else _strict
-        self._known: OrderedDict[str, tuple[Session, Origin]] = OrderedDict()
+        self._lenient = lenient
+        self._known: OrderedDict[str, tuple[Session, Origin | None]] = OrderedDict()
         self._lock = threading.Lock()
 
     def lenient(self) -> Recorder:
@@ -98,20 +98,32 @@ class Recorder:
             UnknownSession: No such stream.
             HistoryError: The stream can't be read typed, or breaks the table.
         """
-        return self._load(session_id)[0]
-
-    def _load(self, session_id: str) -> tuple[Session, Origin]:
-        """The session and the origin of its first event."""
         with self._lock:
             known, began = self._known.get(session_id) or (None, None)
-        rows = self.log.read(session_id, after=known.version if known else 0)
-        session = self._replay(rows, known)
+        session = self._replay(session_id, known)
         if session is None:
             raise UnknownSession(session_id, self.log.locator or "this log")
-        if began is None:
-            began = Origin(rows[0].actor, rows[0].correlation_id, rows[0].causation_id)
         self._remember(session, began)
-        return session, began
+        return session
+
+    def _replay(self, session_id: str, known: Session | None) -> Session | None:
+        try:
+            return self.log.load(session_id, known)
+        except (UnknownEventType, FutureSchema):
+            if not self._lenient:  # only who must see it to its end
+                raise
+        return _passing_over(self.log.read(session_id, after=known.version if known else 0), known)
+
+    def _began(self, session_id: str) -> Origin:
+        """The origin of the session's first event, which never changes."""
+        with self._lock:
+            known, began = self._known.get(session_id) or (None, None)
+        if began is None:
+            (first,) = self.log.read(session_id, until=1)
+            began = Origin(first.actor, first.correlation_id, first.causation_id)
+            if known is not None:
+                self._remember(known, began)
+        return began
 
     def view(self, session_id: str) -> SessionView:
         """The session as a reader sees it now."""
@@ -147,12 +159,13 @@ class Recorder:
             LogUnavailable: Nothing was acknowledged.
         """
         while True:
-            session, began = self._load(session_id)
+            session = self.load(session_id)
             events = decide(session, command, self.clock.now())
             if not events:
                 return Outcome(session, ())
             after = fold(events, session)
             assert after is not None  # a fold that began with a session ends with one
+            began = self._began(session_id)
             try:
                 self._append(session_id, [self._new(event, began) for event in events], session.version)
             except WrongVersion:
@@ -180,21 +193,18 @@ class Recorder:
             causation_id=origin.causation_id,
         )
 
-    def _remember(self, session: Session, began: Origin) -> None:
+    def _remember(self, session: Session, began: Origin | None) -> None:
         with self._lock:
-            current = self._known.get(session.session_id)
-            if current is None or current[0].version <= session.version:
-                self._known[session.session_id] = (session, began)
+            current, known = self._known.get(session.session_id) or (None, None)
+            if current is not None and current.version > session.version:
+                session = current
+            self._known[session.session_id] = session, began or known
             self._known.move_to_end(session.session_id)
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
 
 
-def _strict(rows: Iterable[Recorded], session: Session | None) -> Session | None:
-    return fold((decode(row) for row in rows), session)
-
-
-def _lenient(rows: Iterable[Recorded], session: Session | None) -> Session | None:
+def _passing_over(rows: Iterable[Recorded], session: Session | None) -> Session | None:
     for row in rows:
         try:
             session = evolve(session, decode(row))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
@@ -117,9 +118,16 @@ class Sessions:
             HistoryError: Its history can't be read typed.
         """
         if at is None and known_at is None:
-            return self._recorder.view(self.resolve(session_id))
+            return self._now(session_id)
         found = self.then(session_id, at=at, known_at=known_at)
         return view(found.session(), found.now)
+
+    def _now(self, session_id: str) -> SessionView:
+        # Mostly it is a whole id: then one question to the log is enough.
+        if _may_be(session_id):
+            with suppress(UnknownSession):
+                return self._recorder.view(session_id)
+        return self._recorder.view(self.resolve(session_id))
 
     def then(self, session_id: str, *, at: datetime | int | None = None, known_at: datetime | None = None) -> Then:
         """The part of a history that get() replays."""
@@ -136,7 +144,7 @@ class Sessions:
         if not isinstance(session_id, str):
             raise InvalidConfig("session_id", session_id, "must be the text of a session's id")
         log = self._recorder.log
-        if _ID.fullmatch(session_id) and session_id != STREAM:
+        if _may_be(session_id):
             if log.head(session_id):
                 return session_id
             if len(session_id) >= _SHORTEST_PREFIX:
@@ -170,6 +178,11 @@ class Sessions:
                 continue  # broken, or not a session at all: `verify` says more
             if not session.released:
                 yield session
+
+
+def _may_be(session_id: object) -> bool:
+    """Whether it can be a session's id, or the beginning of one."""
+    return isinstance(session_id, str) and bool(_ID.fullmatch(session_id)) and session_id != STREAM
 
 
 def filters_of(asked: Asked) -> Filters:

@@ -49,6 +49,7 @@ __all__ = [
     "envelope_text",
     "events",
     "hash_of",
+    "typed",
 ]
 
 #: `prev` of a stream's first event
@@ -135,15 +136,22 @@ def decode(row: Recorded) -> Event:
         UnknownEventType, FutureSchema: Written by something newer than this library.
         MalformedEvent: Not the shape of its type.
     """
+    return typed(row.type, row.schema_version, row.at, row.data, row.private, row.stream, row.version)
+
+
+def typed(
+    event_type: str, schema_version: int, at: int, data: str, private: str | None, stream: str, version: int
+) -> Event:
+    """The typed event of these columns; *stream* and *version* are what an error names. Raises as decode."""
     try:
-        fields: dict[str, Any] = parse(row.data)
-        if row.private is not None:
-            fields = {**parse(row.private), **fields}
-        return load(row.type, row.schema_version, row.at, fields, types=TYPES)
+        fields: dict[str, Any] = parse(data)
+        if private is not None:
+            fields = {**parse(private), **fields}
+        return load(event_type, schema_version, at, fields, types=TYPES)
     except (UnknownEventType, FutureSchema, MalformedEvent):
         raise
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise MalformedEvent(str(row.type), f"version {row.version} of {row.stream}: {error}") from None
+        raise MalformedEvent(str(event_type), f"version {version} of {stream}: {error}") from None
 
 
 def events(rows: Iterable[Recorded]) -> tuple[Event, ...]:

@@ -23,6 +23,7 @@ from lifecycle.log.batch import (
     rows as rows_of_batch,
 )
 from lifecycle.log.codec import SALT_BYTES
+from lifecycle.log.loading import fact, load
 from lifecycle.log.port import Appended, Cursor, Page
 from lifecycle.log.receipts import STREAM, LogSealed
 from lifecycle.projections.memory import MemorySessions
@@ -30,6 +31,7 @@ from lifecycle.projections.memory import MemorySessions
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 
+    from lifecycle.core.evolve import Session
     from lifecycle.log.port import Expected, NewEvent, Recorded
     from lifecycle.ports import Clock
     from lifecycle.projections import SessionIndex
@@ -137,6 +139,10 @@ class MemoryLog:
         with self._open():
             found = self._streams.get(stream, [])
             return tuple(found[max(after, 0) : len(found) if until is None else max(until, 0)])
+
+    def load(self, stream: str, since: Session | None = None) -> Session | None:
+        """As EventLog.load."""
+        return load(stream, map(fact, self.read(stream, since.version if since else 0)), since)
 
     def read_all(self, after: Cursor | None = None, *, limit: int, types: Collection[str] | None = None) -> Page:
         """As EventLog.read_all."""

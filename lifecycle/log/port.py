@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from lifecycle.core.events import Event
+    from lifecycle.core.evolve import Session
     from lifecycle.projections import SessionIndex
 
 __all__ = [
@@ -145,6 +146,17 @@ class EventLog(Protocol):
 
     def read(self, stream: str, after: int = 0, until: int | None = None) -> tuple[Recorded, ...]:
         """The events of *stream* with after < version <= until, oldest first; () for an unknown stream."""
+        ...
+
+    def load(self, stream: str, since: Session | None = None) -> Session | None:
+        """The session that the events of *stream* amount to: the core's fold of them; None for an unknown stream.
+
+        *since* is what it was earlier: then only events after its version are read. Private texts are looked at as far
+        as a Session holds them.
+
+        Raises:
+            HistoryError: The stream can't be read typed, or is not a session's.
+        """
         ...
 
     def read_all(self, after: Cursor | None = None, *, limit: int, types: Collection[str] | None = None) -> Page:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
@@ -39,6 +39,7 @@ from lifecycle.log.codec import SALT_BYTES
 from lifecycle.log.driver import IntegrityError
 from lifecycle.log.faults import uncertain
 from lifecycle.log.file import LogFile
+from lifecycle.log.loading import FACT, load
 from lifecycle.log.material import Material, SqlMaterial
 from lifecycle.log.opening import Options
 from lifecycle.log.place import place
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
+    from lifecycle.core.evolve import Session
     from lifecycle.log.batch import Prepared
     from lifecycle.log.driver import Connection
     from lifecycle.log.port import Expected, NewEvent, Recorded
@@ -75,6 +77,7 @@ _STREAM: Final = f"SELECT {COLUMNS} FROM events AS e LEFT JOIN private AS p USIN
 _WHOLE: Final = f"{_STREAM} ORDER BY e.version"
 _PART: Final = f"{_STREAM} AND e.version > ? AND e.version <= ? ORDER BY e.version"
 _MOST: Final = 2**63 - 1
+_FACTS: Final = f"SELECT {FACT} FROM events AS e WHERE e.stream = ? AND e.version > ? ORDER BY e.version"
 _LOG: Final = f"SELECT {COLUMNS} FROM events AS e LEFT JOIN private AS p USING (event_id)"
 _NEWEST: Final = (
     "SELECT coalesce(max(position), 0), EXISTS (SELECT 1 FROM events WHERE type = 'log.sealed') FROM events"
@@ -368,6 +371,17 @@ class SqliteLog:
         last = _MOST if until is None else until
         found = self._file.ask(_PART, (stream, after, last))
         return self._recorded(found)
+
+    def load(self, stream: str, since: Session | None = None) -> Session | None:
+        """As EventLog.load."""
+        check_stream(stream)
+        first = since.version if since else 0
+
+        def fold(conn: Connection) -> Session | None:
+            with closing(conn.execute(_FACTS, (stream, first))) as facts:
+                return load(stream, facts, since)
+
+        return self._file.look(fold)
 
     def read_all(self, after: Cursor | None = None, *, limit: int, types: Collection[str] | None = None) -> Page:
         """As EventLog.read_all; a page never holds more than 10,000 events."""

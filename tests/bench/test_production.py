@@ -8,16 +8,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lifecycle.core import fold
-from lifecycle.log import SqliteLog, events
+from lifecycle import Client
+from lifecycle.client.recorder import Recorder
+from lifecycle.client.system import SystemClock, Uuid7
+from lifecycle.core import Start, fold
+from lifecycle.errors import IllegalCommand
+from lifecycle.log import MemoryLog, SqliteLog, events
 from lifecycle.log.codec import FIRST, check_hash
 from lifecycle.log.driver import sqlite3
 from lifecycle.log.schema import check
+from lifecycle.testing import FakeBrowser, VirtualClock
+from lifecycle.testing.log_samples import started
 from tests.bench import work
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lifecycle.core import Session
     from lifecycle.log.versions import Synchronous
 
 
@@ -39,6 +46,27 @@ def test_the_measured_log_is_the_one_that_applications_get(tmp_path: Path, synch
         assert measured.sessions.rebuild().equal
     with closing(sqlite3.connect(tmp_path / "log.db")) as conn:
         check(conn, "log")  # every guard is in the file
+
+
+def test_the_measured_load_is_the_one_before_every_command_and_of_sessions_get() -> None:
+    loads: list[str] = []
+
+    class Counting(MemoryLog):
+        def load(self, stream: str, since: Session | None = None) -> Session | None:
+            loads.append(stream)
+            return super().load(stream, since)
+
+    with Counting() as log, Client(log=log, browser=FakeBrowser(), clock=VirtualClock()) as client:
+        with client.Session(page=False) as session:
+            session.annotate("step", {})
+        loads.clear()
+        assert client.sessions.get(session.session_id).status == "closed"
+        assert loads == [session.session_id]
+        with pytest.raises(IllegalCommand):
+            Recorder(log, SystemClock(), Uuid7(), actor="a", writer="w").execute(
+                session.session_id, Start(event=started())
+            )
+        assert loads == [session.session_id] * 2
 
 
 def test_nothing_that_is_measured_reaches_past_the_public_way() -> None:

@@ -26,7 +26,6 @@ from lifecycle.core.events import Cause
 from lifecycle.core.machine import fire
 from lifecycle.core.states import State, Trigger
 from lifecycle.log import ANY, SqliteLog
-from lifecycle.log.codec import events
 from lifecycle.log.port import NewEvent
 from lifecycle.log.versions import Synchronous
 from lifecycle.testing.log_samples import SECOND, T0, accessed, closed, created, fresh_id, new, released, started
@@ -221,21 +220,25 @@ def replay(side: str, directory: Path, size: int) -> float:
 
 
 def load(side: str, directory: Path, size: int) -> float:
+    """Different sessions, each in its turn: what a process remembers of one would serve the next load of it."""
     times = max(3, 2000 // size)
+    names = [fresh_id("s") for _ in range(min(times, 500))]
     with sqlite_log(directory / "log.db", "NORMAL") as log:
-        log.append("s-1", long_life("s-1", size), expected=0)
+        for name in names:
+            log.append(name, life(name) if size == LIFE else long_life(name, size), expected=0)
         if side == "ours":
 
             def ours() -> None:
-                for _ in range(times):
-                    assert fold(events(log.read("s-1")))
+                for number in range(times):
+                    assert log.load(names[number % len(names)])
 
             return timed(ours, times)
     with closing(sqlite3.connect(directory / "log.db")) as conn:
 
         def floor() -> None:
-            for _ in range(times):
-                conn.execute("SELECT * FROM events WHERE stream = 's-1' ORDER BY version").fetchall()
+            for number in range(times):
+                sql = "SELECT * FROM events WHERE stream = ? ORDER BY version"
+                conn.execute(sql, (names[number % len(names)],)).fetchall()
 
         return timed(floor, times)
 

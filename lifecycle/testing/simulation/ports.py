@@ -14,6 +14,7 @@ from lifecycle.errors import (
     LogUnavailable,
     UnknownEventType,
 )
+from lifecycle.log.loading import fact, load
 from lifecycle.ports import Exit, Found
 from lifecycle.testing.fake_host import FakeBrowser, FakeHost
 from lifecycle.testing.simulation.kernel import ProcessClock
@@ -94,6 +95,10 @@ class LogPort:
             self._world.kernel.seen(label, "refused")
             raise LogUnavailable("simulated: it can't be read now")
         return fault
+
+    def load(self, stream: str, since: Session | None = None) -> Session | None:
+        """As read, folded."""
+        return load(stream, map(fact, self.read(stream, since.version if since else 0)), since)
 
     def read(self, stream: str, after: int = 0, until: int | None = None) -> tuple[Recorded, ...]:
         """Read; or refuse, or miss the newest, or meet what a newer version has written."""
