@@ -33,6 +33,7 @@ __all__ = [
 EMPTY: Final = sha256(b"").digest()
 #: leaves below one stored hash, as a power of two: a level of the stored tree spans this many levels
 TILE: Final = 8
+_SIDE: Final = 1 << TILE
 
 if TYPE_CHECKING:
     #: (height, index) -> the hash over the 2^height leaves from index * 2^height on
@@ -55,7 +56,8 @@ def fold_hashes(hashes: Sequence[bytes]) -> bytes:
     """The hash over neighbours; their number is a power of two."""
     row = list(hashes)
     while len(row) > 1:
-        row = [node_hash(row[at], row[at + 1]) for at in range(0, len(row), 2)]
+        pairs = iter(row)
+        row = [sha256(b"\1" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)]
     return row[0]
 
 
@@ -69,8 +71,12 @@ class Frontier:
 
     def add(self, leaf: bytes) -> None:
         """One more leaf's hash."""
-        height, hashed = 0, leaf
-        index = self.size
+        self._push(0, leaf)
+
+    def _push(self, height: int, hashed: bytes) -> None:
+        """A subtree over 2^height leaves; the size so far is a multiple of that."""
+        added = 1 << height
+        index = self.size >> height
         while self._peaks and self._peaks[-1][0] == height:
             hashed = node_hash(self._peaks.pop()[1], hashed)
             height += 1
@@ -78,7 +84,21 @@ class Frontier:
             if self._complete is not None and height % TILE == 0:
                 self._complete(height // TILE, index, hashed)
         self._peaks.append((height, hashed))
-        self.size += 1
+        self.size += added
+
+    def extend(self, leaves: Sequence[bytes]) -> None:
+        """More leaves' hashes; whole subtrees of 256 at once."""
+        begin = 0
+        while begin < len(leaves):
+            if self.size % _SIDE or len(leaves) - begin < _SIDE:
+                self.add(leaves[begin])
+                begin += 1
+                continue
+            hashed = fold_hashes(leaves[begin : begin + _SIDE])
+            if self._complete is not None:
+                self._complete(1, self.size // _SIDE, hashed)
+            self._push(TILE, hashed)
+            begin += _SIDE
 
     def root(self) -> bytes:
         """The root over all leaves so far."""

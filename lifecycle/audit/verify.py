@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.audit.merkle import Frontier, leaf_hash
 from lifecycle.audit.note import body_of
+from lifecycle.core.events import SessionFailed, SessionReleased
 from lifecycle.core.evolve import Session, evolve
+from lifecycle.core.states import State
 from lifecycle.errors import (
     FutureSchema,
     HistoryError,
@@ -21,9 +23,12 @@ from lifecycle.errors import (
     LogUnsuitable,
     UnknownEventType,
 )
-from lifecycle.log.codec import FIRST, commitment, decode, events, hash_of
+from lifecycle.log.codec import FIRST, commitment, decode, events, hash_of, stored_hash
+from lifecycle.log.loading import fact_of, load
 from lifecycle.log.material import material
+from lifecycle.log.outline import covers_private
 from lifecycle.log.receipts import STREAM, LogCheckpointed, LogForgotten, is_receipt
+from lifecycle.log.record import NAMES, recorded
 from lifecycle.projections.maintain import failure_of
 from lifecycle.projections.rows import COLUMNS, to_row
 
@@ -45,6 +50,13 @@ _BATCH: Final = 200
 _KEPT: Final = 100
 #: after so many the pass is given up: the file is another one
 _HOPELESS: Final = 10_000
+#: events of a stream that are held back, to be folded together
+_HELD: Final = 32
+_POSITION, _STREAM, _VERSION, _EVENT_ID, _TYPE = (
+    NAMES.index(n) for n in ("position", "stream", "version", "event_id", "type")
+)
+_PRIVATE_SHA256, _HASH = (NAMES.index(n) for n in ("private_sha256", "hash"))
+_BODY, _SALT = len(NAMES), len(NAMES) + 1
 _HEX: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SHOWN: Final = 200
 
@@ -120,8 +132,18 @@ class _Stream:
     hash: str = FIRST
     session: Session | None = None
     failure_id: str | None = None
+    #: rows that session has not gone through yet
+    held: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
     #: why it can't be followed any further
     broken: HistoryError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Unreadable:
+    """In place of a row."""
+
+    position: int
+    error: HistoryError
 
 
 @dataclass(slots=True)
@@ -144,6 +166,8 @@ class _Pass:
     settled: list[tuple[str, _Stream]] = field(default_factory=list[tuple[str, _Stream]])
     receipts: dict[str, int] = field(default_factory=dict[str, int])
     tree: Frontier = field(init=False)
+    #: the hashes of the last few events, not yet in the tree
+    leaves: list[bytes] = field(default_factory=list[bytes])
     nodes: dict[int, list[tuple[int, bytes]]] = field(default_factory=dict[int, list[tuple[int, bytes]]])
 
     def __post_init__(self) -> None:
@@ -151,10 +175,11 @@ class _Pass:
         self.tree = Frontier(lambda level, number, hashed: self.nodes.setdefault(level, []).append((number, hashed)))
 
     def run(self) -> Verification:
+        integrity = self.look.integrity()
         self._guarded("the file", self._events)
         self._guarded("sessions", self._read_model)
         self._guarded("tree", self._tree)
-        self._guarded("the file", self._integrity)
+        self._guarded("the file", lambda: self._integrity(integrity))
         self._guarded("checkpoint", self._checkpoint_reached)
         return Verification(
             events=self.seen,
@@ -213,11 +238,18 @@ class _Pass:
     def _events(self) -> None:
         end = self.look.end()
         self._read_receipts()
-        for row in self._rows(0, end):
-            self._event(row)
-            self.seen += 1
-            if self.progress is not None and (self.seen % _PAGE == 0 or row.position == end):
+        for rows in self._rows(0, end):
+            for raw in rows:
+                if isinstance(raw, _Unreadable):
+                    self._unreadable(raw.position, raw.error)
+                else:
+                    self._event(raw)
+                    self.seen += 1
+            self._grow()
+            if self.progress is not None:
                 self.progress(self.seen, end)
+        for name, stream in self.streams.items():
+            self._replay(name, stream)
         self._settle()
         if self.last != end:
             self._fault(where="events", what="the last position", expected=end, found=self.last)
@@ -234,101 +266,151 @@ class _Pass:
         except HistoryError:
             return  # the pass finds and names it
 
-    def _rows(self, after: int, until: int) -> Iterator[Recorded]:
+    def _rows(self, after: int, until: int) -> Iterator[list[tuple[Any, ...] | _Unreadable]]:
         for begin in range(after, until, _PAGE):
-            yield from self._readable(begin, min(begin + _PAGE, until))
+            yield self._readable(begin, min(begin + _PAGE, until))
 
-    def _readable(self, after: int, until: int) -> list[Recorded]:
-        """The rows of the range that can be read; each that can't is a fault."""
+    def _readable(self, after: int, until: int) -> list[tuple[Any, ...] | _Unreadable]:
+        """The rows of the range as they are stored, and why one can't be read."""
         try:
-            return self.look.rows(after, until)
+            return [*self.look.stored(after, until)]
         except HistoryError as error:
             if until - after == 1:
-                self.last = until
-                self.tree.add(leaf_hash(b""))
-                self._fault(
-                    where="events",
-                    what="it can't be read",
-                    expected="an intact row",
-                    found=_found(error),
-                    position=until,
-                )
-                return []
+                return [_Unreadable(until, error)]
         middle = (after + until) // 2
         return [*self._readable(after, middle), *self._readable(middle, until)]
 
-    def _event(self, row: Recorded) -> None:
+    def _unreadable(self, position: int, error: HistoryError) -> None:
+        self.last = position
+        self.leaves.append(leaf_hash(b""))
+        self._fault(
+            where="events",
+            what="it can't be read",
+            expected="an intact row",
+            found=_found(error),
+            position=position,
+        )
+
+    def _event(self, raw: tuple[Any, ...]) -> None:
+        """What is plainly sound passes; of everything else a Recorded is made, to say what is wrong with it."""
+        stream = self.streams.get(raw[_STREAM])
+        if stream is None:
+            stream = self.streams[raw[_STREAM]] = _Stream()
+        sound = (
+            raw[_POSITION] == self.last + 1
+            and raw[_VERSION] == stream.version + 1
+            and stored_hash(raw, stream.hash) == raw[_HASH]
+            and (raw[_BODY] is None or (type(raw[_BODY]) is str and type(raw[_SALT]) is bytes))
+        )
+        if sound:
+            self.last = raw[_POSITION]
+            stream.version, stream.hash = raw[_VERSION], raw[_HASH]
+            self.leaves.append(leaf_hash(bytes.fromhex(raw[_HASH])))
+        else:
+            try:
+                row = recorded(raw, "log")
+            except LogTampered as error:
+                self._unreadable(self.last + 1, error)
+                return
+            self._suspect(row, stream)
+        if raw[_PRIVATE_SHA256] is not None:
+            self._private(raw)
+        stream.held.append(raw)
+        if raw[_TYPE] == SessionReleased.type or raw[_STREAM] == STREAM or len(stream.held) >= _HELD:
+            self._replay(raw[_STREAM], stream)
+            if stream.session is not None and stream.session.released and stream.broken is None:
+                del self.streams[raw[_STREAM]]
+                self.settled.append((raw[_STREAM], stream))
+                if len(self.settled) >= _BATCH:
+                    self._settle()
+
+    def _suspect(self, row: Recorded, stream: _Stream) -> None:
         if row.position != self.last + 1:
             self._fault(where="events", what="the position", expected=self.last + 1, found=row.position, row=row)
         self.last = row.position
-        stream = self.streams.get(row.stream)
-        if stream is None:
-            stream = self.streams[row.stream] = _Stream()
-        self._chain(row, stream)
-        self._private(row)
-        self._leaf(row)
-        self._replay(row, stream)
-        if stream.session is not None and stream.session.released and stream.broken is None:
-            del self.streams[row.stream]
-            self.settled.append((row.stream, stream))
-            if len(self.settled) >= _BATCH:
-                self._settle()
-
-    def _chain(self, row: Recorded, stream: _Stream) -> None:
         if row.version != stream.version + 1:
             self._fault(where="events", what="the version", expected=stream.version + 1, found=row.version, row=row)
         elif (computed := hash_of(row, stream.hash)) != row.hash:
             self._fault(where="events", what="the hash over what is stored", expected=row.hash, found=computed, row=row)
         stream.version, stream.hash = row.version, row.hash
+        self._grow()
+        while self.tree.size < row.position - 1 and row.position - self.tree.size <= _PAGE:
+            self.leaves.append(leaf_hash(b""))  # what is missing is a fault already; the places of the others stay
+            self._grow()
+        self.leaves.append(leaf_hash(bytes.fromhex(row.hash) if _HEX.fullmatch(row.hash) else b""))
 
-    def _private(self, row: Recorded) -> None:
-        if row.private_sha256 is None:
-            return  # a row without a commitment is an orphan, which integrity() tells
-        if row.private is None or row.private_salt is None:
+    def _grow(self) -> None:
+        """Bring the tree along."""
+        leaves, self.leaves = self.leaves, []
+        if self.against is not None and self.tree.size < self.against.size <= self.tree.size + len(leaves):
+            cut = self.against.size - self.tree.size
+            self.tree.extend(leaves[:cut])
+            self._compare_root()
+            leaves = leaves[cut:]
+        self.tree.extend(leaves)
+
+    def _private(self, raw: tuple[Any, ...]) -> None:
+        committed, body, salt = raw[_PRIVATE_SHA256], raw[_BODY], raw[_SALT]
+        if body is None or salt is None:
             self.forgotten += 1
-            if row.version > self.receipts.get(row.stream, 0):
+            if raw[_VERSION] > self.receipts.get(raw[_STREAM], 0):
                 self._fault(
                     where="private",
                     what="the private part",
-                    expected=f"{row.private_sha256} or a receipt",
+                    expected=f"{committed} or a receipt",
                     found="neither",
-                    row=row,
+                    row=recorded(raw, "log"),
                 )
-        elif (computed := commitment(row.private_salt, row.private)) != row.private_sha256:
+        elif (computed := commitment(salt, body)) != committed:
             self._fault(
                 where="private",
                 what="the hash of the private part",
-                expected=row.private_sha256,
+                expected=committed,
                 found=computed,
-                row=row,
+                row=recorded(raw, "log"),
             )
 
-    def _leaf(self, row: Recorded) -> None:
-        while self.tree.size < row.position - 1 and row.position - self.tree.size <= _PAGE:
-            self.tree.add(leaf_hash(b""))  # what is missing is a fault already; the places of the others stay
-        sound = _HEX.fullmatch(row.hash)
-        self.tree.add(leaf_hash(bytes.fromhex(row.hash) if sound else b""))
-        if self.against is not None and self.tree.size == self.against.size:
-            self._compare_root()
+    def _replay(self, name: str, stream: _Stream) -> None:
+        """Follow the stream through the events held back."""
+        held, stream.held = stream.held, []
+        if stream.broken is None and not self._plain(name, stream, held):
+            for raw in held:
+                if not self._step(recorded(raw, "log"), stream):
+                    return
 
-    def _replay(self, row: Recorded, stream: _Stream) -> None:
-        if stream.broken is not None:
-            return
+    def _plain(self, name: str, stream: _Stream, held: Sequence[tuple[Any, ...]]) -> bool:
+        """Follow it without decoding, if nothing needs a closer look; otherwise nothing has been done."""
+        if name == STREAM or any(raw[_BODY] is not None and not covers_private(raw[_TYPE], raw[_BODY]) for raw in held):
+            return False
+        try:
+            session = load(name, map(fact_of, held), stream.session)
+        except HistoryError:
+            return False
+        if session is None or session.session_id != name:
+            return False
+        stream.session = session
+        if session.status is State.ERROR and stream.failure_id is None:
+            stream.failure_id = next((raw[_EVENT_ID] for raw in held if raw[_TYPE] == SessionFailed.type), None)
+        return True
+
+    def _step(self, row: Recorded, stream: _Stream) -> bool:
+        """Follow it through one event, decoded; whether it can be followed further."""
         try:
             event = decode(row)
             if row.stream == STREAM or is_receipt(row.type):
                 if row.stream != STREAM or not is_receipt(row.type):
                     raise IllegalHistory(row.stream, row.version, f"{row.type} does not belong here")
-                return
+                return True
             if stream.session is None and not row.type.startswith("session."):
-                return
+                return True
             stream.session = evolve(stream.session, event)
             if stream.session.session_id != row.stream:
                 raise IllegalHistory(row.stream, row.version, f"the history of {stream.session.session_id}")
         except HistoryError as error:
             self._broken(row, stream, error)
-        else:
-            stream.failure_id = failure_of((row,)) or stream.failure_id
+            return False
+        stream.failure_id = failure_of((row,)) or stream.failure_id
+        return True
 
     def _broken(self, row: Recorded, stream: _Stream, error: HistoryError) -> None:
         stream.broken = error
@@ -435,8 +517,8 @@ class _Pass:
                     found=found.hex() if found else "none",
                 )
 
-    def _integrity(self) -> None:
-        for where, found in self.look.integrity():
+    def _integrity(self, around: Iterator[tuple[str, str]]) -> None:
+        for where, found in around:
             self._fault(where=where, what="as SQLite finds it", expected="intact", found=found)
 
     def _compare_root(self) -> None:

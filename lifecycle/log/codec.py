@@ -24,7 +24,7 @@ from pydantic import BaseModel
 from lifecycle.core.events import EVENT_TYPES, private_fields
 from lifecycle.core.upcast import load
 from lifecycle.errors import FutureSchema, InvalidConfig, LogTampered, MalformedEvent, UnknownEventType
-from lifecycle.log.canonical import canonical, parse
+from lifecycle.log.canonical import MAX_INTEGER, canonical, parse
 from lifecycle.log.receipts import RECEIPTS
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ __all__ = [
     "envelope_text",
     "events",
     "hash_of",
+    "stored_hash",
     "typed",
 ]
 
@@ -227,6 +228,42 @@ def hash_of(row: Recorded, prev: str) -> str:
         return _hash(envelope_text(row, prev))
     except ValueError as error:
         return f"no canonical form: {error}"
+
+
+def stored_hash(row: Sequence[Any], prev: str) -> str | None:
+    """What hash_of gives for a row of lifecycle.log.record.COLUMNS, in half the time; None where it can't say."""
+    (
+        _position,
+        stream,
+        version,
+        event_id,
+        kind,
+        schema_version,
+        at,
+        recorded_at,
+        actor,
+        writer,
+        correlation_id,
+        causation_id,
+        data,
+        private_sha256,
+        _hash,
+        _private,
+        _salt,
+    ) = row
+    try:
+        if not (at <= MAX_INTEGER and recorded_at <= MAX_INTEGER and schema_version <= MAX_INTEGER):
+            return None
+        text = (
+            f'{{"actor":{_text(actor)},"at":{at:d},"causation_id":{_maybe(causation_id)},'
+            f'"correlation_id":{_maybe(correlation_id)},"data":{_text(data)},"event_id":{_text(event_id)},'
+            f'"prev":"{prev}","private_sha256":{_maybe(private_sha256)},"recorded_at":{recorded_at:d},'
+            f'"schema_version":{schema_version:d},"stream":{_text(stream)},"type":{_text(kind)},'
+            f'"version":{version:d},"writer":{_text(writer)}}}'
+        )
+        return hashlib.sha256(text.encode()).hexdigest()
+    except (TypeError, ValueError):  # not of their columns' types, or not text
+        return None
 
 
 def check_hash(row: Recorded, prev: str, *, locator: str = "log") -> None:

@@ -8,7 +8,7 @@ proved in tests/log/test_loading.py.
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from lifecycle.core.deadlines import deadline
 from lifecycle.core.events import MAX_TIME, SessionAccessed, SessionFailed, SessionOperation
@@ -17,13 +17,14 @@ from lifecycle.core.machine import LOOKUP
 from lifecycle.core.states import State, Trigger
 from lifecycle.log.codec import typed
 from lifecycle.log.outline import NOTES, outline
+from lifecycle.log.record import NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from lifecycle.log.port import Recorded
 
-__all__ = ["FACT", "Fact", "fact", "load"]
+__all__ = ["FACT", "Fact", "fact", "fact_of", "load"]
 
 #: in place of the type of an access in its first shape: a small number is read and compared faster than a text
 _ACCESS: Final = 1
@@ -38,6 +39,8 @@ FACT: Final = (
     f" e.at, e.data, e.schema_version, CASE WHEN e.type = '{SessionFailed.type}' THEN"
     " (SELECT body FROM private AS p WHERE p.event_id = e.event_id) END"
 )
+_TYPE, _SCHEMA_VERSION, _AT, _DATA = (NAMES.index(name) for name in ("type", "schema_version", "at", "data"))
+_BODY: Final = len(NAMES)
 #: where a note changes nothing but what it says itself
 _NOTED: Final = frozenset(state for state in State if LOOKUP.get((state, Trigger.NOTE)) is state)
 
@@ -47,6 +50,14 @@ def fact(row: Recorded) -> Fact:
     access = row.type == SessionAccessed.type and row.schema_version == 1
     private = row.private if row.type == SessionFailed.type else None
     return (_ACCESS if access else row.type, row.at, row.data, row.schema_version, private)
+
+
+def fact_of(row: Sequence[Any]) -> Fact:
+    """A row of lifecycle.log.record.COLUMNS as FACT gives it."""
+    name, schema_version = row[_TYPE], row[_SCHEMA_VERSION]
+    if name == SessionAccessed.type and schema_version == 1:
+        return _ACCESS, row[_AT], row[_DATA], schema_version, None
+    return name, row[_AT], row[_DATA], schema_version, row[_BODY] if name == SessionFailed.type else None
 
 
 def load(stream: str, facts: Iterable[Fact], since: Session | None = None) -> Session | None:

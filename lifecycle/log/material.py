@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from lifecycle.errors import LogTampered
 from lifecycle.log.canonical import parse
 from lifecycle.log.port import Cursor
-from lifecycle.log.record import COLUMNS, recorded
+from lifecycle.log.record import COLUMNS, recorded, values
 from lifecycle.log.schema import broken, check
 from lifecycle.projections.rows import COLUMNS as SESSION
 
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["Material", "PortMaterial", "SqlMaterial", "material"]
 
 _RANGE: Final = (
-    f"SELECT {COLUMNS} FROM events AS e LEFT JOIN private AS p USING (event_id)"
+    f"SELECT {COLUMNS} FROM events AS e"
+    # What no event commits to is an orphan; so only events that commit to something cost a look.
+    " LEFT JOIN private AS p ON p.event_id = e.event_id AND e.private_sha256 IS NOT NULL"
     " WHERE e.position > ? AND e.position <= ? ORDER BY e.position"
 )
 _ORPHANS: Final = (
@@ -60,6 +63,14 @@ class Material(Protocol):
         """
         ...
 
+    def stored(self, after: int, until: int) -> list[tuple[Any, ...]]:
+        """These events as rows of lifecycle.log.record.COLUMNS, whatever the types of what stands there.
+
+        Raises:
+            LogTampered: One of them can't be read.
+        """
+        ...
+
     def hashes(self, after: int, until: int) -> list[str]:
         """Only the hashes of these events."""
         ...
@@ -69,7 +80,7 @@ class Material(Protocol):
         ...
 
     def integrity(self) -> Iterator[tuple[str, str]]:
-        """What is wrong around the events: (where, what is found). Looks at everything once."""
+        """What is wrong around the events: (where, what is found). Looks at everything once, some of it beforehand."""
         ...
 
     def session_rows(self, ids: Sequence[str]) -> dict[str, tuple[Any, ...]] | None:
@@ -92,16 +103,42 @@ def material(log: EventLog) -> Material:
     return log.material if isinstance(log, SqliteLog) else PortMaterial(log)
 
 
+class Aside:
+    """Work in a thread of its own, which nobody has to wait for."""
+
+    def __init__(self, work: Callable[[], list[tuple[Any, ...]]]) -> None:
+        self._work = work
+        self._found: list[tuple[Any, ...]] = []
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="lifecycle-aside", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._found = self._work()
+        except BaseException as error:
+            self._error = error
+
+    def result(self) -> list[tuple[Any, ...]]:
+        """What the work gave, once it is done; raises what it raised."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._found
+
+
 class SqlMaterial:
-    """A SQLite file. *ask* runs one SELECT; *look* calls with the reading connection."""
+    """A SQLite file. *ask* runs one SELECT, *stream* one on its own connection; *look* calls with the reading one."""
 
     def __init__(
         self,
         ask: Callable[[str, Sequence[Any]], list[tuple[Any, ...]]],
         look: Callable[[Callable[[Connection], Any]], Any],
+        stream: Callable[[str], Iterator[tuple[Any, ...]]],
         locator: str,
     ) -> None:
         self._ask = ask
+        self._stream = stream
         self._look = look
         self._locator = locator
 
@@ -110,7 +147,10 @@ class SqlMaterial:
         return int(last)
 
     def rows(self, after: int, until: int) -> list[Recorded]:
-        return [recorded(row, self._locator) for row in self._ask(_RANGE, (after, until))]
+        return [recorded(row, self._locator) for row in self.stored(after, until)]
+
+    def stored(self, after: int, until: int) -> list[tuple[Any, ...]]:
+        return self._ask(_RANGE, (after, until))
 
     def hashes(self, after: int, until: int) -> list[str]:
         found = self._ask(
@@ -125,13 +165,17 @@ class SqlMaterial:
         return [(int(number), bytes(value)) for number, value in self._ask(sql, (level, begin, end))]
 
     def integrity(self) -> Iterator[tuple[str, str]]:
+        # SQLite's own check runs aside from now on, on another core where there is one: it holds no lock of Python's.
+        return self._integrity(Aside(lambda: list(self._stream("PRAGMA integrity_check(100)"))))
+
+    def _integrity(self, aside: Aside) -> Iterator[tuple[str, str]]:
         try:
             self._look(lambda conn: check(conn, self._locator))
         except LogTampered as error:
             yield "the schema", error.found
         for name in self._look(broken):
             yield "the read model", f"{name} is not as this library makes it"
-        for (said,) in self._ask("PRAGMA integrity_check(100)", ()):
+        for (said,) in aside.result():
             if said != "ok":
                 yield "the file", str(said)
         for (event_id,) in self._ask(_ORPHANS, ()):
@@ -200,6 +244,9 @@ class PortMaterial:
             cursor = page.cursor
             if page.caught_up or (cursor or 0) >= until:
                 return found
+
+    def stored(self, after: int, until: int) -> list[tuple[Any, ...]]:
+        return [(*values(row), row.private, row.private_salt) for row in self.rows(after, until)]
 
     def hashes(self, after: int, until: int) -> list[str]:
         return [row.hash for row in self.rows(after, until)]

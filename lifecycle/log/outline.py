@@ -28,6 +28,7 @@ from lifecycle.core.events import (
     SessionAccessed,
     SessionClosed,
     SessionCreated,
+    SessionFailed,
     SessionNavigated,
     SessionOperation,
     SessionReleased,
@@ -42,7 +43,7 @@ from lifecycle.log.canonical import parse
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["NOTES", "outline"]
+__all__ = ["NOTES", "covers_private", "outline"]
 
 # Patterns of canonical JSON. A text without backslash holds no escapes; a number of 15 digits is below 2^53.
 _CHARS: Final = r'[^"\\\x00-\x1f\ud800-\udfff]'
@@ -66,6 +67,13 @@ def _one_of(values: object) -> str:
 
 def _full(*parts: str) -> Callable[[str], re.Match[str] | None]:
     return re.compile("".join(parts)).fullmatch
+
+
+def _optional(fields: dict[str, str]) -> Callable[[str], re.Match[str] | None]:
+    """Objects with any of *fields*, at least one, in the order given."""
+    # The lookahead counts: a field follows the brace or a comma, and a comma only a field.
+    parts = [rf'(?:(?<=[{{,])"{name}":{pattern}(?:,(?=")|(?=\}})))?' for name, pattern in fields.items()]
+    return _full(r"\{(?=\")", *parts, r"(?<!,)\}")
 
 
 #: note -> what covers its whole public text; of an access the one group is last_at
@@ -95,6 +103,25 @@ _RELEASED: Final = _full(
     rf'(?:,"signal":{_NUMBER})?,"took_us":{_NUMBER}\}}',
 )
 _keys: Final = re.compile(_ENTRY).findall
+
+# Private texts: of addresses and messages, whose limits are 4096 and 16,384 characters, all are held to the smaller.
+_TEXT: Final = rf'"{_CHARS}{{0,4096}}"'
+_ARGUMENTS: Final = rf"\[(?:{_TEXT}(?:,{_TEXT}){{0,255}})?\]"
+#: type -> what covers its private text; not those with data of any shape
+_PRIVATE: Final[dict[str, Callable[[str], re.Match[str] | None]]] = {
+    SessionCreated.type: _optional(
+        {
+            "browser_args": _ARGUMENTS,
+            **dict.fromkeys(("browser_path", "cookie_file", "downloads_dir", "recording", "user_data_dir"), _TEXT),
+        }
+    ),
+    SessionStarted.type: _optional({"browser_path": _TEXT, "profile": _TEXT}),
+    SessionNavigated.type: _optional({"url": _TEXT}),
+    TabOpened.type: _optional({"url": _TEXT}),
+    SessionOperation.type: _optional({"error_message": _TEXT, "target": _TEXT}),
+    SessionFailed.type: _optional({"error_message": _TEXT, "last_words": _TEXT}),
+    SessionReleased.type: _optional({"recording": _TEXT}),
+}
 
 M = TypeVar("M")
 
@@ -187,6 +214,12 @@ _OUTLINES: Final[dict[str, Callable[[str, int], Event | None]]] = {
     SessionTimedOut.type: _timed_out,
     SessionReleased.type: _released,
 }
+
+
+def covers_private(event_type: str, text: str) -> bool:
+    """Whether *text* is plainly what the private fields of *event_type* may be; otherwise decode has to say."""
+    covers = _PRIVATE.get(event_type)
+    return covers is not None and covers(text) is not None
 
 
 def outline(event_type: str, schema_version: int, at: int, text: str) -> Event | None:

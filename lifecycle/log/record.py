@@ -12,9 +12,10 @@ from lifecycle.log.port import Cursor, Recorded
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["COLUMNS", "INSERT", "INSERT_PRIVATE", "recorded", "values"]
+__all__ = ["COLUMNS", "INSERT", "INSERT_PRIVATE", "NAMES", "recorded", "values"]
 
-_NAMES: Final = (
+#: columns of `events`, in the order in which everything here has them
+NAMES: Final = (
     "position",
     "stream",
     "version",
@@ -32,8 +33,8 @@ _NAMES: Final = (
     "hash",
 )
 #: Columns of a query over `events AS e LEFT JOIN private AS p` whose rows recorded() takes.
-COLUMNS: Final = ", ".join(f"e.{name}" for name in _NAMES) + ", p.body, p.salt"
-INSERT: Final = f"INSERT INTO events ({', '.join(_NAMES)}) VALUES ({', '.join('?' * len(_NAMES))})"
+COLUMNS: Final = ", ".join(f"e.{name}" for name in NAMES) + ", p.body, p.salt"
+INSERT: Final = f"INSERT INTO events ({', '.join(NAMES)}) VALUES ({', '.join('?' * len(NAMES))})"
 INSERT_PRIVATE: Final = "INSERT INTO private (event_id, salt, body) VALUES (?, ?, ?)"
 
 _TEXT: Final = (str,)

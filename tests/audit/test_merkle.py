@@ -194,3 +194,18 @@ def test_complete_subtrees_are_told_as_they_complete() -> None:
         frontier.add(merkle.leaf_hash(entry))
     node = tree(entries)
     assert told == [(1, 0, node(8, 0)), (1, 1, node(8, 1))]
+
+
+@given(sizes=st.lists(st.integers(0, 700), max_size=5))
+def test_leaves_may_come_in_any_portions(sizes: list[int]) -> None:
+    one: list[tuple[int, int, bytes]] = []
+    other: list[tuple[int, int, bytes]] = []
+    singly = merkle.Frontier(lambda *told: one.append(told))
+    portions = merkle.Frontier(lambda *told: other.append(told))
+    for number, size in enumerate(sizes):
+        leaves = [merkle.leaf_hash(b"%d %d" % (number, leaf)) for leaf in range(size)]
+        for leaf in leaves:
+            singly.add(leaf)
+        portions.extend(leaves)
+        assert (portions.size, portions.root()) == (singly.size, singly.root())
+    assert one == other

@@ -221,7 +221,7 @@ class Bench:
 
 def quick() -> None:
     """verify() spends most of its time on rows that no edit has touched: remember what these pure functions gave."""
-    for name in ("hash_of", "decode", "commitment"):
+    for name in ("stored_hash", "decode", "commitment"):
         function = getattr(verifying, name)
         if not hasattr(function, "cache_info"):
             setattr(verifying, name, lru_cache(maxsize=50_000)(function))
@@ -230,7 +230,7 @@ def quick() -> None:
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     patched = pytest.MonkeyPatch()
-    for name in ("hash_of", "decode", "commitment"):
+    for name in ("stored_hash", "decode", "commitment"):
         patched.setattr(verifying, name, getattr(verifying, name))  # so that it is put back
     quick()
     made = Bench(tmp_path_factory.mktemp("bench"), sessions=200, seed=20261125)

@@ -73,6 +73,7 @@ ROWS: Final = (
     Row("8 writer processes, FULL: worst wait", "writers_wait", 1600, 0.1),
     Row("status, cause, duration of every session", "replay", 10_000, 2.8, _es("rebuild", 25), grows=True),
     Row("rebuild of the whole read model, compared", "rebuild", 10_000, None, _es("rebuild", 1), grows=True),
+    Row("verify: hashes, histories, list, tree", "verifying", 20_000, 6, grows=True),
     Row("load a session of 5 events", "load", 5, 3, _es("load", 12)),
     Row("load a session of 100 events", "load", 100, 3, _es("load", 12)),
     Row("load a session of 10,000 events", "load", 10_000, 3, _es("load", 30)),

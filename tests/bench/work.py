@@ -17,10 +17,12 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from lifecycle.audit.verify import verify
 from lifecycle.core import Close, Session, decide, fold
 from lifecycle.core.events import Cause
 from lifecycle.core.machine import fire
@@ -209,6 +211,19 @@ def rebuild(side: str, directory: Path, size: int) -> float:
         return timed(lambda: conn.execute(sql).fetchall(), total or 1)
 
 
+def verifying(side: str, directory: Path, size: int) -> float:
+    with filled(directory / "log.db", size // LIFE) as log:
+        if side == "ours":
+            return timed(lambda: verify(log), size)
+    with closing(sqlite3.connect(directory / "log.db")) as conn:
+
+        def floor() -> None:
+            for row in conn.execute("SELECT * FROM events ORDER BY position"):
+                sha256("".join(map(str, row)).encode()).digest()
+
+        return timed(floor, size)
+
+
 def replay(side: str, directory: Path, size: int) -> float:
     with filled(directory / "log.db", size // LIFE) as log:
         if side == "ours":
@@ -332,6 +347,7 @@ ROWS: Final[dict[str, Callable[[str, Path, int], float]]] = {
         writers_wait,
         replay,
         rebuild,
+        verifying,
         load,
         listing,
         deciding,

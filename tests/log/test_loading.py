@@ -24,10 +24,11 @@ from lifecycle.core.events import (
 )
 from lifecycle.errors import HistoryError
 from lifecycle.log import MemoryLog, SqliteLog
-from lifecycle.log.codec import decode, encode, events
+from lifecycle.log.codec import decode, encode, events, hash_of, stored_hash
 from lifecycle.log.loading import fact, load
-from lifecycle.log.outline import NOTES, outline
+from lifecycle.log.outline import NOTES, covers_private, outline
 from lifecycle.log.port import Cursor, Recorded
+from lifecycle.log.record import values
 from lifecycle.testing.log_samples import (
     IDLE,
     MAX,
@@ -251,6 +252,47 @@ def test_what_is_taken_undecoded_is_what_pydantic_takes(edited: tuple[Event, str
 def test_evidence_that_is_refused_is_refused(text: str) -> None:
     with pytest.raises(HistoryError):
         load("s-1", map(fact, [*rows([created("s-1")]), replace(row(closed(), 2), data=text)]))
+
+
+SECRETS: tuple[Event, ...] = (
+    created("s-1"),
+    started().model_copy(update={"profile": "/tmp/p"}),
+    navigated(),
+    failed(),
+    SessionOperation(at=T0, kind="execute", ok=True, took_us=3, target="a", error_message="b"),
+)
+
+
+@pytest.mark.parametrize("event", SECRETS, ids=[event.type for event in SECRETS])
+def test_the_usual_private_texts_are_not_decoded(event: Event) -> None:
+    assert covers_private(event.type, row(event).private or "")
+
+
+@settings(deadline=None, max_examples=600)
+@given(data=st.data())
+def test_a_private_text_that_is_taken_is_one_that_pydantic_takes(data: st.DataObject) -> None:
+    event = data.draw(st.sampled_from(SECRETS))
+    text = row(event).private or ""
+    begin = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(begin, min(len(text), begin + 12)))
+    piece = data.draw(
+        st.sampled_from(['"', ",", "{", "}", ":", "null", "1", '"x":"1",', ',"url":"a"', "x" * 4097, "\\", "[]"])
+        | st.just(text[begin:end] * 2)
+    )
+    edited = text[:begin] + piece + text[end:]
+    if covers_private(event.type, edited):
+        decode(replace(row(event), private=edited))
+
+
+@settings(deadline=None, max_examples=100)
+@given(run=runs())
+def test_the_hash_of_a_row_is_that_of_its_canonical_envelope(run: Run) -> None:
+    for one in rows(run.events):
+        stored = (*values(one), one.private, one.private_salt)
+        assert stored_hash(stored, "0" * 64) == hash_of(one, "0" * 64)
+        for strange in (2**53, 1.0, None, b"x"):
+            assert stored_hash((*stored[:6], strange, *stored[7:]), "0" * 64) is None
+        assert stored_hash((stored[0], "\ud800", *stored[2:]), "0" * 64) is None
 
 
 def test_an_event_of_a_newer_version_is_refused_and_not_passed_over() -> None:
