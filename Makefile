@@ -5,6 +5,7 @@
 #   make check   lint, types, import contracts, lock file; build the wheel and run the tests against it
 #   make docs    write the generated parts of the docs and the output that their pages show again
 #   make tamper  500 edits of each kind in a log of 1,000 sessions: verify has to find every one
+#   make adapters tests each adapter against its host, in an environment of its own in build/adapters
 #   make bench   measure against bare SQLite and against what else one could take, and put the table into docs
 #   make bench-short  count what an append, a load and a list cost: statements, pages, calls
 #   make simulate runs client and keeper through 20,000 worlds in which calls fail and processes die
@@ -27,7 +28,7 @@ WHEEL_PYTHONS = $(BIN)/python
 # A caller's settings must not send uv to another environment or make it fetch another Python.
 UV_SETTINGS = UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1
 
-.PHONY: demo test check docs lint types wheel coverage tamper bench bench-short mutants chaos chaos-short audit browser clean
+.PHONY: demo test check docs lint types wheel adapters coverage tamper bench bench-short mutants chaos chaos-short audit browser clean
 
 demo: browser
 	@$(BIN)/lifecycle demo
@@ -65,6 +66,18 @@ wheel: $(INSTALLED)
 	    $$venv/bin/python -I -c 'import sys, lifecycle, lifecycle_chromium as c; assert "site-packages" in lifecycle.__file__ and "site-packages" in c.__file__; print("the wheel on Python", sys.version)'; \
 	    $$venv/bin/python -I -m pytest $(PARALLEL) -c ../../pyproject.toml --rootdir ../.. -m 'not browser' ../../tests; \
 	    cd $(CURDIR); \
+	done
+
+# A folder of tests with a requirements.txt has a host that can't share our environment. ADAPTERS=NAME tests one of them.
+ADAPTERS = $(patsubst tests/adapters/%/requirements.txt,%,$(wildcard tests/adapters/*/requirements.txt))
+
+adapters: browser
+	@set -e; for name in $(ADAPTERS); do \
+	    venv=$(CURDIR)/build/adapters/$$name; \
+	    $(BIN)/uv venv -q --clear --python $(BIN)/python $$venv; \
+	    $(BIN)/uv pip install -q --python $$venv/bin/python -r tests/adapters/$$name/requirements.txt -e .; \
+	    echo "$$name"; \
+	    PYTHONPATH=. $$venv/bin/python -m pytest -q -p no:cacheprovider tests/adapters/$$name; \
 	done
 
 coverage: browser

@@ -185,14 +185,24 @@ class AsyncClient:
             ending=ending,
         )
 
-    def session_on(self, host: Hosting, pages: AsyncPages, request: Request) -> AsyncSession:
+    def session_on(
+        self,
+        host: Hosting,
+        pages: AsyncPages | None,
+        request: Request,
+        *,
+        correlation_id: str | None = None,
+        causation_id: str | None = None,
+    ) -> AsyncSession:
         """As Client.session_on."""
         new_id = self._ids.new()
         return AsyncSession(
             self._worker,
-            adapters.Drivers(pages, "playwright-async"),
+            adapters.Drivers(pages, "playwright-async") if pages is not None else self._pages,
             new_id,
-            lambda shared: shared.handle_on(host, request, new_id),
+            lambda shared: shared.handle_on(
+                host, request, new_id, correlation_id=correlation_id, causation_id=causation_id
+            ),
             page=request.page,
         )
 

@@ -118,10 +118,11 @@ class Shared:
             made.on_end(self.endings, call)
         return made
 
-    def handle_on(self, host: Hosting, request: Request, new_id: str | None = None) -> Handle:
+    def handle_on(self, host: Hosting, request: Request, new_id: str | None = None, **ids: str | None) -> Handle:
         """A new session's handle, on a host of its own."""
-        made = host(self.recorder, self.host)
-        return Handle(self.recorder, made, new_id or self.recorder.ids.new(), request, page=request.page)
+        recorder = self.recorder.by(origin(ids, self.recorder.origin))
+        made = host(recorder, self.host)
+        return Handle(recorder, made, new_id or recorder.ids.new(), request, page=request.page)
 
     def begin(self, handle: Handle) -> Starting:
         """Begin *handle*'s session, and watch over it from here."""

@@ -127,10 +127,22 @@ class Client:
         """The sessions of the log: list, count, get."""
         return self._shared.sessions
 
-    def session_on(self, host: Hosting, pages: Pages, request: Request) -> Session:
-        """For adapters: a new session, not started yet, on a browser that *host* has already and *pages* reach."""
+    def session_on(
+        self,
+        host: Hosting,
+        pages: Pages | None,
+        request: Request,
+        *,
+        correlation_id: str | None = None,
+        causation_id: str | None = None,
+    ) -> Session:
+        """For adapters: a new session, not started yet, on a browser that *host* has or brings, and *pages* reach.
+
+        Without *pages*, those of the client, by way of the gate.
+        """
         self._shared.check_fork()
-        return Session(self._shared, adapters.Drivers(pages, "playwright"), self._shared.handle_on(host, request))
+        handle = self._shared.handle_on(host, request, correlation_id=correlation_id, causation_id=causation_id)
+        return Session(self._shared, self._drivers if pages is None else adapters.Drivers(pages, "playwright"), handle)
 
     def Session(self, session_id: str | None = None, **config: Unpack[SessionConfig]) -> Session:
         """A new session, not started yet; or with *session_id* alone, the way to one that lives already.
