@@ -28,7 +28,7 @@ WHEEL_PYTHONS = $(BIN)/python
 # A caller's settings must not send uv to another environment or make it fetch another Python.
 UV_SETTINGS = UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1
 
-.PHONY: demo test check docs lint types wheel adapters coverage tamper bench bench-short mutants chaos chaos-short audit browser clean
+.PHONY: demo test check docs lint types wheel adapters hosts coverage tamper bench bench-short mutants chaos chaos-short audit browser clean
 
 demo: browser
 	@$(BIN)/lifecycle demo
@@ -70,15 +70,25 @@ wheel: $(INSTALLED)
 
 # A folder of tests with a requirements.txt has a host that can't share our environment. ADAPTERS=NAME tests one of them.
 ADAPTERS = $(patsubst tests/adapters/%/requirements.txt,%,$(wildcard tests/adapters/*/requirements.txt))
-
+# They get the wheel, as in `wheel`.
 adapters: browser
+	rm -rf build/adapters
+	$(BIN)/uv build -q --wheel --out-dir build/adapters/dist .
 	@set -e; for name in $(ADAPTERS); do \
+	    echo "adapter $$name"; \
 	    venv=$(CURDIR)/build/adapters/$$name; \
-	    $(BIN)/uv venv -q --clear --python $(BIN)/python $$venv; \
-	    $(BIN)/uv pip install -q --python $$venv/bin/python -r tests/adapters/$$name/requirements.txt -e .; \
-	    echo "$$name"; \
-	    PYTHONPATH=. $$venv/bin/python -m pytest -q -p no:cacheprovider tests/adapters/$$name; \
+	    $(BIN)/uv venv -q --python $(BIN)/python $$venv; \
+	    $(BIN)/uv pip install -q --python $$venv/bin/python -r tests/adapters/tools.txt \
+	        -r tests/adapters/$$name/requirements.txt build/adapters/dist/*.whl; \
+	    cd build/adapters; \
+	    TESTS_OF_ADAPTER=$$name $$venv/bin/python -I -m pytest -q $(PARALLEL) -c ../../pyproject.toml --rootdir ../.. \
+	        -p no:cacheprovider $(SELECT) ../../tests/adapters/$$name; \
+	    cd $(CURDIR); \
 	done
+
+# The tables of what hosts report, from a run.
+hosts:
+	WRITE_HOSTS=1 $(MAKE) adapters SELECT='-k hosts'
 
 coverage: browser
 	$(BIN)/python -m coverage erase

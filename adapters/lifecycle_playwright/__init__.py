@@ -9,14 +9,19 @@ from lifecycle_playwright.sync_api import Pages
 
 if TYPE_CHECKING:
     from lifecycle_playwright.attaching import attach
+    from lifecycle_playwright.launching import can_launch, launch
 
-__all__ = ["AsyncPages", "Pages", "attach"]
+__all__ = ["AsyncPages", "Pages", "attach", "can_launch", "launch"]
 
 
 def __getattr__(name: str) -> object:
-    """attach, with the first use: it loads what only sessions need."""
+    """What only hosts use, with the first use: it loads what only sessions need."""
     if name == "attach":
         from lifecycle_playwright.attaching import attach
 
         return attach
+    if name in ("can_launch", "launch"):
+        from lifecycle_playwright import launching
+
+        return getattr(launching, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

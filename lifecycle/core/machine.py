@@ -7,6 +7,7 @@ object, so it keeps no state and is safe to share between threads.
 
 from __future__ import annotations
 
+import logging
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["LOOKUP", "diagram", "fire", "legal", "machine"]
 
 
+#: what `transitions` puts before each line that it logs of our Machine
+_NAME: Final = "lifecycle"
+
+
 class _Scratch:
     """What the Machine writes its new state to; thrown away after each call."""
 
@@ -33,6 +38,7 @@ class _Scratch:
 def _build() -> Machine:
     built = Machine(
         model=None,
+        name=_NAME,
         # Plain strings: with enum members the Machine registers names instead of values and can't be rehydrated.
         states=[state.value for state in State],
         initial=State.CREATED.value,
@@ -46,6 +52,14 @@ def _build() -> Machine:
 
 
 machine: Final = _build()
+
+
+def _of_another(record: logging.LogRecord) -> bool:
+    """Ten lines for each event would fill the log of a host that listens to everything, as Scrapy does."""
+    return not (isinstance(record.args, tuple) and record.args[:1] == (f"{_NAME}: ",))
+
+
+logging.getLogger("transitions.core").addFilter(_of_another)
 
 
 def fire(state: State, trigger: Trigger, session_id: str | None = None, command: str | None = None) -> State:
