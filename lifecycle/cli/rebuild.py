@@ -20,20 +20,23 @@ __all__ = ["command"]
     short_help="Replay every event and prove the list of sessions equal to the log.",
     help="""\
 Replay every event and compare: the list of sessions is only a copy of what the events say. Where it differs, or where a
-history can't be read, the command says so and exits with 4; afterwards the list is what the events say.
+history can't be read, the command says so and exits with 4; afterwards the list is what the events say. Writers go on
+meanwhile, and an interrupted one can be resumed.
 
 \b
 Examples:
   lifecycle rebuild
   lifecycle rebuild --json
+  lifecycle rebuild --resume       after Ctrl-C, from where it stopped
 """,
 )
+@click.option("--resume", is_flag=True, help="Go on where an interrupted one stopped.")
 @options
-def command(log: str | None, as_json: bool) -> int:
+def command(log: str | None, as_json: bool, resume: bool) -> int:
     """Replay every event."""
     began = time.monotonic()
     with writing(log) as opened, shown("replayed") as progress:
-        report = rebuild(opened, progress)
+        report = rebuild(opened, progress, resume=resume)
     took = time.monotonic() - began
     if as_json:
         print_json(

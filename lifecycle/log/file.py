@@ -10,7 +10,7 @@ import os
 import time
 from contextlib import closing, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from lifecycle.errors import InvalidConfig, LogTampered, LogUnavailable, ReadOnlyLog
 from lifecycle.log import forks
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LogFile"]
 
+T = TypeVar("T")
+
 #: How long a fork waits for threads that are inside SQLite.
 _FORK_WAIT_S: Final = 2.0
 #: pages copied between two looks at the progress
@@ -46,7 +48,7 @@ _PAGES: Final = 2000
 class LogFile:
     """An open log file. *fill* rebuilds the read model inside a transaction, when it is missing or behind."""
 
-    def __init__(self, options: Options, fill: Callable[[Connection, str], RebuildReport]) -> None:
+    def __init__(self, options: Options, fill: Callable[[Connection], RebuildReport]) -> None:
         self._handle = Handle(options)
         self._fill = fill
         self._underived = False
@@ -122,6 +124,15 @@ class LogFile:
         except (SqliteError, UnicodeDecodeError) as error:
             raise translate(error, self.locator) from error
 
+    def aside(self, work: Callable[[Connection], T]) -> T:
+        """What *work* makes of a connection of its own, for reading; it leaves no transaction open."""
+        self._handle.usable()
+        try:
+            with closing(self._handle.connect()) as conn:
+                return work(conn)
+        except (SqliteError, UnicodeDecodeError) as error:
+            raise translate(error, self.locator) from error
+
     def _guarded(self, conn: Connection) -> int:
         """The schema's cookie, once its guards are known to be whole and its read model to be there."""
         (cookie,) = conn.execute("PRAGMA schema_version").fetchone()
@@ -152,7 +163,7 @@ class LogFile:
             self._underived = True
 
     def _refill(self, conn: Connection, why: str) -> None:
-        report = self._fill(conn, self.locator)
+        report = self._fill(conn)
         notice("log.read_model_rebuilt", log=self.locator, why=why, sessions=report.sessions, events=report.events)
 
     def backup(self, to: Place, progress: Progress | None) -> None:

@@ -47,7 +47,7 @@ from lifecycle.log.port import Appended, Cursor, Expectation, Page
 from lifecycle.log.receipts import STREAM, LogForgotten
 from lifecycle.log.record import COLUMNS, INSERT, INSERT_PRIVATE, recorded, values
 from lifecycle.projections.maintain import Recent, failure_of, known, store
-from lifecycle.projections.replay import rebuild
+from lifecycle.projections.replay import Rebuild, fill
 from lifecycle.projections.sessions import SqlSessions
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ _STREAM: Final = f"SELECT {COLUMNS} FROM events AS e LEFT JOIN private AS p USIN
 _WHOLE: Final = f"{_STREAM} ORDER BY e.version"
 _PART: Final = f"{_STREAM} AND e.version > ? AND e.version <= ? ORDER BY e.version"
 _MOST: Final = 2**63 - 1
+_EMPTY: Final = "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM sessions) AND EXISTS (SELECT 1 FROM events)"
 _FACTS: Final = f"SELECT {FACT} FROM events AS e WHERE e.stream = ? AND e.version > ? ORDER BY e.version"
 _LOG: Final = f"SELECT {COLUMNS} FROM events AS e LEFT JOIN private AS p USING (event_id)"
 _NEWEST: Final = (
@@ -119,13 +120,6 @@ def _known_ids(
         for row in ask(_BY_ID, (prepared.new.event_id,)):
             found[prepared.new.event_id] = recorded(row, locator)
     return found
-
-
-def _fill(conn: Connection, locator: str, progress: Progress | None = None) -> RebuildReport:
-    """Build the read model from the events, in the caller's transaction."""
-    (total,) = conn.execute("SELECT count(*) FROM events").fetchone()
-    cursor = conn.execute(f"{_LOG} ORDER BY e.stream, e.version")
-    return rebuild(conn, (recorded(row, locator) for row in cursor), total, progress)
 
 
 class SqliteLog:
@@ -174,7 +168,7 @@ class SqliteLog:
             journal=journal,
             timeout_s=timeout_s,
         )
-        self._file = LogFile(options, _fill)
+        self._file = LogFile(options, fill)
         # For those who never close it: when it is forgotten, and at exit, where nothing may wait for long.
         weakref.finalize(self, self._file.close, _EXIT_WAIT_S)
         self._sessions = SqlSessions(self._file.ask_derived, self.read, self._rebuild, self._file.stream)
@@ -445,5 +439,9 @@ class SqliteLog:
     def _recorded(self, found: Sequence[Sequence[Any]]) -> tuple[Recorded, ...]:
         return tuple(recorded(row, self.locator) for row in found)
 
-    def _rebuild(self, progress: Progress | None) -> RebuildReport:
-        return self._file.writing.run(lambda conn: _fill(conn, self.locator, progress))
+    def _rebuild(self, progress: Progress | None, resume: bool) -> RebuildReport:
+        self._file.writing.run(lambda conn: None)  # whether it may write, and that there is a read model
+        if self._file.ask(_EMPTY):  # nothing to compare with, and nobody who could list
+            return self._file.writing.run(lambda conn: fill(conn, progress))
+        kept = self.runtime_dir / "rebuild.json"
+        return self._file.aside(lambda conn: Rebuild(conn, self._file.writing.run, progress, kept, resume=resume).run())

@@ -107,11 +107,18 @@ class SessionIndex(Protocol):
         """
         ...
 
-    def rebuild(self, progress: Progress | None = None) -> RebuildReport:
-        """Replay every event, compare, and put what the events say in place of what was there; in one transaction."""
+    def rebuild(self, progress: Progress | None = None, *, resume: bool = False) -> RebuildReport:
+        """Replay every event, compare, and put what the events say in place of what was there.
+
+        In a SQLite file writers go on meanwhile, and each session is right at the moment when it is compared and from
+        then on. An interrupted one leaves how far it came; with *resume* the next goes on there.
+
+        Raises:
+            LogUnavailable, LogTampered, ReadOnlyLog: As reading and appending.
+        """
         ...
 
 
-def rebuild(log: EventLog, progress: Progress | None = None) -> RebuildReport:
+def rebuild(log: EventLog, progress: Progress | None = None, *, resume: bool = False) -> RebuildReport:
     """Replay *log* and prove its session index equal to it; see SessionIndex.rebuild."""
-    return log.sessions.rebuild(progress)
+    return log.sessions.rebuild(progress, resume=resume)

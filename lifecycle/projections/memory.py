@@ -87,7 +87,8 @@ class MemorySessions:
             folded = [replay(rows) for rows in self._streams.values()]
         return (of_session(session) for session in folded if session is not None)
 
-    def rebuild(self, progress: Progress | None = None) -> RebuildReport:
+    def rebuild(self, progress: Progress | None = None, *, resume: bool = False) -> RebuildReport:
+        del resume
         with self._lock():
             replayed = 0
             total = sum(map(len, self._streams.values()))

@@ -46,7 +46,7 @@ class SqlSessions:
         self,
         ask: Callable[[str, Sequence[Any]], list[tuple[Any, ...]]],
         read: Callable[[str], Sequence[Recorded]],
-        rebuild: Callable[[Progress | None], RebuildReport],
+        rebuild: Callable[[Progress | None, bool], RebuildReport],
         stream: Callable[[str], Iterator[tuple[Any, ...]]],
     ) -> None:
         self._ask = ask
@@ -107,5 +107,5 @@ class SqlSessions:
     def outcomes(self) -> Iterator[Outcome]:
         return map(of_row, self._stream(OUTCOMES))
 
-    def rebuild(self, progress: Progress | None = None) -> RebuildReport:
-        return self._rebuild(progress)
+    def rebuild(self, progress: Progress | None = None, *, resume: bool = False) -> RebuildReport:
+        return self._rebuild(progress, resume)

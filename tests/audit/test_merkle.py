@@ -200,8 +200,8 @@ def test_complete_subtrees_are_told_as_they_complete() -> None:
 def test_leaves_may_come_in_any_portions(sizes: list[int]) -> None:
     one: list[tuple[int, int, bytes]] = []
     other: list[tuple[int, int, bytes]] = []
-    singly = merkle.Frontier(lambda *told: one.append(told))
-    portions = merkle.Frontier(lambda *told: other.append(told))
+    singly = merkle.Frontier(lambda level, index, hashed: one.append((level, index, hashed)))
+    portions = merkle.Frontier(lambda level, index, hashed: other.append((level, index, hashed)))
     for number, size in enumerate(sizes):
         leaves = [merkle.leaf_hash(b"%d %d" % (number, leaf)) for leaf in range(size)]
         for leaf in leaves:

@@ -28,7 +28,8 @@ from lifecycle.audit import verify as verifying
 from lifecycle.log.canonical import canonical
 from lifecycle.log.codec import commitment
 from lifecycle.log.schema import RECORD
-from lifecycle.log.sqlite import SqliteLog, _fill  # pyright: ignore[reportPrivateUsage]  # the list as the library makes it
+from lifecycle.log.sqlite import SqliteLog
+from lifecycle.projections.replay import fill
 
 # At the end, so that an installed wheel is tested and not the source beside it.
 sys.path.append(str(Path(__file__).parents[2]))
@@ -216,7 +217,7 @@ class Bench:
         """Everything derived, computed anew from what the events say now."""
         self.conn.execute("DELETE FROM private WHERE event_id NOT IN (SELECT event_id FROM events)")
         self.conn.execute("DELETE FROM tree")
-        _fill(self.conn, "forged")
+        fill(self.conn)
 
 
 def quick() -> None:
