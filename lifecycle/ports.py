@@ -342,7 +342,10 @@ class PageConnection(Protocol):
 
 
 class Pages(Protocol):
-    """Pages on a session, for the thread that asks: one driver a thread, stopped with the thread's last connection."""
+    """Pages on a session, for the thread that asks: one driver a thread, stopped with the thread's last connection.
+
+    But for a thread that holds it: there it waits for the next one.
+    """
 
     def check(self) -> None:
         """Refuse a thread that can't have a driver, before anything is started.
@@ -354,6 +357,14 @@ class Pages(Protocol):
 
     def warm(self) -> Callable[[], None]:
         """Start this thread's driver so that it is there when connect() comes; the result gives it back.
+
+        Raises:
+            WrongThread: As check().
+        """
+        ...
+
+    def hold(self) -> Callable[[], None]:
+        """Keep this thread's driver beyond its last connection, until the result is called, or the thread ends.
 
         Raises:
             WrongThread: As check().

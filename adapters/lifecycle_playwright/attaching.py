@@ -201,6 +201,9 @@ class _Pages:
     def warm(self) -> Callable[[], None]:
         return _nothing
 
+    def hold(self) -> Callable[[], None]:
+        return _nothing
+
     def connect(self, cdp_url: str, tabs: Callable[[], Sequence[str]], folder: Path | None) -> _Connection:
         self._reach.check()
         return _Connection(self._given, self._reach, tabs)

@@ -2,6 +2,9 @@
 
 A driver is at home in the thread, and the process, that started it. Elsewhere nothing of it may be called: its
 greenlets can't switch threads, and a forked child shares its pipe with the parent.
+
+Starting one takes longer than starting a browser. A driver that is held is parked after its last use instead of being
+stopped: its process waits, and the thread is as free for asyncio and for other Playwrights as if there were none.
 """
 
 from __future__ import annotations
@@ -66,6 +69,10 @@ class Driver(Protocol):
         """Use it; the result, idempotent and harmless anywhere, gives it back."""
         ...
 
+    def hold(self) -> Callable[[], None]:
+        """Keep it beyond its last use; the result, idempotent and harmless anywhere, lets it go."""
+        ...
+
     def last_use(self) -> bool:
         """Whether giving back the one use there is would stop it now."""
         ...
@@ -106,6 +113,9 @@ class GivenDriver:
     def take(self) -> Callable[[], None]:
         return _nothing
 
+    def hold(self) -> Callable[[], None]:
+        return _nothing
+
     def last_use(self) -> bool:
         return False
 
@@ -126,7 +136,7 @@ def check() -> None:
         WrongThread: Playwright can't be started here.
     """
     driver = _here.driver
-    if driver is None or not driver.at_home():
+    if driver is None or not driver.at_home() or driver.parked:
         _refuse_greenlet()
         _refuse_loop()
 
@@ -142,6 +152,7 @@ def own_driver() -> Driver:
     if driver is None or not driver.at_home():  # there may be a parent's, in a forked child
         driver = _OwnDriver()
         _here.hold(driver)
+    driver.unpark()
     return driver
 
 
@@ -151,9 +162,11 @@ class _OwnDriver:
         self._pid = os.getpid()
         self._thread = threading.get_ident()
         self._greenlet = _greenlet()
-        self._uses = 0
+        self._uses = self._holds = 0
         self._lock = threading.Lock()
         self._folder: Path | None = None
+        #: it waits for its next use, and its loop is not marked as the running one
+        self.parked = False
 
     def folder(self) -> Path | None:
         if self._folder is None:
@@ -166,18 +179,47 @@ class _OwnDriver:
     def take(self) -> Callable[[], None]:
         with self._lock:
             self._uses += 1
-        return _GiveBack(self)
+        return _Once(self._given_back)
 
-    def given_back(self) -> None:
+    def _given_back(self) -> None:
         with self._lock:
             self._uses -= 1
-            last = self._uses == 0
-        if last:
+            last, held = self._uses == 0, self._holds > 0
+        if last and held:
+            self._park()
+        elif last:
+            self.discard()
+
+    def hold(self) -> Callable[[], None]:
+        with self._lock:
+            self._holds += 1
+        return _Once(self._let_go)
+
+    def _let_go(self) -> None:
+        with self._lock:
+            self._holds -= 1
+            idle = self._uses == 0 and self._holds == 0
+        if idle:
             self.discard()
 
     def last_use(self) -> bool:
         with self._lock:
-            return self._uses == 1 and self._may_stop()
+            return self._uses == 1 and not self._holds and self._may_stop()
+
+    def _park(self) -> None:
+        if self.at_home() and self._may_stop() and _running() is self._loop:
+            asyncio._set_running_loop(None)
+            # What Playwright asks before a call, in this thread: so a page of an ended session is refused, and not half
+            # served. Whoever tells the loop that the driver's process died asks too, in another thread.
+            self._loop.is_closed = lambda: threading.get_ident() == self._thread  # type: ignore[method-assign]
+            self.parked = True
+
+    def unpark(self) -> None:
+        """Mark the loop as the running one again; the thread has none, as check() has seen."""
+        if self.parked:
+            self.parked = False
+            del self._loop.is_closed
+            asyncio._set_running_loop(self._loop)
 
     def _may_stop(self) -> bool:
         # Stopped from an event handler's greenlet, Playwright would return to the greenlet that started it, and the
@@ -191,7 +233,8 @@ class _OwnDriver:
         return within(self._loop, call)
 
     def discard(self) -> None:
-        if self.at_home() and self._may_stop():
+        if self.at_home() and self._may_stop() and not (self.parked and _running() is not None):
+            self.unpark()
             _here.let_go()
             self._stop()
 
@@ -200,6 +243,7 @@ class _OwnDriver:
         if threading.get_ident() != self._thread or os.getpid() != self._pid or sys.is_finalizing():
             return
         # By now Python 3.11 has lost the thread's note that a loop runs here, on which Playwright's coroutines rely.
+        self.unpark()
         asyncio._set_running_loop(self._loop)
         self._stop()
         asyncio._set_running_loop(None)
@@ -214,16 +258,16 @@ class _OwnDriver:
                 shutil.rmtree(self._folder, ignore_errors=True)
 
 
-class _GiveBack:
-    """Gives one use back, once."""
+class _Once:
+    """Does *what*, the first time it is called."""
 
-    def __init__(self, driver: _OwnDriver) -> None:
-        self._driver: _OwnDriver | None = driver
+    def __init__(self, what: Callable[[], None]) -> None:
+        self._what: Callable[[], None] | None = what
 
     def __call__(self) -> None:
-        driver, self._driver = self._driver, None
-        if driver is not None:
-            driver.given_back()
+        what, self._what = self._what, None
+        if what is not None:
+            what()
 
 
 class _Here(threading.local):

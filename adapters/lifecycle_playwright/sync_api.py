@@ -73,6 +73,16 @@ class Pages:
         """
         return self._driver().take()
 
+    def hold(self) -> Callable[[], None]:
+        """Keep this thread's driver between its sessions, until the result is called; there or when the thread ends.
+
+        In between, the thread can run asyncio, or another Playwright.
+
+        Raises:
+            WrongThread: As check().
+        """
+        return self._driver().hold()
+
     def connect(self, cdp_url: str, tabs: Tabs = tuple, folder: Path | None = None) -> Connection:
         """Connect this thread to the browser behind *cdp_url*. Gives up after 30 seconds.
 

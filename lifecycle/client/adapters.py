@@ -9,6 +9,8 @@ from lifecycle.errors import InvalidConfig
 from lifecycle.ports import AsyncPages, Pages
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lifecycle.ports import BrowserHost
 
 __all__ = ["GROUP", "Drivers", "default_host", "found", "load"]
@@ -49,11 +51,16 @@ def default_host() -> BrowserHost:
 
 
 class Drivers(Generic[_P]):
-    """The adapter that makes pages: the one that was given, or the installed one, found when it is first needed."""
+    """The adapter that makes pages: the one that was given, or the installed one, found when it is first needed.
+
+    `kept`: what lets go of the drivers that stay between the sessions of a client's block, by whose they are (a
+    thread's, a loop's); None outside of a block.
+    """
 
     def __init__(self, given: _P | None, name: str) -> None:
         self._pages: _P | None = given
         self._name = name
+        self.kept: dict[int, Callable[[], Any]] | None = None
 
     def get(self) -> _P:
         """The adapter.

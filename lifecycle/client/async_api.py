@@ -306,10 +306,17 @@ class AsyncClient:
 
     async def __aenter__(self) -> Self:
         await self._worker.run(lambda shared: None)
+        self._pages.kept = {}
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self.close()
+        kept, self._pages.kept = self._pages.kept, None
+        let_go = (kept or {}).get(id(asyncio.get_running_loop()))
+        try:
+            if let_go is not None:
+                await let_go()
+        finally:
+            self.close()
 
 
 class AsyncSessions:
@@ -396,7 +403,11 @@ class AsyncSession:
                     if not self._started("page").pageless:
                         self._connection = await self._connect(drivers)
                 finally:
-                    await warm.result()()
+                    kept, me = self._drivers.kept, id(asyncio.get_running_loop())
+                    if kept is not None and me not in kept:
+                        kept[me] = warm.result()
+                    else:
+                        await warm.result()()
         except BaseException as error:
             cause = _first(error)
             await self._close_page()

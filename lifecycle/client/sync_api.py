@@ -61,6 +61,9 @@ _Model = TypeVar("_Model", bound=BaseModel)
 class Client:
     """Sessions on one log. Cheap to make, safe to share between threads; needs no closing.
 
+    As a block, `with Client(…) as client:`, it keeps each thread's Playwright driver from one session to the next, so
+    that the second one starts in half the time, and stops it when the block is left.
+
     Args:
         log: Path of a log file, a locator such as `sqlite:/abs/path`, or an EventLog. Default: $LIFECYCLE_LOG, else one
             file in the platform's user data directory.
@@ -348,9 +351,13 @@ class Client:
         self._shared.close()
 
     def __enter__(self) -> Self:
+        self._drivers.kept = {}
         return self
 
     def __exit__(self, *_: object) -> None:
+        kept, self._drivers.kept = self._drivers.kept, None
+        for let_go in (kept or {}).values():
+            let_go()
         self.close()
 
 
@@ -664,7 +671,11 @@ class Session:
             raise replaced from error
 
     def _warm(self) -> None:
-        self._give_back[threading.get_ident()] = self._drivers.get().warm()
+        pages, me = self._drivers.get(), threading.get_ident()
+        self._give_back[me] = pages.warm()
+        kept = self._drivers.kept
+        if kept is not None and me not in kept:
+            kept[me] = pages.hold()
 
     def _connected(self) -> bool | None:
         connection = self._connections.get(threading.get_ident())

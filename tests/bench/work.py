@@ -31,6 +31,7 @@ from lifecycle.log import ANY, SqliteLog
 from lifecycle.log.port import NewEvent
 from lifecycle.log.versions import Synchronous
 from lifecycle.testing.log_samples import SECOND, T0, accessed, closed, created, fresh_id, new, released, started
+from tests.bench import browsers
 
 #: a life as the log mostly sees it; at most the deadline away from its beginning
 LIFE: Final = 5
@@ -357,7 +358,7 @@ ROWS: Final[dict[str, Callable[[str, Path, int], float]]] = {
         empty_list,
         bytes_an_event,
     )
-}
+} | browsers.ROWS
 
 
 def main(side: str, row: str, size: str) -> None:

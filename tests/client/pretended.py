@@ -36,6 +36,9 @@ class Pages:
     def warm(self) -> Callable[[], None]:
         return lambda: None
 
+    def hold(self) -> Callable[[], None]:
+        return lambda: None
+
     def connect(self, cdp_url: str, tabs: object, folder: object) -> Connection:
         self.connects += 1
         if self.refuses is not None:

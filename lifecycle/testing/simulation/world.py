@@ -544,6 +544,9 @@ class _NoPages:
     def warm(self) -> Any:
         raise NotImplementedError
 
+    def hold(self) -> Any:
+        raise NotImplementedError
+
     def connect(self, cdp_url: str, tabs: object, folder: object) -> Any:
         raise NotImplementedError
 

@@ -14,10 +14,10 @@ from playwright.sync_api import Error, Page, sync_playwright
 
 from lifecycle.errors import InvalidConfig, WrongThread
 from lifecycle_playwright import Pages
-from tests.adapters.playwright.world import drivers, in_thread, until
+from tests.adapters.playwright.world import drivers, gone, in_thread, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from lifecycle.ports import Pages as PagesPort
     from lifecycle_playwright.sync_api import Connection
@@ -196,6 +196,97 @@ def test_no_signal_handler_is_installed(pages: Pages, chromium: Chromium) -> Non
     assert [signal.getsignal(number) for number in numbers] == before
     connection.close()
     assert [signal.getsignal(number) for number in numbers] == before
+
+
+# --- a driver that is held between sessions ---------------------------------------------------------------------------
+
+
+def test_a_held_driver_waits_for_the_next_session_and_stops_when_it_is_let_go(pages: Pages, chromium: Chromium) -> None:
+    let_go = pages.hold()
+    [pid] = drivers()
+    for _ in range(3):
+        connection = pages.connect(chromium.cdp_url)
+        assert connection.page.evaluate("1 + 1") == 2
+        connection.close()
+        assert drivers() == [pid]
+    let_go()
+    let_go()
+    assert drivers() == []
+
+
+def test_let_go_of_while_it_is_used_it_stops_with_its_last_use(pages: Pages, chromium: Chromium) -> None:
+    let_go = pages.hold()
+    connection = pages.connect(chromium.cdp_url)
+    let_go()
+    assert connection.page.evaluate("1 + 1") == 2
+    connection.close()
+    assert drivers() == []
+
+
+def test_between_sessions_the_thread_is_free(pages: Pages, chromium: Chromium) -> None:
+    """For asyncio, for another Playwright, and for a session that finds neither in its way afterwards."""
+
+    async def nothing() -> str:
+        await asyncio.sleep(0)
+        with pytest.raises(WrongThread, match=r"lifecycle\.AsyncClient"):
+            pages.connect(chromium.cdp_url)
+        return "done"
+
+    let_go = pages.hold()
+    for _ in range(2):
+        connection = pages.connect(chromium.cdp_url)
+        connection.page.evaluate("1")
+        connection.close()
+        assert asyncio.run(nothing()) == "done"
+        with sync_playwright() as other:
+            assert other.chromium.connect_over_cdp(chromium.cdp_url).contexts
+            with pytest.raises(WrongThread, match="started by other code"):
+                pages.connect(chromium.cdp_url)
+        with pytest.raises(RuntimeError, match="no running event loop"):
+            asyncio.get_running_loop()
+    let_go()
+    assert drivers() == []
+
+
+def test_a_held_driver_that_was_killed_is_replaced(pages: Pages, chromium: Chromium) -> None:
+    let_go = pages.hold()
+    pages.connect(chromium.cdp_url).close()
+    [pid] = drivers()
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: gone(pid), "the driver outlives SIGKILL")
+    connection = pages.connect(chromium.cdp_url)
+    assert connection.page.evaluate("1 + 1") == 2
+    connection.close()
+    let_go()
+    assert drivers() == []
+
+
+def test_a_page_of_an_ended_session_says_so_while_the_driver_is_parked(pages: Pages, chromium: Chromium) -> None:
+    let_go = pages.hold()
+    connection = pages.connect(chromium.cdp_url)
+    page = connection.page
+    connection.close()
+    with pytest.raises((Error, RuntimeError)):
+        page.title()
+    again = pages.connect(chromium.cdp_url)
+    assert again.page.evaluate("1 + 1") == 2
+    again.close()
+    assert asyncio.run(asyncio.sleep(0, "done")) == "done"
+    let_go()
+    assert drivers() == []
+
+
+def test_a_held_driver_ends_with_its_thread(pages: Pages, chromium: Chromium) -> None:
+    kept: list[Callable[[], None]] = []
+
+    def work() -> None:
+        kept.append(pages.hold())
+        pages.connect(chromium.cdp_url).close()
+        assert len(drivers()) == 1
+
+    in_thread(work)
+    until(lambda: drivers() == [], "the driver outlives its thread", seconds=2)
+    kept[0]()
 
 
 # --- where Playwright forbids it --------------------------------------------------------------------------------------
