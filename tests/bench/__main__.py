@@ -67,6 +67,10 @@ def _es(row: str, least: float) -> tuple[Peer, ...]:
     return (Peer("eventsourcing", row, least),)
 
 
+def _frameworks(row: str) -> tuple[Peer, ...]:
+    return Peer("browser-use", row, 1), Peer("Notte", row, 1)
+
+
 ROWS: Final = (
     Row("append one event, NORMAL", "append_normal", 3000, 3, _es("append_normal", 2)),
     Row("append one event, FULL", "append_full", 1000, 1.15, _es("append_full", 1.4)),
@@ -95,8 +99,8 @@ ROWS: Final = (
         (Peer("python-statemachine", "statemachine", 10), Peer("transitions, registered", "registered", 10)),
     ),
     Row("fold, an event", "folding", 5000, None, (Peer("python-statemachine", "statemachine", 10),)),
-    Row("session: imports, start, first page, stop", "cold_session", 1, 1.1, (Peer("browser-use", "cold_session", 1),)),
-    Row("session: the next ones of a process", "second_session", 5, 1.05, (Peer("browser-use", "second_session", 1),)),
+    Row("session: imports, start, first page, stop", "cold_session", 1, 1.1, _frameworks("cold_session")),
+    Row("session: the next ones of a process", "second_session", 5, 1.05, _frameworks("second_session")),
     Row("page.title() through the gate", "gate_title", 300, 1.06),
     Row("page.evaluate() through the gate", "gate_evaluate", 300, 1.06),
     Row("page.click() through the gate", "gate_click", 50, 1.06),
@@ -112,6 +116,7 @@ ROWS: Final = (
 
 #: peer -> environment, script, what is installed
 PEERS: Final = {
+    "Notte": ("notte", "notte_work.py", ("notte==1.*",)),
     "browser-use": ("browser-use", "browser_use_work.py", ("browser-use",)),
     "eventsourcing": ("eventsourcing", "eventsourcing_work.py", ("eventsourcing==9.5.*",)),
     "python-statemachine": ("machines", "machines_work.py", ("python-statemachine==3.*", "transitions==0.9.*")),
