@@ -9,7 +9,7 @@ tests/log/test_loading.py holds this against decode and the core's fold.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -45,8 +45,9 @@ if TYPE_CHECKING:
 
 __all__ = ["NOTES", "covers_private", "outline"]
 
-# Patterns of canonical JSON. A text without backslash holds no escapes; a number of 15 digits is below 2^53.
-_CHARS: Final = r'[^"\\\x00-\x1f\ud800-\udfff]'
+# Patterns of canonical JSON. A text without backslash holds no escapes, and none of a log's holds lone surrogates; a
+# number of 15 digits is below 2^53.
+_CHARS: Final = r'[^"\\\x00-\x1f]'
 _WORD: Final = f'"{_CHARS}{{0,256}}"'
 _NAME: Final = f'"{_CHARS}{{1,256}}"'
 _NUMBER: Final = r"(?:0|[1-9][0-9]{0,14})"
@@ -69,11 +70,11 @@ def _full(*parts: str) -> Callable[[str], re.Match[str] | None]:
     return re.compile("".join(parts)).fullmatch
 
 
-def _optional(fields: dict[str, str]) -> Callable[[str], re.Match[str] | None]:
-    """Objects with any of *fields*, at least one, in the order given."""
+def _optional(fields: dict[str, str]) -> str:
+    """Of objects with any of *fields*, at least one, in the order given."""
     # The lookahead counts: a field follows the brace or a comma, and a comma only a field.
     parts = [rf'(?:(?<=[{{,])"{name}":{pattern}(?:,(?=")|(?=\}})))?' for name, pattern in fields.items()]
-    return _full(r"\{(?=\")", *parts, r"(?<!,)\}")
+    return "".join((r"\{(?=\")", *parts, r"(?<!,)\}"))
 
 
 #: note -> what covers its whole public text; of an access the one group is last_at
@@ -108,7 +109,7 @@ _keys: Final = re.compile(_ENTRY).findall
 _TEXT: Final = rf'"{_CHARS}{{0,4096}}"'
 _ARGUMENTS: Final = rf"\[(?:{_TEXT}(?:,{_TEXT}){{0,255}})?\]"
 #: type -> what covers its private text; not those with data of any shape
-_PRIVATE: Final[dict[str, Callable[[str], re.Match[str] | None]]] = {
+_PRIVATE: Final[dict[str, str]] = {
     SessionCreated.type: _optional(
         {
             "browser_args": _ARGUMENTS,
@@ -138,8 +139,20 @@ def _part(model: Callable[[Any], M]) -> Callable[[str], M]:
 _config: Final = _part(Config.model_validate)
 _limits: Final = _part(Limits.model_validate)
 _identity: Final = _part(ProcessIdentity.model_validate)
-_adapter: Final[TypeAdapter[dict[str, str]]] = TypeAdapter(Labels)
-_labels: Final = _part(_adapter.validate_python)
+
+
+# Made when they are needed: every command of the command line would pay for them otherwise.
+@cache
+def _adapter() -> TypeAdapter[dict[str, str]]:
+    return TypeAdapter(Labels)
+
+
+_labels: Final = _part(lambda value: _adapter().validate_python(value))
+
+
+@cache
+def _private(event_type: str) -> Callable[[str], re.Match[str] | None]:
+    return _full(_PRIVATE[event_type])
 
 
 def _proves(text: str) -> bool:
@@ -218,8 +231,7 @@ _OUTLINES: Final[dict[str, Callable[[str, int], Event | None]]] = {
 
 def covers_private(event_type: str, text: str) -> bool:
     """Whether *text* is plainly what the private fields of *event_type* may be; otherwise decode has to say."""
-    covers = _PRIVATE.get(event_type)
-    return covers is not None and covers(text) is not None
+    return event_type in _PRIVATE and _private(event_type)(text) is not None
 
 
 def outline(event_type: str, schema_version: int, at: int, text: str) -> Event | None:

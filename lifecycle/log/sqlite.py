@@ -171,7 +171,7 @@ class SqliteLog:
         self._file = LogFile(options, fill)
         # For those who never close it: when it is forgotten, and at exit, where nothing may wait for long.
         weakref.finalize(self, self._file.close, _EXIT_WAIT_S)
-        self._sessions = SqlSessions(self._file.ask_derived, self.read, self._rebuild, self._file.stream)
+        self._sessions = SqlSessions(self._file.ask_derived, self.read, self._rebuild, self._file.ahead)
 
     @property
     def locator(self) -> str:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 from lifecycle.core.evolve import Session
 from lifecycle.errors import InvalidConfig
 from lifecycle.projections.maintain import replay
-from lifecycle.projections.outcomes import OUTCOMES, of_row
+from lifecycle.projections.outcomes import OUTCOMES, of_text, parts
 from lifecycle.projections.query import checked, is_text, rank
 from lifecycle.projections.rows import COLUMNS, SELECT, from_row
 from lifecycle.projections.select import count, select
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from lifecycle.log.port import Recorded
     from lifecycle.projections import Progress, RebuildReport
@@ -40,19 +40,19 @@ _UNRELEASED: Final = f"SELECT {SELECT} FROM sessions AS s WHERE s.released = 0 O
 
 class SqlSessions:
     """The sessions of a log in SQL. *ask* runs a query, *read* gives a stream, *rebuild* does the rebuild,
-    *stream* runs a query whose rows are not all held."""
+    *ahead* gives the one value of a query for each of several parameters."""
 
     def __init__(
         self,
         ask: Callable[[str, Sequence[Any]], list[tuple[Any, ...]]],
         read: Callable[[str], Sequence[Recorded]],
         rebuild: Callable[[Progress | None, bool], RebuildReport],
-        stream: Callable[[str], Iterator[tuple[Any, ...]]],
+        ahead: Callable[[str, Iterable[Sequence[int]]], Iterator[str | None]],
     ) -> None:
         self._ask = ask
         self._read = read
         self._rebuild = rebuild
-        self._stream = stream
+        self._ahead = ahead
 
     def get(self, session_id: str) -> Session | None:
         if not is_text(session_id):
@@ -105,7 +105,9 @@ class SqlSessions:
         return dict(self._ask("SELECT stream, reason FROM unreadable", ()))
 
     def outcomes(self) -> Iterator[Outcome]:
-        return map(of_row, self._stream(OUTCOMES))
+        ((end,),) = self._ask("SELECT coalesce(max(position), 0) FROM events", ())
+        for text in self._ahead(OUTCOMES, parts(end)):
+            yield from of_text(text)
 
     def rebuild(self, progress: Progress | None = None, *, resume: bool = False) -> RebuildReport:
         return self._rebuild(progress, resume)

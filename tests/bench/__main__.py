@@ -1,6 +1,7 @@
 """`make bench`: every row side by side, as ratios, interleaved and repeated; the table, JSON, and the page's part.
 
     python -m tests.bench [--rows NAME,NAME] [--rounds N] [--scale N] [--json FILE] [--page FILE]
+    python -m tests.bench --growth [--most EVENTS] [--directory DIR] [--page FILE]
 
 Times mean nothing on a machine that others use. A round times each side of a row one after the other, and only the
 ratio within a round counts: the table has the median of the rounds and how far they spread.
@@ -23,6 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from lifecycle_chromium.find import find_browser
+from tests.bench import growth
 
 ROOT: Final = Path(__file__).parents[2]
 BUILD: Final = ROOT / "build"
@@ -246,7 +248,19 @@ def main() -> None:
     parser.add_argument("--scale", type=int, default=1, help="times as many events where a row grows")
     parser.add_argument("--json", type=Path, default=BUILD / "bench.json")
     parser.add_argument("--page", type=Path, help="a page between whose marks the table is put")
+    parser.add_argument(
+        "--growth", action="store_true", help="only cost against size: see python -m tests.bench.growth"
+    )
+    parser.add_argument("--most", type=int, default=growth.SIZES[-1], help="with --growth: the largest log, in events")
+    parser.add_argument(
+        "--directory", type=Path, default=BUILD / "growth", help="with --growth: where its logs are made"
+    )
     asked = parser.parse_args()
+    if asked.growth:
+        figures = growth.run(asked.most, asked.directory, BUILD / "growth.json")
+        if asked.page is not None:
+            asked.page.with_name("growth.svg").write_text(growth.drawn(figures), encoding="utf-8")
+        return
     wanted = None if asked.rows is None else asked.rows.split(",")
     chosen = [row for row in ROWS if wanted is None or row.work in wanted]
     BUILD.mkdir(exist_ok=True)

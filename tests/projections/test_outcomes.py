@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import closing
 from itertools import product
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 from lifecycle.core import Cause, decide, fold
 from lifecycle.core.commands import Close, Create, Expire, Fail, Record, Release, Start
 from lifecycle.core.events import SessionReleased
-from lifecycle.errors import IllegalCommand
+from lifecycle.errors import IllegalCommand, LogTampered
 from lifecycle.log import ANY, MemoryLog, SqliteLog, events
 from lifecycle.log.driver import sqlite3
-from lifecycle.projections.outcomes import OUTCOMES, of_session
-from lifecycle.testing.log_samples import SECOND, T0, accessed, begin, created, fresh_id, new, released, started
+from lifecycle.projections import outcomes
+from lifecycle.projections.outcomes import OUTCOMES, of_session, of_text
+from lifecycle.testing.log_samples import SECOND, T0, accessed, begin, closed, created, fresh_id, new, released, started
 from lifecycle.testing.strategies import runs
 
 if TYPE_CHECKING:
@@ -98,9 +101,47 @@ def test_nobody_waits_for_it_and_it_sees_one_moment(tmp_path: Path) -> None:
         assert len(list(log.sessions.outcomes())) == 3
 
 
+def test_parts_that_are_read_at_different_times_show_one_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outcomes, "_PART", 2)
+    with SqliteLog(tmp_path / "log.db") as log:
+        for number in range(20):
+            begin(log, f"s-{number}")
+        told = log.sessions.outcomes()
+        first = next(told)
+        for number in range(20):
+            log.append(f"s-{number}", [new(closed())], expected=2)
+        begin(log, "late")
+        assert {one.status for one in (first, *told)} == {"active"}
+        again = list(log.sessions.outcomes())
+        assert [one.session_id for one in again] == [*(f"s-{number}" for number in range(20)), "late"]
+        assert [one.status for one in again] == ["closed"] * 20 + ["active"]
+
+
+def test_nothing_is_left_behind_by_who_reads_only_a_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outcomes, "_PART", 2)
+    with SqliteLog(tmp_path / "log.db") as log:
+        for number in range(20):
+            begin(log, f"s-{number}")
+        before = threading.active_count()
+        told = log.sessions.outcomes()
+        next(told)
+        assert threading.active_count() > before
+        told.close()  # type: ignore[attr-defined]  # it is a generator
+        assert threading.active_count() == before
+
+
+def test_a_cause_that_is_none_is_not_passed_on() -> None:
+    for text in ("s-1 closed because 1 2", "s-1 closed stopped 1", "s-1 ended stopped 1 2"):
+        with pytest.raises(LogTampered, match="an ending"):
+            list(of_text(text))
+
+
 def test_the_events_are_read_once_and_endings_by_their_index(tmp_path: Path) -> None:
     SqliteLog(tmp_path / "log.db").close()
     with closing(sqlite3.connect(tmp_path / "log.db")) as conn:
-        plan = [str(row[3]) for row in conn.execute(f"EXPLAIN QUERY PLAN {OUTCOMES}").fetchall()]
-    assert sum(line.startswith("SCAN") for line in plan) == 1, plan
+        plan = [str(row[3]) for row in conn.execute(f"EXPLAIN QUERY PLAN {OUTCOMES}", (0, 1, 1)).fetchall()]
+    assert not any(line.startswith("SCAN") for line in plan), plan
+    assert sum("first" in line and "PRIMARY KEY" in line for line in plan) == 1, plan
     assert any("events_one_ending" in line for line in plan), plan

@@ -1,0 +1,212 @@
+"""What things cost in logs of 10⁴ to 10⁷ events: `make bench BENCH='--growth'`, a JSON file and a chart for docs.
+
+    python -m tests.bench.growth [--most EVENTS] [--directory DIR] [--json FILE] [--svg FILE]
+
+Logs are made once and kept in the directory until all is measured (10 million events take 9 GB), and what has been
+measured stands in the JSON file at once: an interrupted run goes on where it stopped. Each figure is taken in a process
+of its own; of what works through the whole log, the cost is that of one event.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import resource
+import sqlite3
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from lifecycle.audit.checkpoint import Tree
+from lifecycle.audit.verify import verify
+from lifecycle.log import SqliteLog
+from lifecycle.testing.log_samples import SECOND, fresh_id
+from tests.bench.big import grow
+from tests.bench.chart import Line, chart
+from tests.bench.work import life, timed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT: Final = Path(__file__).parents[2]
+SIZES: Final = (10_000, 100_000, 1_000_000, 10_000_000)
+SCAN: Final = "SELECT count(*), max(at), sum(version), sum(length(type)) FROM events NOT INDEXED"
+
+
+def _events(log: SqliteLog) -> int:
+    return int(log.last(1)[0].position)
+
+
+def append(log: SqliteLog) -> float:
+    """µs of one event of 200 lives, event by event."""
+    at = log.last(1)[0].at
+    lives = [(name, life(name, at)) for name in (fresh_id("s") for _ in range(200))]
+    told: list[float] = []
+    for name, batch in lives:
+        for version, one in enumerate(batch):
+            began = time.perf_counter()
+            log.append(name, [one], expected=version)
+            told.append(time.perf_counter() - began)
+    return statistics.median(told)
+
+
+def listing(log: SqliteLog) -> float:
+    """One list of 100 active sessions."""
+    now = log.last(1)[0].at + SECOND
+    assert len(log.sessions.list(now=now, status="active", limit=100)) == 100
+    return statistics.median(
+        timed(lambda: log.sessions.list(now=now, status="active", limit=100), 1) for _ in range(50)
+    )
+
+
+def load(log: SqliteLog) -> float:
+    """One session of five events, anywhere in the log."""
+    end = _events(log)
+    with closing(sqlite3.connect(log.locator.removeprefix("sqlite:"))) as conn:
+        names = [
+            conn.execute("SELECT stream FROM events WHERE position = ?", (random.randint(1, end),)).fetchone()[0]
+            for _ in range(500)
+        ]
+    return statistics.median(timed(lambda name=name: log.load(name), 1) for name in names)  # type: ignore[misc]  # bound
+
+
+def verifying(log: SqliteLog) -> float:
+    """verify, an event."""
+    assert verify(log).ok
+    return 0
+
+
+def checkpoint(log: SqliteLog) -> float:
+    """The root over everything, nothing of it known before; an event."""
+    Tree(log.material).root()
+    return 0
+
+
+def replay(log: SqliteLog) -> float:
+    """Status, cause and duration of every session; an event."""
+    assert sum(one.duration_us or 0 for one in log.sessions.outcomes()) > 0
+    return 0
+
+
+def rebuild(log: SqliteLog) -> float:
+    """Every session replayed and compared; an event."""
+    assert log.sessions.rebuild().equal
+    return 0
+
+
+def scan(log: SqliteLog) -> float:
+    """SQLite touching every event, the floor of replay; an event."""
+    with closing(sqlite3.connect(log.locator.removeprefix("sqlite:"))) as conn:
+        conn.execute(SCAN).fetchall()
+    return 0
+
+
+WORK: Final[dict[str, Callable[[SqliteLog], float]]] = {
+    "load": load,
+    "list": listing,
+    "scan": scan,
+    "replay": replay,
+    "checkpoint": checkpoint,
+    "rebuild": rebuild,
+    "verify": verifying,
+    "append": append,  # last: it adds to the log
+}
+TITLES: Final = {
+    "append": "append one event",
+    "list": "list 100 active",
+    "load": "load a session",
+    "verify": "verify, an event",
+    "checkpoint": "checkpoint, an event",
+    "replay": "outcomes, an event",
+    "rebuild": "rebuild, an event",
+}
+
+
+def measure(path: Path, what: str) -> dict[str, float]:
+    """µs, and the most memory that the process had, in MB."""
+    with SqliteLog(path, synchronous="NORMAL") as log:
+        events = _events(log)
+        began = time.perf_counter()
+        took = WORK[what](log)
+        if not took:
+            took = (time.perf_counter() - began) / events
+    return {"us": took * 1e6, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "events": events}
+
+
+def _in_process(path: Path, what: str) -> dict[str, float]:
+    command = [sys.executable, "-m", "tests.bench.growth", "--one", what, "--directory", str(path)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _told(doing: str) -> Callable[[int, int], None]:
+    began = last = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= 5:
+            last = now
+            rate = done / (now - began)
+            print(f"{doing} {done} of {total}, {rate:.0f}/s, {(total - done) / rate:.0f} s left", file=sys.stderr)
+
+    return tell
+
+
+def run(most: int, directory: Path, kept: Path) -> dict[str, dict[str, dict[str, float]]]:
+    """Size -> what -> figures; those that *kept* has are not taken again."""
+    figures: dict[str, dict[str, dict[str, float]]] = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
+    directory.mkdir(parents=True, exist_ok=True)
+    for size in (size for size in SIZES if size <= most):
+        path = directory / f"{size}.db"
+        known = figures.setdefault(str(size), {})
+        if missing := [what for what in WORK if what not in known]:
+            with SqliteLog(path, synchronous="NORMAL") as log:
+                grow(log, size, _told(f"making {size} events:"))
+        for what in missing:
+            # The smaller ones are over in no time: the best of three.
+            known[what] = min(
+                (_in_process(path, what) for _ in range(3 if size <= 1_000_000 else 1)), key=lambda found: found["us"]
+            )
+            print(
+                f"{size} events, {what}: {known[what]['us']:.2f} µs, {known[what]['peak_mb']:.0f} MB", file=sys.stderr
+            )
+            kept.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+    return figures
+
+
+def drawn(figures: dict[str, dict[str, dict[str, float]]]) -> str:
+    """The chart: each cost as a multiple of what it is at the smallest size."""
+    sizes = sorted(map(int, figures))
+    first = figures[str(sizes[0])]
+    lines = [
+        Line(title, tuple((size, figures[str(size)][what]["us"] / first[what]["us"]) for size in sizes))
+        for what, title in TITLES.items()
+    ]
+    return chart("Cost in a growing log, as a multiple of the cost at 10 thousand events", "events in the log", lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.growth", description="Cost against size.")
+    parser.add_argument("--most", type=int, default=SIZES[-1], help="the largest log, in events")
+    parser.add_argument("--directory", type=Path, default=ROOT / "build" / "growth", help="where the logs are made")
+    parser.add_argument("--json", type=Path, default=ROOT / "build" / "growth.json")
+    parser.add_argument("--svg", type=Path, help="a file for the chart")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.one:
+        print(json.dumps(measure(asked.directory, asked.one)))
+        return
+    figures = run(asked.most, asked.directory, asked.json)
+    if asked.svg is not None:
+        asked.svg.write_text(drawn(figures), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
