@@ -3,6 +3,8 @@
 | log says            | found                                       | done                                        |
 |---------------------|---------------------------------------------|---------------------------------------------|
 | live, now >= D      | anything                                    | timed_out at D; end the browser; released   |
+| created, at D and   | keeper alive                                | timed_out at D; the rest is its keeper's,   |
+| within the grace    |                                             | which may be launching just now             |
 | live                | keeper alive                                | nothing                                     |
 | live                | keeper gone                                 | failed/keeper_lost; end what is ours;       |
 |                     |                                             | released                                    |
@@ -43,7 +45,9 @@ RELEASE_WAIT_S: Final = GRACE_S + 2.0
 class Reconciled:
     """One session put right: the cause recorded (None: it had ended before), and what became of its browser.
 
-    `how` is as in SessionReleased, or "out of reach" for a browser of another host, of which nothing is claimed.
+    `how` is as in SessionReleased, or "out of reach" for a browser of another host, of which nothing is claimed, or
+    "left to its keeper" for one that a living keeper may be launching just now: it is released by that keeper, or by
+    whoever reconciles after the grace.
     """
 
     session_id: str
@@ -91,6 +95,9 @@ def _one(session: Session, recorder: Recorder, host: BrowserHost, *, patient: bo
         cause = session.cause
         if alive is None:
             return Reconciled(session_id=session.session_id, cause=cause, how="out of reach")
+        if alive and session.keeper_id and session.started_at is None and _in_grace(session, recorder.clock.now()):
+            # It may launch the browser at this very moment: `never_started` would be found, and not be true.
+            return Reconciled(session_id=session.session_id, cause=cause, how="left to its keeper")
     elif alive is None or (alive and patient and _in_grace(session, recorder.clock.now())):
         return None
     how = finish(session, recorder, host)

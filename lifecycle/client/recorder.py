@@ -11,7 +11,7 @@ from lifecycle.client.origin import Origin
 from lifecycle.core import Create, Session, decide, evolve, fold, view
 from lifecycle.core.events import SessionTimedOut
 from lifecycle.core.evolve import pass_over
-from lifecycle.errors import FutureSchema, UnknownEventType, UnknownSession, WrongVersion
+from lifecycle.errors import FutureSchema, LogUnavailable, UnknownEventType, UnknownSession, WrongVersion
 from lifecycle.log.codec import decode
 from lifecycle.log.port import NO_STREAM, NewEvent
 from lifecycle.telemetry import append_failed
@@ -119,7 +119,11 @@ class Recorder:
         with self._lock:
             known, began = self._known.get(session_id) or (None, None)
         if began is None:
-            (first,) = self.log.read(session_id, until=1)
+            first = next(iter(self.log.read(session_id, until=1)), None)
+            if first is None:  # a reader that lags behind the load before it: the same command may be repeated
+                raise LogUnavailable(
+                    f"the log does not show the first event of {session_id}, which it has shown before"
+                )
             began = Origin(first.actor, first.correlation_id, first.causation_id)
             if known is not None:
                 self._remember(known, began)

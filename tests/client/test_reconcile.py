@@ -38,14 +38,15 @@ class Host(FakeHost):
 
 
 class World:
-    def __init__(self) -> None:
+    def __init__(self, *, started: bool = True) -> None:
         self.clock = ManualClock()
         self.log = MemoryLog(clock=self.clock.now)
         self.host = Host()
         self.recorder = Recorder(self.log, self.clock, Uuid7(), actor="reconcile", writer="test")
         limits = Limits(idle_timeout_us=60_000_000, max_duration_us=600_000_000)
         self.recorder.create(Create(event=SessionCreated(session_id="s1", limits=limits, owner=ME, keeper_id="k")))
-        self.recorder.execute("s1", Start(event=SessionStarted(ownership="launched", browser=ME)))
+        if started:
+            self.recorder.execute("s1", Start(event=SessionStarted(ownership="launched", browser=ME)))
 
     def run(self, keeper: Keeper, *, patient: bool = True) -> list[Reconciled]:
         self.host.keeper = keeper
@@ -95,6 +96,18 @@ def test_a_session_past_its_deadline_times_out_whatever_is_found(world: World, k
     session = world.session()
     assert (session.status, session.released) == (State.TIMED_OUT, True)
     assert session.closed_at == session.created_at + 60_000_000
+
+
+@pytest.mark.parametrize("patient", [True, False])
+def test_a_session_that_its_living_keeper_may_be_launching_just_now_times_out_and_is_left_to_it(patient: bool) -> None:
+    """`never_started` would be found, and be wrong a moment later. The simulation found it."""
+    world = World(started=False)
+    world.clock.advance(60)
+    assert world.run("alive", patient=patient) == [Reconciled(session_id="s1", cause="idle", how="left to its keeper")]
+    assert (world.session().released, world.host.ended) == (False, 0)
+    assert world.run("alive") == []
+    world.clock.advance(RELEASE_WAIT_S)
+    assert world.run("alive") == [Reconciled(session_id="s1", cause=None, how="killed")]
 
 
 def test_an_ended_session_without_keeper_is_released_with_no_second_ending(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ from lifecycle.testing.simulation import (
     Budget,
     Drawn,
     Failure,
+    Odometer,
+    Pruned,
     Seeded,
     Tape,
     checker,
@@ -57,6 +60,29 @@ def test_three_processes_one_fault_one_crash_in_every_order() -> None:
     assert found.complete
     assert found.states > 500
     assert "log.WrongVersion" in held.report().reached["met"]
+
+
+def everything_reached(scenario: str, budget: Budget, *, prune: bool) -> tuple[int, frozenset[int], set[object]]:
+    """How many runs there are, the states on their ways, and how they ended: with which histories and answers."""
+    choose, runs, verdicts = Odometer(prune=prune), 0, set[object]()
+    going = True
+    while going:
+        with suppress(Pruned):
+            world = run(choose, scenario, replace(budget))
+            told = tuple(answer.view.status if answer.view else str(answer.error) for answer in world.answers)
+            verdicts.add((tuple((row.stream, row.type, row.at, row.data) for row in world.log_rows), told))
+        runs += 1
+        going = choose.next()
+    return runs, choose.states, verdicts
+
+
+def test_what_is_pruned_was_explored() -> None:
+    """A run that is cut where it meets a known state misses no state and no verdict."""
+    runs, states, verdicts = everything_reached("pair", Budget(0, 0, 0), prune=True)
+    all_runs, all_states, all_verdicts = everything_reached("pair", Budget(0, 0, 0), prune=False)
+    assert runs < all_runs
+    assert states == all_states
+    assert verdicts == all_verdicts
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=ALL)

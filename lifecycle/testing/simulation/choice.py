@@ -105,9 +105,9 @@ class Odometer(_Taped):
         self._widths: list[int] = []
 
     @property
-    def states(self) -> int:
-        """How many different states were visited."""
-        return len(self._seen)
+    def states(self) -> frozenset[int]:
+        """The different states that were visited."""
+        return frozenset(self._seen)
 
     def _pick(self, n: int, rare: bool) -> int:
         at = len(self.tape)
@@ -116,9 +116,9 @@ class Odometer(_Taped):
 
     def visit(self, state: Callable[[], int]) -> None:
         """Where the run repeats an earlier one nothing is looked up."""
-        if not self._prune or len(self.tape) < len(self._prefix):
+        if len(self.tape) < len(self._prefix):
             return
-        if (found := state()) in self._seen:
+        if (found := state()) in self._seen and self._prune:
             raise Pruned
         self._seen.add(found)
 

@@ -101,9 +101,9 @@ def explore(
             run(choose, scenario, budget, held)
         runs += 1
         if not choose.next():
-            return Explored(runs, choose.states, complete=True)
+            return Explored(runs, len(choose.states), complete=True)
         if most is not None and runs >= most:
-            return Explored(runs, choose.states, complete=False)
+            return Explored(runs, len(choose.states), complete=False)
 
 
 def replay(tape: Path, held: Checker | None = None) -> World:
