@@ -35,7 +35,7 @@ Examples:
 def command(log: str | None, as_json: bool, resume: bool) -> int:
     """Replay every event."""
     began = time.monotonic()
-    with writing(log) as opened, shown("replayed") as progress:
+    with writing(log) as opened, shown("replayed", resumed=resume) as progress:
         report = rebuild(opened, progress, resume=resume)
     took = time.monotonic() - began
     if as_json:

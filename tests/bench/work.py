@@ -32,9 +32,8 @@ from lifecycle.log.port import NewEvent
 from lifecycle.log.versions import Synchronous
 from lifecycle.testing.log_samples import SECOND, T0, accessed, closed, created, fresh_id, new, released, started
 from tests.bench import browsers
+from tests.bench.big import LIFE, grow
 
-#: a life as the log mostly sees it; at most the deadline away from its beginning
-LIFE: Final = 5
 WRITERS: Final = 8
 
 _COLUMNS: Final = (
@@ -69,12 +68,9 @@ def long_life(name: str, size: int) -> list[NewEvent]:
 
 
 def filled(path: Path, sessions: int) -> SqliteLog:
-    """A log of whole lives, every hundredth session still alive."""
+    """A log of whole lives, every tenth session still alive."""
     log = sqlite_log(path, "NORMAL")
-    for number in range(sessions):
-        name = fresh_id("s")
-        told = life(name, T0 + number * SECOND)
-        log.append(name, told[:2] if number % 100 == 0 else told, expected=ANY)
+    grow(log, sessions * LIFE)
     return log
 
 
