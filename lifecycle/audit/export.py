@@ -13,6 +13,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from heapq import merge
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lifecycle.audit.envelope import FIELDS, envelope, line
@@ -77,9 +78,13 @@ def rows_of(log: EventLog, sessions: Collection[str] | None, progress: Progress 
     end = look.end()
     if sessions is not None and len(sessions) <= _FEW:
         streams = sorted({*sessions, STREAM})
-        found = [row for stream in streams for row in log.read(stream) if row.position <= end]
-        found.sort(key=lambda row: row.position)
-        yield from found
+        total = sum(log.head(stream) for stream in streams)
+        found = merge(*(_stream(log, stream) for stream in streams), key=lambda row: row.position)
+        for number, row in enumerate(found, 1):
+            if row.position <= end:
+                yield row
+            if progress is not None and number % _PAGE == 0:
+                progress(number, max(number, total))
         return
     wanted = None if sessions is None else {*sessions, STREAM}
     for begin in range(0, end, _PAGE):
@@ -89,6 +94,14 @@ def rows_of(log: EventLog, sessions: Collection[str] | None, progress: Progress 
                 yield row
         if progress is not None:
             progress(until, end)
+
+
+def _stream(log: EventLog, stream: str) -> Iterator[Recorded]:
+    """The events of one stream, a page at a time: the longest session fits in no memory."""
+    after = 0
+    while rows := log.read(stream, after=after, until=after + _PAGE):
+        yield from rows
+        after += _PAGE
 
 
 @dataclass(slots=True)

@@ -61,6 +61,7 @@ _OPTIONS: Final = (
     click.option("--url", metavar="TEXT", help="Visited an address with this in it."),
     click.option("--error", metavar="TEXT", help="Ended with an error with this in its type or message."),
     click.option("--actor", metavar="NAME", help="Somebody of that name acted in it."),
+    click.option("--correlation", "correlation_id", metavar="ID", help="Belongs to it: a job, or the id of a trace."),
     click.option("--owner", metavar="HOST:PID", help="Started by that process, or on that HOST, or by a PID."),
 )
 

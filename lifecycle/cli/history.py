@@ -11,6 +11,7 @@ import click
 from lifecycle.audit.detail import by, detail
 from lifecycle.audit.history import history
 from lifecycle.cli.logs import options, reading, recorder_for
+from lifecycle.cli.progress import working
 from lifecycle.cli.tables import on_terminal, print_json, print_line, print_pairs, print_table
 from lifecycle.cli.text import ago, duration, iso, now, offset
 from lifecycle.cli.views import step_json
@@ -44,7 +45,7 @@ Examples:
 @options
 def command(session_id: str, most: int | None, reverse: bool, detailed: bool, log: str | None, as_json: bool) -> None:
     """Show the events."""
-    with reading(log) as opened:
+    with reading(log) as opened, working("reading the events"):
         found = history(opened, Sessions(recorder_for(opened)).resolve(session_id))
     found = found[-most:] if most else found
     found = found[::-1] if reverse else found
@@ -78,6 +79,8 @@ def print_step(step: Step) -> None:
             ("recorded", f"{iso(moment(step.recorded_at))}, {duration(late)} after it"),
             ("actor", step.actor),
             ("writer", step.writer),
+            ("correlation", step.correlation_id or ""),
+            ("causation", step.causation_id or ""),
             ("hash", step.hash),
             ("private", "forgotten" if step.forgotten else ""),
             *(

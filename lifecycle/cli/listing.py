@@ -9,7 +9,7 @@ import click
 
 from lifecycle.cli.filters import asked_for, filters
 from lifecycle.cli.logs import options, reading, recorder_for
-from lifecycle.cli.progress import working
+from lifecycle.cli.progress import working, working_on
 from lifecycle.cli.tables import on_terminal, print_json, print_table, say
 from lifecycle.cli.text import now, when
 from lifecycle.cli.views import COLUMNS, row, view_json
@@ -48,7 +48,8 @@ Examples:
   lifecycle list --at "2026-11-25 10:30"    as it stood then
   lifecycle list --limit 20 --after ID      the next page
 
---url and --actor read the events of every session that the other filters leave; the rest costs what it shows.
+--url, --actor and --correlation read the events of every session that the other filters leave; the rest costs what it
+shows.
 """,
 )
 @filters
@@ -88,7 +89,7 @@ def command(
         else:
             found = iter(sessions.list(limit=most, after=after, order=order, at=at, **query))
         if as_json:
-            for view in found:
+            for view in working_on("looking through the log", found):
                 print_json(view_json(view))
             return
         with working("looking through the log"):

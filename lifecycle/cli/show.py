@@ -11,6 +11,7 @@ from lifecycle.audit.detail import by, detail, evidence_text
 from lifecycle.audit.history import steps, who_acted
 from lifecycle.cli.exits import OK, UNVERIFIED
 from lifecycle.cli.logs import options, reading, recorder_for
+from lifecycle.cli.progress import working
 from lifecycle.cli.tables import on_terminal, print_json, print_line, print_pairs, print_table, say
 from lifecycle.cli.text import ago, duration, iso, now, offset, when
 from lifecycle.cli.views import labels_text, limits_text, step_json, view_json
@@ -60,7 +61,7 @@ def command(
     session_id: str, at: datetime | int | None, known_at: datetime | None, log: str | None, as_json: bool
 ) -> int:
     """Show one session."""
-    with reading(log) as opened:
+    with reading(log) as opened, working("reading the events"):
         seen = Sessions(recorder_for(opened)).then(session_id, at=at, known_at=known_at)
     session_id = seen.rows[0].stream
     found = steps(seen.rows)

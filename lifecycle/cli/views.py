@@ -74,6 +74,8 @@ def step_json(step: Step) -> dict[str, Any]:
         "offset_s": step.offset_us / 1e6,
         "actor": step.actor,
         "writer": step.writer,
+        "correlation_id": step.correlation_id,
+        "causation_id": step.causation_id,
         "data": dict(step.data),
         "forgotten": step.forgotten,
         "hash": step.hash,

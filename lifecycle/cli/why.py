@@ -11,6 +11,7 @@ import click
 from lifecycle.audit.why import why
 from lifecycle.cli.exits import OK, UNVERIFIED
 from lifecycle.cli.logs import options, reading, recorder_for
+from lifecycle.cli.progress import working
 from lifecycle.cli.tables import on_terminal, print_json, print_line
 from lifecycle.cli.text import clock, iso, printable
 from lifecycle.cli.views import step_json
@@ -42,7 +43,7 @@ Examples:
 @options
 def command(session_id: str, log: str | None, as_json: bool) -> int:
     """Say why."""
-    with reading(log) as opened:
+    with reading(log) as opened, working("reading the events"):
         name = Sessions(recorder_for(opened)).resolve(session_id)
         found = why(opened, name, clock.now(), relative=on_terminal() and not as_json)
     if as_json:

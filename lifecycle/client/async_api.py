@@ -270,11 +270,14 @@ class AsyncClient:
 
     async def export(
         self, form: Format = "jsonl", *, sessions: Collection[str] | None = None, private: bool = False
-    ) -> list[str]:
-        """As Client.export, as a list."""
-        return await self._worker.run(
-            lambda shared: list(proofs.exported(shared.sessions, shared.recorder, form, sessions, private=private))
+    ) -> AsyncIterator[str]:
+        """As Client.export, for `async for`: nothing is read before the first line is awaited."""
+        lines = await self._worker.run(
+            lambda shared: proofs.exported(shared.sessions, shared.recorder, form, sessions, private=private)
         )
+        while batch := await self._worker.run(lambda _: list(islice(lines, _BATCH))):
+            for line in batch:
+                yield line
 
     async def import_export(self, file: str | PathLike[str]) -> Imported:
         """As Client.import_export."""

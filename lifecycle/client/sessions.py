@@ -40,6 +40,7 @@ class Asked(TypedDict, total=False):
     url: str | None
     error: str | None
     actor: str | None
+    correlation_id: str | None
     owner: str | None
 
 
@@ -73,6 +74,7 @@ class Sessions:
             url: Text in an address that the session visited; upper and lower case of A to Z are the same.
             error: Text in the type and message of its error, in the same way.
             actor: Somebody who acted in it, exactly.
+            correlation_id: What one of its events belongs to, exactly: the id that was given, or that of the trace.
             owner: The process that started it: HOST, HOST:PID or PID.
             order: newest, oldest, longest or shortest.
             limit, after: Paging: at most *limit* sessions that follow the one whose id is *after*. Sessions that are
@@ -80,8 +82,9 @@ class Sessions:
             at: The sessions as they stood at that moment.
 
         status, cause, labels, times and limit cost what they return; so do the orders, for sessions that have ended.
-        owner and durations look at every session that the rest leaves, error at its message, url and actor at its
-        events. What was forgotten is not found. With *at*, the events of sessions that have changed since are read.
+        owner and durations look at every session that the rest leaves, error at its message, url, actor and
+        correlation_id at its events. What was forgotten is not found. With *at*, the events of sessions that have
+        changed since are read.
 
         Raises:
             InvalidConfig: Names the argument and what is allowed.
@@ -200,6 +203,7 @@ def filters_of(asked: Asked) -> Filters:
         "shorter_us": _us("shorter_than", asked.get("shorter_than")),
         "owner": asked.get("owner"),
         "actor": asked.get("actor"),
+        "correlation_id": asked.get("correlation_id"),
         "url": asked.get("url"),
         "error": asked.get("error"),
     }

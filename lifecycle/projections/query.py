@@ -65,6 +65,7 @@ class Filters(TypedDict, total=False):
     shorter_us: int | None
     owner: str | None
     actor: str | None
+    correlation_id: str | None
     url: str | None
     error: str | None
 
@@ -83,6 +84,7 @@ class Query:
     shorter_us: int | None
     owner: tuple[str | None, int | None] | None
     actor: str | None
+    correlation_id: str | None
     url: str | None
     error: str | None
 
@@ -99,6 +101,7 @@ class Query:
             and (self.owner is None or _owned(session, *self.owner))
             and (self.error is None or self.error in fold_case(_error(session)))
             and (self.actor is None or any(row.actor == self.actor for row in rows()))
+            and (self.correlation_id is None or any(row.correlation_id == self.correlation_id for row in rows()))
             and (self.url is None or any(self.url in url for url in _visited(rows())))
         )
 
@@ -167,6 +170,7 @@ def checked(
     shorter_us: int | None = None,
     owner: str | None = None,
     actor: str | None = None,
+    correlation_id: str | None = None,
     url: str | None = None,
     error: str | None = None,
 ) -> Query:
@@ -179,7 +183,8 @@ def checked(
     for argument, value in times:
         if value is not None and (type(value) is not int or not -_MOST <= value <= _MOST):
             raise InvalidConfig(argument, value, "µs, since the epoch where it is a moment")
-    for argument, text in (("owner", owner), ("actor", actor), ("url", url), ("error", error)):
+    texts = (("owner", owner), ("actor", actor), ("correlation_id", correlation_id), ("url", url), ("error", error))
+    for argument, text in texts:
         if text is not None and not (is_text(text) and text):
             raise InvalidConfig(argument, text, "text that is not empty")
     statuses = _several("status", status, State)
@@ -196,6 +201,7 @@ def checked(
         shorter_us=shorter_us,
         owner=None if owner is None else _owner(owner),
         actor=actor,
+        correlation_id=correlation_id,
         url=None if url is None else fold_case(url),
         error=None if error is None else fold_case(error),
     )

@@ -29,6 +29,7 @@ _LIVED_FOR: Final = "min(s.deadline, max(?, s.last_at)) - s.created_at"
 _DURATION: Final = "coalesce(s.closed_at, min(s.deadline, max(?, s.last_at))) - s.created_at"
 
 _ACTED: Final = "EXISTS (SELECT 1 FROM events AS e WHERE e.stream = s.session_id AND e.actor = ?)"
+_CORRELATED: Final = "EXISTS (SELECT 1 FROM events AS e WHERE e.stream = s.session_id AND e.correlation_id = ?)"
 _VISITED: Final = (
     "EXISTS (SELECT 1 FROM events AS e JOIN private AS p USING (event_id) WHERE e.stream = s.session_id"
     f" AND e.type IN ({', '.join(repr(name) for name in VISITS)})"
@@ -128,6 +129,7 @@ def _conditions(query: Query, source: _Source, age: str) -> list[tuple[str, tupl
         ("json_extract(s.owner, '$.pid') = ?", (pid,), pid),
         (_FAILED, (query.error,), query.error),
         (_ACTED, (query.actor,), query.actor),
+        (_CORRELATED, (query.correlation_id,), query.correlation_id),
         (_VISITED, (query.url,), query.url),
     ]
     return [(condition, values) for condition, values, asked in possible if asked is not None]

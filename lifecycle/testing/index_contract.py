@@ -157,7 +157,7 @@ class IndexContract(ABC):
         with closing(self._zoo()) as log:
             visit = navigated(T0 + 3 * SECOND, "https://Shop.example/Prices")
             log.append("active", [new(visit)], expected=2)
-            log.append("active", [new(accessed(T0 + 4 * SECOND), actor="ada")], expected=3)
+            log.append("active", [new(accessed(T0 + 4 * SECOND), actor="ada", correlation_id="job-7")], expected=3)
             now, over = T0 + 20 * SECOND, T0 + 1000 * SECOND
             cases: list[tuple[int, dict[str, Any], list[str]]] = [
                 (now, {"cause": "stopped"}, ["closed"]),
@@ -178,6 +178,9 @@ class IndexContract(ABC):
                 (now, {"actor": "ada"}, ["active"]),
                 (now, {"actor": "tester", "limit": 1}, ["timed_out"]),
                 (now, {"actor": "ad"}, []),
+                (now, {"correlation_id": "job-7"}, ["active"]),
+                (now, {"correlation_id": "c-1", "status": "closed"}, ["closed"]),
+                (now, {"correlation_id": "job"}, []),
                 (now, {"url": "shop.EXAMPLE/p"}, ["active"]),
                 (now, {"url": "%"}, []),
                 (now, {"error": "valueerror: IT"}, ["error"]),

@@ -59,14 +59,21 @@ def fresh_id(prefix: str = "e") -> str:
     return f"{prefix}-{uuid.uuid4().hex}"
 
 
-def new(event: Event, event_id: str | None = None, *, actor: str = "tester", writer: str = "w-1") -> NewEvent:
+def new(
+    event: Event,
+    event_id: str | None = None,
+    *,
+    actor: str = "tester",
+    writer: str = "w-1",
+    correlation_id: str | None = "c-1",
+) -> NewEvent:
     """*event* on its way into a log."""
     return NewEvent(
         event_id=event_id or fresh_id(),
         event=event,
         actor=actor,
         writer=writer,
-        correlation_id="c-1",
+        correlation_id=correlation_id,
         causation_id=None,
     )
 

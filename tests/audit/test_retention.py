@@ -177,7 +177,7 @@ def test_the_async_client_does_the_same(tmp_path: Path) -> None:
             assert (await client.forget("s-00001")).rows
             assert (await client.check()).ok
             assert (await client.backup(tmp_path / "backup.db")).ok
-            (tmp_path / "all.jsonl").write_text("".join(await client.export()))
+            (tmp_path / "all.jsonl").write_text("".join([line async for line in client.export()]))
             assert (await client.seal(tmp_path / "key")).size
         async with AsyncClient(tmp_path / "copy.db") as copy:
             assert (await copy.import_export(tmp_path / "all.jsonl")).events

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -115,3 +116,30 @@ def test_what_can_not_be_copied_is_told_and_leaves_nothing(tmp_path: Path) -> No
     with pytest.raises(LogUnavailable, match="can't be copied"):
         PrivateCopy(place(tmp_path / "missing.db"))
     assert set(Path(tempfile.gettempdir()).glob("lifecycle-log-*")) <= before
+
+
+def test_the_copy_of_a_killed_reader_goes_with_the_next_one_and_a_living_one_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, temporary = tmp_path / "log.db", tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    SqliteLog(path, journal="delete").close()
+    script = (
+        "import sys; from lifecycle.log.place import place; from lifecycle.log.private_copy import PrivateCopy\n"
+        f"copy = PrivateCopy(place({str(path)!r})); print(copy.path, flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert other.stdin is not None
+    assert other.stdout is not None
+    with other:
+        theirs = Path(other.stdout.readline().strip())
+        (temporary / "lifecycle-log-of-somebody").mkdir()
+        PrivateCopy(place(path)).remove()
+        assert theirs.exists(), "it is being read"
+        other.kill()
+        other.wait()
+    assert theirs.exists()
+    PrivateCopy(place(path)).remove()
+    assert [folder.name for folder in temporary.iterdir()] == ["lifecycle-log-of-somebody"]
