@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.audit.history import step
+from lifecycle.errors import LogUnavailable
 from lifecycle.log.port import Cursor
 
 if TYPE_CHECKING:
@@ -79,7 +80,10 @@ class Follower:
         if row.version == 1:
             self._began[row.stream] = row.at
         elif row.stream not in self._began:
-            self._began[row.stream] = self._log.read(row.stream, until=1)[0].at
+            first = next(iter(self._log.read(row.stream, until=1)), None)
+            if first is None:  # a reader that lags behind the one before it
+                raise LogUnavailable(f"the log does not show the first event of {row.stream}, and shows later ones")
+            self._began[row.stream] = first.at
         if len(self._began) > _REMEMBERED:
             del self._began[next(iter(self._began))]
         return self._began.get(row.stream, row.at)

@@ -317,11 +317,14 @@ class Checker:
 
     def _guard(self, step: Step) -> None:
         self.saw("guards", "refused" if step.events is None else "accepted" if step.events else "nothing")
-        if step.before is not None:
-            if step.clock < step.before.last_at:
-                self.saw("guards", "clock back")
-            if step.before.status in LIVE and abs(delta := step.clock - deadline(step.before)) <= 1:
-                self.saw("guards", "D" if not delta else f"D {'+' if delta > 0 else '-'} 1")
+        if (before := step.before) is not None:
+            self._moment(step.clock, before.last_at, deadline(before) if before.status in LIVE else None)
+
+    def _moment(self, clock: int, last_at: int, ends: int | None) -> None:
+        if clock < last_at:
+            self.saw("guards", "clock back")
+        if ends is not None and abs(delta := clock - ends) <= 1:
+            self.saw("guards", "D" if not delta else f"D {'+' if delta > 0 else '-'} 1")
 
     def _count(self, entry: Entry) -> None:
         if entry.stray:
@@ -329,6 +332,8 @@ class Checker:
         if entry.told is not None and entry.fact.type != "session.created":
             self.saw("transitions", f"{entry.told.status} {trigger(entry.fact.type)}")
         self.saw("states", entry.after.status)
+        if entry.told is not None and entry.clock is not None:
+            self._moment(entry.clock, entry.told.last_at, entry.told.deadline if entry.told.live else None)
 
     def report(self, *, faults: Iterable[str] = ()) -> Coverage:
         """What was exercised so far. *faults* are the kinds of fault that the engine can inject."""

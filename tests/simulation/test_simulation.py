@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lifecycle.audit.follow import Follower
 from lifecycle.client.recorder import Recorder
 from lifecycle.errors import WrongVersion
 from lifecycle.log.port import Appended, Cursor
@@ -33,6 +34,7 @@ from lifecycle.testing.simulation import (
     shrink,
 )
 from lifecycle.testing.simulation.laws import Acting, Ended, Rest
+from lifecycle.testing.simulation.ports import HostPort
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,10 +49,12 @@ ALL: list[HealthCheck] = [*HealthCheck]  # pyright: ignore[reportAssignmentType]
 
 def test_seeds_break_nothing_and_reach_everything() -> None:
     held = checker()
-    seeds(range(1_500), budget=Budget(faults=2, crashes=1, events=3), held=held)
+    seeds(range(1_400), budget=Budget(faults=2, crashes=1, events=3), held=held)
+    seeds(range(100), "watched", Budget(faults=2, crashes=1, events=3), held)
     reached = held.require(Entry, Quiet, Acting, Ended, Rest, faults=FAULTS).reached
     assert set(reached["events"]) == set(EVENTS)
-    assert {"started", "log.WrongVersion"} <= set(reached["met"])
+    assert {"started", "log.WrongVersion", "a keeper that hangs is dropped"} <= set(reached["met"])
+    assert {"D", "clock back"} <= set(reached["guards"])
 
 
 def test_three_processes_one_fault_one_crash_in_every_order() -> None:
@@ -60,6 +64,29 @@ def test_three_processes_one_fault_one_crash_in_every_order() -> None:
     assert found.complete
     assert found.states > 500
     assert "log.WrongVersion" in held.report().reached["met"]
+
+
+def test_a_subscriber_sees_each_event_once_across_its_death() -> None:
+    held = checker()
+    seeds(range(150), "watched", Budget(faults=1, crashes=1, events=2), held)
+    assert {"subscriber resumed", "subscriber met LogUnavailable"} <= set(held.report().reached["met"])
+
+
+def test_a_subscription_that_forgets_its_cursor_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = Follower.__init__
+
+    def forgetful(self: Follower, log: Any, session_id: str | None, after: Cursor | None, types: Any) -> None:
+        begin(self, log, session_id, None, types)
+
+    monkeypatch.setattr(Follower, "__init__", forgetful)
+    with pytest.raises(Failure, match="sim-9"):
+        seeds(range(300), "watched", Budget(faults=1, crashes=1, events=0))
+
+
+def test_a_guard_that_does_not_look_for_a_keeper_that_hangs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HostPort, "drop_keeper", lambda self, session, log: False)
+    with pytest.raises(Failure, match="sim-10"):
+        seeds(range(1_500), budget=Budget(faults=0, crashes=0, events=2, kinds=frozenset({"keeper hangs"})))
 
 
 def everything_reached(scenario: str, budget: Budget, *, prune: bool) -> tuple[int, frozenset[int], set[object]]:

@@ -74,7 +74,7 @@ def _seeds(given: argparse.Namespace) -> dict[str, object]:
     began = told = time.monotonic()
     budget = Budget(faults=given.faults, crashes=given.crashes, events=given.events)
     for number, seed in enumerate(range(given.first, given.first + given.seeds), start=1):
-        world = run(Seeded(seed), budget=budget, held=held, seed=seed)
+        world = run(Seeded(seed), "watched", budget, held, seed=seed)
         if given.story:
             print(f"seed {seed}", *world.history, sep="\n  ")
         if time.monotonic() - told >= _TOLD_EVERY_S:

@@ -31,6 +31,7 @@ class Process:
     alive: bool = True
     crashable: bool = True
     trace: int = 0
+    stopped_until: int = 0  # as by SIGSTOP: until so many µs have passed none of its tasks runs
     read_us: int = 0  # the latest time it has read from its wall clock
     tasks: list[Task] = field(default_factory=list["Task"])
 
@@ -53,6 +54,8 @@ class Task:
 
     def ready(self, now: int) -> bool:
         """Whether it can go on when so many µs have passed."""
+        if self.process.stopped_until > now:
+            return False
         if self.true is None and self.until is None:
             return True
         return (self.true is not None and self.true()) or (self.until is not None and self.until <= now)
@@ -163,7 +166,12 @@ class Kernel:
 
     def next_wake_us(self) -> int | None:
         """When the next task wakes that waits for time, None when none does."""
-        return min((task.until for task in self.tasks if task.until is not None), default=None)
+        wakes = [
+            max(task.until or 0, task.process.stopped_until)
+            for task in self.tasks
+            if task.until is not None or task.process.stopped_until > self.elapsed_us
+        ]
+        return min(wakes, default=None)
 
     def pass_time(self, us: int) -> None:
         """Let time pass for everybody."""

@@ -52,8 +52,7 @@ class Rest:
 def intent_before_act(it: Acting) -> Findings:
     told = it.world.stories.get(it.browser.session_id)
     if it.what == "end" and it.browser.running:
-        refused = any("refused" in line or "disk_full" in line for line in it.world.history if "FAULT" in line)
-        refused = refused or any("unknown" in line or "undecodable" in line for line in it.world.history)
+        refused = it.browser.keeper.process.name in it.world.refusals
         yield (told is not None and not told.live) or refused or "a browser is ended before its session's ending stands"
 
 
@@ -122,10 +121,32 @@ def nothing_is_watched(it: Rest) -> Findings:
         yield not browser.profile or f"the profile of {browser.session_id} is left"
 
 
+def hung_keeper_is_gone(it: Ended) -> Findings:
+    task = it.world.kernel.current
+    browser = it.world.browsers.get(it.row.stream)
+    if it.row.type == "session.released" and browser is not None and task is not None:
+        keeper = browser.keeper
+        if task.process is not keeper.process:
+            mine = keeper.owner is task.process or not keeper.owner.alive
+            asked = (task.process.name, it.row.stream) in it.world.asked_after
+            yield not (mine and keeper.hangs) or asked or "released, and nobody looked whether its keeper hangs"
+
+
+def subscriber_sees_each_once(it: Rest) -> Findings:
+    handed = it.world.handed
+    if not handed:
+        return
+    stream = next(iter(it.world.stories))
+    there = [row.position for row in it.world.log.read(stream)]
+    yield handed == there[: len(handed)] or f"a subscriber was handed {handed}, and the log has {there}"
+    if it.world.followed is not None:
+        yield handed == there or f"a subscriber's session has ended for it after {handed}, and the log has {there}"
+
+
 LAWS: Final = (
     Invariant(
         "sim-1",
-        "A keeper ends no browser before its session's ending stands, unless the log refuses it.",
+        "No browser is ended before its session's ending stands, unless the log has failed its own keeper.",
         Acting,
         intent_before_act,
     ),
@@ -141,4 +162,16 @@ LAWS: Final = (
     ),
     Invariant("sim-7", "Nobody waits for ever.", Rest, programs_ended),
     Invariant("sim-8", "At rest no profile is left.", Rest, nothing_is_watched),
+    Invariant(
+        "sim-9",
+        "A subscriber is handed every event of its session once, in order, also across its death and resumption.",
+        Rest,
+        subscriber_sees_each_once,
+    ),
+    Invariant(
+        "sim-10",
+        "Whoever is to end a keeper that hangs looks for it before writing `released` in its place.",
+        Ended,
+        hung_keeper_is_gone,
+    ),
 )

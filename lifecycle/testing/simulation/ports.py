@@ -122,6 +122,14 @@ class LogPort:
         self._world.kernel.seen("read_all", after, len(page.events), self._world.log_print)
         return page
 
+    def last(self, limit: int) -> tuple[Recorded, ...]:
+        """The newest events."""
+        self._world.kernel.point("log.last")
+        self._refused("log.read")
+        found = tuple(self._world.log.last(limit))
+        self._world.kernel.seen("last", self._world.log_print)
+        return found
+
     def head(self, stream: str) -> int:
         """The stream's version."""
         self._world.kernel.point("log.head")
@@ -224,6 +232,11 @@ class Keeper(FakeHost):
         """Whether the process is there: with its owner gone and nothing to keep it goes too."""
         orphan = self._orphaned is not None and all(talk.released for talk in self._talks.values())
         return self.process.alive and not orphan
+
+    @property
+    def hangs(self) -> bool:
+        """Whether the process is there and does not run, as after a SIGSTOP."""
+        return self.process.alive and self.process.stopped_until > self._world.kernel.elapsed_us
 
     def _memory(self) -> int | None:
         """The keeper's memory between two steps of its one session."""
@@ -345,6 +358,11 @@ class HostPort:
         """End its browser from outside."""
         self._world.kernel.point("host.end")
         keeper = self._world.keepers[session.keeper_id or ""]
+        if not keeper.owner.alive:
+            self._world.asked_after.add((self._process.name, session.session_id))
+        if keeper.hangs and not keeper.owner.alive:  # nobody else would end it
+            self._world.mark("an orphan that hangs is ended")
+            self._world.kill(keeper.process)
         if (browser := self._world.browsers.get(session.session_id)) is not None and browser.running:
             self._world.ending_browser(browser)
         remains = keeper.end(session, log)
@@ -352,9 +370,16 @@ class HostPort:
         return remains
 
     def drop_keeper(self, session: Session, log: object) -> bool:
-        """End the own keeper if it does not answer; a simulated one always does."""
+        """End the own keeper if it does not answer."""
         self._world.kernel.point("host.drop_keeper")
-        return False
+        keeper = self._world.keepers[session.keeper_id or ""]
+        self._world.asked_after.add((self._process.name, session.session_id))
+        hangs = keeper.hangs and keeper.owner is self._process
+        self._world.kernel.seen("hangs", hangs)
+        if hangs:
+            self._world.mark("a keeper that hangs is dropped")
+            self._world.kill(keeper.process)
+        return hangs
 
     def done(self, log: object) -> None:
         """Nothing to let go of."""

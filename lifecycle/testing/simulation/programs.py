@@ -105,6 +105,34 @@ def operator(actor: Actor) -> None:
         actor.clock.sleep(2.0)
 
 
+def subscriber(actor: Actor) -> None:
+    """Somebody who follows the first session to its end, and who goes on from the last cursor when it dies or must."""
+    world, clock = actor.world, actor.clock
+    for _ in range(40):
+        try:
+            if (found := next(iter(world.stories), None)) is None:
+                clock.sleep(0.5)
+                continue
+            after = world.handed[-1] if world.handed else None
+            for step in actor.client.subscribe(found, after=after):
+                world.handed.append(step.cursor)  # with what it is good for, in one transaction
+                if world.choose(3, "subscriber", rare=True) == 1:
+                    world.mark("subscriber resumed")
+                    world.actor(f"{actor.process.name}+", subscriber, name="subscriber")
+                    return
+            world.followed = found
+            return
+        except LifecycleError as error:
+            world.mark(f"subscriber met {type(error).__name__}")
+            clock.sleep(0.5)
+
+
+def watched(world: World) -> None:
+    """Everything, and somebody who subscribes to the session."""
+    world.actor("subscriber", subscriber, name="subscriber")
+    everything(world)
+
+
 def user(actor: Actor) -> None:
     """Clients of the browser: what the keeper's gate sees of them."""
     world = actor.world
@@ -193,6 +221,7 @@ def stop(actor: Actor, session_id: str) -> None:
 
 SCENARIOS: dict[str, Callable[[World], None]] = {
     "everything": everything,
+    "watched": watched,
     "begin": begin,
     "pair": pair,
     "three": three,

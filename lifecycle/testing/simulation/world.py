@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from lifecycle.client.shared import Shared
-    from lifecycle.log.port import Recorded
+    from lifecycle.log.port import Cursor, Recorded
     from lifecycle.testing.simulation.choice import Choose
     from lifecycle.testing.simulation.kernel import Task
 
@@ -64,6 +64,7 @@ EVENTS: Final = (
     "clock steps forward",
     "time passes",
     "interrupt",
+    "keeper hangs",
     "skew",
 )
 _BY_ITSELF: Final = {
@@ -165,6 +166,10 @@ class World:
         self.browsers: dict[str, SimulatedBrowser] = {}
         self.actors: list[Actor] = []
         self.answers: list[Answer] = []
+        self.handed: list[Cursor] = []  # what a subscriber has dealt with, and kept
+        self.followed: str | None = None  # the session whose end it was told
+        self.asked_after: set[tuple[str, str]] = set()  # who has looked whether the keeper of which session hangs
+        self.refusals: set[str] = set()  # processes that the log has failed
         self.stories: dict[str, Told] = {}
         self.interrupted = False
         self.history: list[str] = []  # for people: what happened, in order
@@ -227,7 +232,10 @@ class World:
         self.budget.faults -= 1
         self.checker.saw("faults", f"{label} {kind}")
         self._say(f"FAULT {label} {kind} for {self.kernel.current.process.name}")
+        if label.startswith("log."):
+            self.refusals.add(self.kernel.current.process.name)
         if kind == "disk_full":
+            self.refusals.update(self.keepers)
             self.disk_full = True
             self.kernel.start(_outside(), "disk", self._disk)
         return kind
@@ -293,14 +301,27 @@ class World:
 
     # Running
 
-    def actor(self, name: str, program: Callable[[Actor], object], *, skew_us: int = 0, stays: bool = False) -> Actor:
-        """A client process that runs *program*, and ends with it unless it *stays*."""
-        process = Process(name, skew_us=skew_us)
+    def actor(
+        self,
+        process_name: str,
+        program: Callable[[Actor], object],
+        *,
+        skew_us: int = 0,
+        stays: bool = False,
+        name: str = "main",
+    ) -> Actor:
+        """A client process that runs *program*, and ends with it unless it *stays*. play() waits for a main."""
+        process = Process(process_name, skew_us=skew_us)
         if skew_us:
             self.checker.saw("events", "skew")
         clock = ProcessClock(self.kernel, process)
         client = Client(
-            self.port, browser=HostPort(self, process), clock=clock, ids=self.ids(name), actor=name, pages=_NO_PAGES
+            self.port,
+            browser=HostPort(self, process),
+            clock=clock,
+            ids=self.ids(process_name),
+            actor=process_name,
+            pages=_NO_PAGES,
         )
         actor = Actor(process, client, clock, self)
         self.actors.append(actor)
@@ -312,7 +333,7 @@ class World:
                 if process.alive and not stays:
                     self._exits.append(process)
 
-        self.kernel.start(process, "main", main)
+        self.kernel.start(process, name, main)
         return actor
 
     def play(self) -> None:
@@ -388,6 +409,7 @@ class World:
                     (
                         task.process.name,
                         task.process.trace,
+                        task.process.stopped_until,
                         task.name,
                         task.trace,
                         task.label,
@@ -419,7 +441,7 @@ class World:
         act()
 
     def _owner(self) -> Process | None:
-        return self.actors[0].process if self.actors else None
+        return next((actor.process for actor in self.actors if actor.process.name == "owner"), None)
 
     def _crashable(self) -> list[Process]:
         found = [actor.process for actor in self.actors] + [keeper.process for keeper in self.keepers.values()]
@@ -447,6 +469,10 @@ class World:
         for task in ready:
             if task.process is owner and task.name == "main" and task.label not in ("begin", "wait"):
                 yield "interrupt", partial(self._interrupt, task)
+        for keeper in self.keepers.values():
+            if keeper.process.alive and keeper.process.tasks and not keeper.hangs:
+                yield "keeper hangs", partial(self._hang, keeper, 20_000_000)
+                yield "keeper hangs", partial(self._hang, keeper, 1_500_000)
 
     def _pass(self, us: int) -> None:
         self.kernel.pass_time(us)
@@ -468,6 +494,9 @@ class World:
         for kept in keeper.kept():
             kept.look()
 
+    def _hang(self, keeper: Keeper, us: int) -> None:
+        keeper.process.stopped_until = self.kernel.elapsed_us + us
+
     def _crash(self, process: Process) -> None:
         self.budget.crashes -= 1
         self.crash(process)
@@ -482,6 +511,11 @@ class World:
             if keeper.owner is process and keeper.process.alive:
                 self.told(keeper.process, "leash")
                 self.kernel.start(keeper.process, "leash", keeper.owner_gone)
+
+    def kill(self, process: Process) -> None:
+        """The running task kills *process*, and waits until it is dead."""
+        self._exits.append(process)
+        self.kernel.wait(lambda: not process.alive, 1.0)
 
     def _line_closed(self, keeper: Keeper, lost: Callable[[], None]) -> None:
         if keeper.owner.alive:
@@ -504,6 +538,7 @@ class World:
 
         recovery = self.actor("recovery", recover)
         self._run(lambda: not done[0])
+        self._run(lambda: any(task.name == "subscriber" for task in self.kernel.tasks))
         recovery.client.close()
         self.checker.check(
             Quiet(
