@@ -9,6 +9,7 @@ import click
 from lifecycle.audit.detail import detail
 from lifecycle.audit.diff import diff
 from lifecycle.cli.logs import options, reading, recorder_for
+from lifecycle.cli.progress import working
 from lifecycle.cli.tables import print_json, print_line, print_table, say
 from lifecycle.cli.text import clock, offset
 from lifecycle.cli.views import step_json
@@ -39,7 +40,7 @@ Examples:
 @options
 def command(a: str, b: str, log: str | None, as_json: bool) -> None:
     """Compare."""
-    with reading(log) as opened:
+    with reading(log) as opened, working("reading the events"):
         sessions = Sessions(recorder_for(opened))
         found = diff(opened, sessions.resolve(a), sessions.resolve(b), clock.now())
     if as_json:

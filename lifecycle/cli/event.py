@@ -8,6 +8,7 @@ from lifecycle.audit.history import history
 from lifecycle.cli.exits import NotFound
 from lifecycle.cli.history import print_step
 from lifecycle.cli.logs import options, reading, recorder_for
+from lifecycle.cli.progress import working
 from lifecycle.cli.tables import print_json
 from lifecycle.cli.views import step_json
 from lifecycle.client.sessions import Sessions
@@ -34,7 +35,7 @@ Examples:
 @options
 def command(session_id: str, version: int, log: str | None, as_json: bool) -> None:
     """Show one event."""
-    with reading(log) as opened:
+    with reading(log) as opened, working("reading the events"):
         found = history(opened, Sessions(recorder_for(opened)).resolve(session_id))
     wanted = len(found) + 1 + version if version < 0 else version
     if not 1 <= wanted <= len(found):

@@ -10,6 +10,7 @@ from lifecycle.audit import retention
 from lifecycle.audit.note import load_signing_key
 from lifecycle.cli.exits import OK
 from lifecycle.cli.logs import options, recorder_for, writing
+from lifecycle.cli.progress import working
 from lifecycle.cli.tables import print_json, print_line, say
 from lifecycle.client.sessions import Sessions
 
@@ -38,7 +39,7 @@ Examples:
 def seal(key_: str, following: str | None, log: str | None, as_json: bool) -> int:
     """Close for good."""
     signer = load_signing_key(key_)
-    with writing(log) as opened:
+    with writing(log) as opened, working("sealing"):
         signed = retention.seal(opened, signer, recorder_for(opened).receipt, following)
     if as_json:
         print_json({"size": signed.size, "text": signed.text, "next": following}, indent=2)
@@ -66,7 +67,7 @@ Examples:
 @options
 def forget(session_id: str, log: str | None, as_json: bool) -> int:
     """Delete what is private."""
-    with writing(log) as opened:
+    with writing(log) as opened, working("forgetting"):
         recorder = recorder_for(opened)
         done = retention.forget(opened, Sessions(recorder).resolve(session_id), recorder.receipt)
     if as_json:
