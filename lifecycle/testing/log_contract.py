@@ -135,8 +135,10 @@ class LogContract(AppendContract, IndexContract, ProcessContract, Contract, ABC)
                 if page.caught_up:
                     break
                 page = log.read_all(page.cursor, limit=1, types=["session.started"])
-            assert [(row.stream, row.type) for row in found] == [("s-1", "session.started"), ("s-2", "session.started")]
-            assert log.read_all(limit=5, types=[]).events == ()
+            got = [(row.stream, row.type) for row in found]
+            expected = [("s-1", "session.started"), ("s-2", "session.started")]
+            assert got == expected, f"all pages of read_all(types=…) together gave {got}, not {expected}"
+            assert log.read_all(limit=5, types=[]).events == (), "read_all(types=[]) gave events; it asks for none"
             wrong: Any = "session.started"
             raises(InvalidConfig, lambda: log.read_all(limit=5, types=wrong))
             for limit in (0, -1, True, None):

@@ -248,3 +248,8 @@ def test_an_embedders_own_invariant_and_command_are_used_by_every_engine() -> No
     finally:
         forget(mine, order)
     assert all(invariant.id != "shop-1" for invariant in Checker().invariants)
+
+
+def test_each_of_the_54_invariants_of_the_reference_has_its_check() -> None:
+    """An id such as `45-kept` is a second check of 45."""
+    assert {int(each.id.split("-")[0]) for each in INVARIANTS} >= set(range(1, 55))
