@@ -255,6 +255,7 @@ def main() -> int:
     """500 edits of each kind, or as many as asked for, going round all columns; tells what was found."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--each", type=int, default=500)
+    parser.add_argument("--every", action="store_true", help="so many of every column and table, not of every kind")
     parser.add_argument("--sessions", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kinds", nargs="*", default=["flip", "swap", "delete", "insert", "truncate", "rewrite"])
@@ -266,14 +267,13 @@ def main() -> int:
         for kind in given.kinds:
             began = time.monotonic()
             targets = [target for target in bench.targets() if target[0] == kind]
-            for number in range(given.each):
+            edits = given.each * (len(targets) if given.every else 1)
+            for number in range(edits):
                 target = targets[number % len(targets)]
                 missed[target] += not bench.finds(target)
-            found = given.each - sum(count for target, count in missed.items() if target[0] == kind)
+            found = edits - sum(count for target, count in missed.items() if target[0] == kind)
             took_s = time.monotonic() - began
-            print(
-                f"{kind}: {found} of {given.each} found, {len(targets)} columns and tables, {took_s:.0f} s", flush=True
-            )
+            print(f"{kind}: {found} of {edits} found, {len(targets)} columns and tables, {took_s:.0f} s", flush=True)
         bench.log.close()
     for target, count in missed.items():
         if count:
