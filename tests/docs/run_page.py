@@ -10,8 +10,8 @@ What counts on a page:
 - a ```python block is executed; all of a page share one namespace, one directory and one log;
 - a ```text block right after it is what it printed;
 - in a ```console block every line that begins with `$ ` is run by the shell, and what follows is what it printed;
-- a ```sh block is for the reader's machine (installing, make) and is not run here, a ```js block is by tests/recipes, a
-  ```py block by the tests of an adapter whose host has an environment of its own.
+- a ```sh block is for the reader's machine (installing, make) and is not run here, a ```js block by
+  tests/adapters/recipes, a ```py block by the tests of an adapter whose host has an environment of its own.
 
 Ids, times, pids, versions and the like differ in every run: they are compared by their form. An id that a page repeats
 must be the same id in the run, so a command may name one that was printed before.

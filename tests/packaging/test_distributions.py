@@ -84,7 +84,10 @@ def test_the_wheel_brings_the_command_and_every_adapter(wheel: dict[str, bytes])
     points = configparser.ConfigParser()
     points.read_string(content.decode())
     adapters = dict(points["lifecycle.adapters"])
-    assert dict(points["console_scripts"]) == {"lifecycle": "lifecycle.cli:main"}
+    assert dict(points["console_scripts"]) == {
+        "lifecycle": "lifecycle.cli:main",
+        "lifecycle-pipe": "lifecycle_chromium.on_pipe:main",
+    }
     assert (
         adapters
         == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["lifecycle.adapters"]
