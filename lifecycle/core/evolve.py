@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from operator import attrgetter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from lifecycle.core.deadlines import deadline, rule
 from lifecycle.core.events import (
@@ -31,7 +32,7 @@ from lifecycle.core.states import LIVE, State, Trigger
 from lifecycle.errors import IllegalHistory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 __all__ = [
     "ENDINGS",
@@ -43,6 +44,7 @@ __all__ = [
     "leads_to",
     "pass_notes",
     "pass_over",
+    "restored",
     "step",
     "trigger_of",
 ]
@@ -81,6 +83,8 @@ class Session:
 
 
 _FIELDS: Final = tuple(one.name for one in fields(Session))
+_values: Final = attrgetter(*_FIELDS)
+_PUTS: Final[tuple[Callable[[Session, Any], None], ...]] = tuple(getattr(Session, name).__set__ for name in _FIELDS)
 _set: Final = object.__setattr__
 _KNOWN: Final = frozenset(EVENTS)
 
@@ -136,12 +140,17 @@ def evolve(session: Session | None, event: Event) -> Session:
     return after
 
 
-def draft(session: Session) -> Session:
-    """A copy of *session* for step; dataclasses.replace takes three times as long."""
+def restored(values: Iterable[Any]) -> Session:
+    """The Session whose fields are *values*, in their order: as its constructor makes it, in half the time."""
     made = object.__new__(Session)
-    for name in _FIELDS:
-        _set(made, name, getattr(session, name))
+    for put, value in zip(_PUTS, values, strict=True):
+        put(made, value)
     return made
+
+
+def draft(session: Session) -> Session:
+    """A copy of *session* for step; dataclasses.replace takes several times as long."""
+    return restored(_values(session))
 
 
 def step(session: Session, event: Event) -> None:

@@ -120,6 +120,10 @@ def _pass(session: Session, first: Fact, rest: Iterator[Fact]) -> Fact | None:
         if used > seen:
             seen = used
             if idle is not None:
-                ends = max(min(longest, seen + idle), least)
+                ends = seen + idle  # then as core.deadlines has it, in plain comparisons
+                if ends > longest:
+                    ends = longest
+                if ends < least:
+                    ends = least
     pass_notes(session, count, last_at, seen)
     return left

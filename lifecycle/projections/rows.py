@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.core.deadlines import deadline
 from lifecycle.core.events import Cause, Config, Limits, ProcessIdentity
-from lifecycle.core.evolve import Session
+from lifecycle.core.evolve import Session, restored
 from lifecycle.core.frozen import FrozenDict
 from lifecycle.core.states import State
 from lifecycle.errors import LogTampered
@@ -140,6 +140,12 @@ def _limits(idle: int | None, longest: int) -> Limits:
     return Limits(idle_timeout_us=idle, max_duration_us=longest)
 
 
+# Looked up: an Enum is called in Python code, and a list makes hundreds of rows.
+_STATES: Final = {state.value: state for state in State}
+_CAUSES: Final[dict[str | None, Cause | None]] = {None: None, **{cause.value: cause for cause in Cause}}
+_NO_LABELS: Final[FrozenDict[str, str]] = FrozenDict()
+
+
 def from_row(row: Sequence[Any]) -> Session:
     """The Session of a row that SELECT gave.
 
@@ -175,30 +181,32 @@ def from_row(row: Sequence[Any]) -> Session:
             browser,
             body,
         ) = row
-        return Session(
-            session_id=session_id,
-            version=version,
-            status=State(status),
-            created_at=created_at,
-            last_at=last_at,
-            last_accessed_at=last_accessed_at,
-            limits=_limits(idle_timeout_us, max_duration_us),
-            config=_config(config),
-            labels=FrozenDict(json.loads(labels)),
-            keep_alive=bool(keep_alive),
-            owner=_identity(owner),
-            keeper=None if keeper is None else _identity(keeper),
-            keeper_id=keeper_id,
-            ownership=ownership,
-            browser=None if browser is None else _identity(browser),
-            browser_version=browser_version,
-            started_at=started_at,
-            closed_at=closed_at,
-            extended_until=extended_until,
-            cause=None if cause is None else Cause(cause),
-            error_type=error_type,
-            error_message=None if body is None else json.loads(body).get("error_message"),
-            released=bool(released),
+        return restored(
+            (
+                session_id,
+                version,
+                _STATES[status],
+                created_at,
+                last_at,
+                last_accessed_at,
+                _limits(idle_timeout_us, max_duration_us),
+                _config(config),
+                _NO_LABELS if labels == "{}" else FrozenDict(json.loads(labels)),
+                bool(keep_alive),
+                _identity(owner),
+                None if keeper is None else _identity(keeper),
+                keeper_id,
+                ownership,
+                None if browser is None else _identity(browser),
+                browser_version,
+                started_at,
+                closed_at,
+                extended_until,
+                _CAUSES[cause],
+                error_type,
+                None if body is None else json.loads(body).get("error_message"),
+                bool(released),
+            )
         )
     except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise LogTampered(
@@ -208,6 +216,35 @@ def from_row(row: Sequence[Any]) -> Session:
             found=str(error),
         ) from None
 
+
+# from_row gives the values in this order.
+_ORDER: Final = (
+    "session_id",
+    "version",
+    "status",
+    "created_at",
+    "last_at",
+    "last_accessed_at",
+    "limits",
+    "config",
+    "labels",
+    "keep_alive",
+    "owner",
+    "keeper",
+    "keeper_id",
+    "ownership",
+    "browser",
+    "browser_version",
+    "started_at",
+    "closed_at",
+    "extended_until",
+    "cause",
+    "error_type",
+    "error_message",
+    "released",
+)
+if tuple(field.name for field in fields(Session)) != _ORDER:
+    raise AssertionError("the fields of Session and the values of from_row have different orders")
 
 # A field added to Session must find its way into the row, or list would not give what fold gives.
 _STORED: Final = {*COLUMNS, "limits", "error_message"} - {

@@ -33,6 +33,7 @@ _IDS: Final = (
     "SELECT stream FROM events WHERE stream >= ? AND stream < ? AND version = 1 AND type LIKE 'session.%'"
     " ORDER BY stream LIMIT ?"
 )
+_NEWEST: Final = "SELECT max(position) FROM events"
 #: columns of a Session; a list by duration has one more
 _WIDTH: Final = len(COLUMNS) + 1
 _UNRELEASED: Final = f"SELECT {SELECT} FROM sessions AS s WHERE s.released = 0 ORDER BY s.created_at, s.session_id"
@@ -47,7 +48,7 @@ class SqlSessions:
         ask: Callable[[str, Sequence[Any]], list[tuple[Any, ...]]],
         read: Callable[[str], Sequence[Recorded]],
         rebuild: Callable[[Progress | None, bool], RebuildReport],
-        ahead: Callable[[str, Iterable[Sequence[int]]], Iterator[str | None]],
+        ahead: Callable[[str, Iterable[Sequence[int]]], Iterator[Any]],
     ) -> None:
         self._ask = ask
         self._read = read
@@ -105,9 +106,9 @@ class SqlSessions:
         return dict(self._ask("SELECT stream, reason FROM unreadable", ()))
 
     def outcomes(self) -> Iterator[Outcome]:
-        ((end,),) = self._ask("SELECT coalesce(max(position), 0) FROM events", ())
-        for text in self._ahead(OUTCOMES, parts(end)):
-            yield from of_text(text)
+        for end in self._ahead(_NEWEST, [()]):
+            for text in self._ahead(OUTCOMES, parts(int(end or 0))):
+                yield from of_text(text)
 
     def rebuild(self, progress: Progress | None = None, *, resume: bool = False) -> RebuildReport:
         return self._rebuild(progress, resume)

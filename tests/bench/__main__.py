@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import sqlite3
 import statistics
 import subprocess
@@ -79,7 +80,14 @@ ROWS: Final = (
     Row("append, batches of 100", "append_batches", 5000, 3, _es("append_batches", 2.5)),
     Row("8 writer processes, FULL: time of an event", "writers", 1600, 0.5),
     Row("8 writer processes, FULL: worst wait", "writers_wait", 1600, 0.1),
-    Row("status, cause, duration of every session", "replay", 10_000, 2.8, _es("rebuild", 25), grows=True),
+    Row(
+        "status, cause, duration of every session",
+        "replay",
+        100_000,
+        2.8,
+        (*_es("rebuild", 25), Peer("Emmett", "replay", 15)),
+        grows=True,
+    ),
     Row("rebuild of the whole read model, compared", "rebuild", 10_000, None, _es("rebuild", 1), grows=True),
     Row("verify: hashes, histories, list, tree", "verifying", 20_000, 6, grows=True),
     Row("load a session of 5 events", "load", 5, 3, _es("load", 12)),
@@ -100,7 +108,13 @@ ROWS: Final = (
         None,
         (Peer("python-statemachine", "statemachine", 10), Peer("transitions, registered", "registered", 10)),
     ),
-    Row("fold, an event", "folding", 5000, None, (Peer("python-statemachine", "statemachine", 10),)),
+    Row(
+        "fold, a stored event",
+        "folding",
+        5000,
+        None,
+        (Peer("python-statemachine", "statemachine", 10), Peer("transitions, registered", "registered", 10)),
+    ),
     Row("session: imports, start, first page, stop", "cold_session", 1, 1.1, _frameworks("cold_session")),
     Row("session: the next ones of a process", "second_session", 5, 1.05, _frameworks("second_session")),
     Row("page.title() through the gate", "gate_title", 300, 1.06),
@@ -120,6 +134,7 @@ ROWS: Final = (
 PEERS: Final = {
     "Notte": ("notte", "notte_work.py", ("notte==1.*",)),
     "browser-use": ("browser-use", "browser_use_work.py", ("browser-use",)),
+    "Emmett": ("emmett", "emmett_work.mjs", ("@event-driven-io/emmett-sqlite@0.38",)),
     "eventsourcing": ("eventsourcing", "eventsourcing_work.py", ("eventsourcing==9.5.*",)),
     "python-statemachine": ("machines", "machines_work.py", ("python-statemachine==3.*", "transitions==0.9.*")),
     "transitions, registered": ("machines", "machines_work.py", ("python-statemachine==3.*", "transitions==0.9.*")),
@@ -127,9 +142,11 @@ PEERS: Final = {
 
 
 def _installed(peer: str) -> Path | None:
-    """The Python of the peer's own environment, made when it is missing; None where it can't be installed."""
-    name, _, packages = PEERS[peer]
+    """What runs the peer's script, in an environment made when it is missing; None where it can't be installed."""
+    name, script, packages = PEERS[peer]
     home = BUILD / "peers" / name
+    if script.endswith(".mjs"):
+        return _from_npm(peer, home, packages)
     python = home / "bin" / "python"
     if (home / "ready").exists():
         return python
@@ -142,6 +159,23 @@ def _installed(peer: str) -> Path | None:
         return None
     (home / "ready").touch()
     return python
+
+
+def _from_npm(peer: str, home: Path, packages: tuple[str, ...]) -> Path | None:
+    node = shutil.which("node")
+    if node is None:
+        print(f"{peer} is left out: there is no node on PATH", file=sys.stderr)
+        return None
+    if not (home / "ready").exists():
+        home.mkdir(parents=True, exist_ok=True)
+        (home / "package.json").write_text('{"private": true}\n', encoding="utf-8")
+        try:
+            subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", *packages], check=True, cwd=home)
+        except (OSError, subprocess.CalledProcessError) as error:
+            print(f"{peer} could not be installed: {error}", file=sys.stderr)
+            return None
+        (home / "ready").touch()
+    return Path(node)
 
 
 def _side(command: list[str], **more: str) -> float:
@@ -157,7 +191,8 @@ def _theirs(peer: Peer, python: Path, size: int) -> float:
     with TemporaryDirectory(dir=BUILD) as directory:
         script = ROOT / "tests" / "bench" / "peers" / PEERS[peer.name][1]
         command = [str(python), str(script), peer.row, str(size), directory]
-        return _side(command, BENCH_BROWSER=str(find_browser(headless=True).path))
+        home = BUILD / "peers" / PEERS[peer.name][0]
+        return _side(command, BENCH_BROWSER=str(find_browser(headless=True).path), BENCH_PEER_HOME=str(home))
 
 
 def _ratio(pairs: list[float]) -> Ratio:

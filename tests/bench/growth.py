@@ -186,7 +186,14 @@ def drawn(figures: dict[str, dict[str, dict[str, float]]]) -> str:
     sizes = sorted(map(int, figures))
     first = figures[str(sizes[0])]
     lines = [
-        Line(title, tuple((size, figures[str(size)][what]["us"] / first[what]["us"]) for size in sizes))
+        Line(
+            title,
+            tuple(
+                (size, figures[str(size)][what]["us"] / first[what]["us"])
+                for size in sizes
+                if what in figures[str(size)]
+            ),
+        )
         for what, title in TITLES.items()
     ]
     return chart("Cost in a growing log, as a multiple of the cost at 10 thousand events", "events in the log", lines)

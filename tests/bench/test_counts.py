@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 APPENDS = 100
 #: calls of Python functions: an append, an event of a load, a session of a list
-LIMITS = {"append": 125, "load": 0.8, "list": 10}
+LIMITS = {"append": 125, "load": 0.8, "list": 6}
 #: a frame of the write-ahead log: its header, and a page
 FRAME = 24 + 2048
 

@@ -28,6 +28,8 @@ from lifecycle.core.events import Cause
 from lifecycle.core.machine import fire
 from lifecycle.core.states import State, Trigger
 from lifecycle.log import ANY, SqliteLog
+from lifecycle.log.loading import fact
+from lifecycle.log.loading import load as load_facts
 from lifecycle.log.port import NewEvent
 from lifecycle.log.versions import Synchronous
 from lifecycle.testing.log_samples import SECOND, T0, accessed, closed, created, fresh_id, new, released, started
@@ -296,12 +298,16 @@ def triggering(side: str, _directory: Path, size: int) -> float:
     return timed(lambda: [table["active", "close"] for _ in range(size)], size)
 
 
-def folding(side: str, _directory: Path, size: int) -> float:
-    session, used = _session(), [accessed(T0 + 2 * SECOND + number) for number in range(size)]
+def folding(side: str, directory: Path, size: int) -> float:
+    """What loading does with the texts once SQLite has given them."""
+    session = _session()
+    with sqlite_log(directory / "log.db", "NORMAL") as log:
+        log.append("s-1", long_life("s-1", size + 2), expected=0)
+        facts = list(map(fact, log.read("s-1", after=2)))
     if side == "ours":
-        return timed(lambda: fold(used, session), size)
+        return timed(lambda: load_facts("s-1", facts, session), size)
     table = {("active", "session.accessed"): "active"}
-    return timed(lambda: [table["active", event.type] for event in used], size)
+    return timed(lambda: [table["active", "session.accessed"] for _ in facts], size)
 
 
 def importing(side: str, _directory: Path, _size: int) -> float:
