@@ -447,3 +447,12 @@ class Examinable(Protocol):
         does not say is gone.
         """
         ...
+
+
+@runtime_checkable
+class Sweeping(Protocol):
+    """What a host may offer besides its port, for `reconcile`."""
+
+    def sweep(self, log: EventLog, unreleased: Callable[[], Sequence[Session]]) -> None:
+        """Remove what killed processes have left beside *log*, but nothing of the sessions that are *unreleased*."""
+        ...

@@ -49,6 +49,8 @@ _START_WAIT_S: Final = 30.0
 _EXIT_WAIT_S: Final = 6.0
 _ATTACH_WAIT_S: Final = 5.0
 _POKE_S: Final = 0.5
+#: The last threads of a killed keeper are gone, and its lock with them, within milliseconds.
+_GONE_S: Final = 0.5
 #: A keeper answers within milliseconds; one that takes this long is stopped, not busy.
 _PING_S: Final = 1.0
 #: Where a window goes, as this process has it now; the keeper's own environment is that of its start.
@@ -70,10 +72,8 @@ class _Line:
         self.gone = threading.Event()  # the process is reaped, its sessions are put right
         self._answers = threading.Event()
         self._sending = threading.Lock()
-        lock = paths.keeper_lock(runtime, self.keeper_id)
         # Locked before the keeper exists and inherited by it: a keeper in the log is never seen without its lock.
-        lock_fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        fcntl.flock(lock_fd, fcntl.LOCK_EX)
+        lock_fd = _locked(paths.keeper_lock(runtime, self.keeper_id))
         err_fd = os.open(
             paths.keeper_err(runtime, self.keeper_id), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600
         )
@@ -373,13 +373,32 @@ class ChromiumHost:
             self._end_orphaned_keeper(session, runtime)
             paths.remove_endpoint(runtime, session.session_id)
             removed = paths.remove_profile(runtime, session.session_id)
-            if not _held(paths.keeper_lock(runtime, session.keeper_id)):
+            if not self._held_still(session, paths.keeper_lock(runtime, session.keeper_id)):
                 paths.remove_keeper(runtime, session.keeper_id)
         if session.ownership == "external":
             return Remains(how="detached", profile_removed=False, evidence={"by": "identity"})
         never = session.started_at is None and not found
         evidence: Evidence = {"by": "identity", "processes_found": len(found), "processes_left": len(left)}
         return Remains(how="never_started" if never else "killed", profile_removed=removed, evidence=evidence)
+
+    def _held_still(self, session: Session, lock: Path) -> bool:
+        """Whether the keeper lives; one that was killed just now is given the moment its threads need to go."""
+        until = time.monotonic() + _GONE_S
+        while held := _held(lock):
+            keeper = session.keeper
+            if keeper is None or process.is_alive(process.Identity(**keeper.model_dump())):
+                break
+            if time.monotonic() >= until:
+                break
+            time.sleep(0.005)
+        return held
+
+    def sweep(self, log: EventLog, unreleased: Callable[[], Sequence[Session]]) -> None:
+        """Remove what killed processes have left beside *log*; see sweep.py."""
+        from lifecycle_chromium.sweep import sweep
+
+        if (runtime := _runtime(log)) is not None:
+            sweep(runtime, lambda: {session.session_id for session in unreleased()})
 
     def _end_orphaned_keeper(self, session: Session, runtime: Path) -> None:
         """A keeper whose owner is dead and that does not answer has nobody else who would end it."""
@@ -518,6 +537,17 @@ def _runtime(log: EventLog) -> Path | None:
     """The directory beside the log where its keepers' things lie."""
     found: Path | None = getattr(log, "runtime_dir", None)
     return found
+
+
+def _locked(lock: Path) -> int:
+    """A new lock file, made and locked; again where a sweep took it for a dead keeper's in between."""
+    while True:
+        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(fd), lock.stat()):
+                return fd
+        os.close(fd)
 
 
 def _held(lock: Path) -> bool:

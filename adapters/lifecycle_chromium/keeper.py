@@ -27,6 +27,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle import crash
 from lifecycle_chromium import paths
 from lifecycle_chromium.launch import BrowserProcess, LaunchError, launch, reserve
 from lifecycle_chromium.pipe import CdpClosed, CdpError, CdpPipe
@@ -148,12 +149,14 @@ class Keeper:
         """From launch to released. The thread lives as long as its browser: the parent-death signal needs that."""
         session_id: str = message["session"]
         began = time.monotonic()
+        crash.point("keeper.taken")
         with contextlib.ExitStack() as held:
             try:
                 process = self._launch(message, held)
             except LaunchError as error:
                 self._launch_failed(session_id, error, time.monotonic() - began)
                 return
+            crash.point("keeper.launched")
             self._attend(message, process, began)
 
     def _launch(self, message: dict[str, Any], held: contextlib.ExitStack) -> BrowserProcess | ExternalBrowser:
@@ -212,6 +215,7 @@ class Keeper:
         with self._lock:
             self._kept[session_id] = kept
         self.say(session=session_id, **opened)  # whatever the owner answers finds the session
+        crash.point("keeper.told")
         return kept
 
     def _keep(self, session_id: str, kept: Kept) -> None:
@@ -227,6 +231,7 @@ class Keeper:
 
     def released(self, session_id: str) -> None:
         """Tell the owner that nothing is left of the session."""
+        crash.point("keeper.released")
         self.say(session=session_id, event="released")
 
     def _launch_failed(self, session_id: str, error: LaunchError, took_s: float) -> None:
@@ -273,6 +278,7 @@ def main(argv: list[str] | None = None) -> int:
     os.set_inheritable(given.control, False)
     control = socket.socket(fileno=given.control)
     Keeper(control, keeper_id=given.id, locator=given.log, runtime=given.runtime).run()
+    crash.point("keeper.leaving")
     paths.remove_keeper(given.runtime, given.id)
     return 0
 

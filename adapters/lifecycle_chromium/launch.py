@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from lifecycle import crash
 from lifecycle_chromium.process import Identity, end_group, identify, watch_exit
 from lifecycle_chromium.switches import arguments
 
@@ -160,8 +161,10 @@ def launch(
         raise LaunchError(str(error)) from None
     command = [str(binary), *switches]
     made = _make_profile(profile)
+    crash.point("keeper.profile_made")
     try:
         browser = _spawn(command, profile, env)
+        crash.point("keeper.spawned")
         try:
             browser.version = _greet(browser, timeout_s)
         except LaunchError:

@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from lifecycle import crash
+
 __all__ = [
     "Endpoint",
     "artifacts",
@@ -80,6 +82,7 @@ def write_endpoint(runtime: Path, session_id: str, urls: Endpoint) -> None:
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with open(fd, "w", encoding="utf-8") as file:
         json.dump({"session_id": session_id, **urls._asdict()}, file)
+    crash.point("keeper.endpoint_written")
     temporary.replace(path)
 
 
@@ -93,8 +96,11 @@ def read_endpoint(runtime: Path, session_id: str) -> Endpoint | None:
 
 
 def remove_endpoint(runtime: Path, session_id: str) -> None:
-    """Withdraw the session's gate URLs."""
-    endpoint(runtime, session_id).unlink(missing_ok=True)
+    """Withdraw the session's gate URLs, and what a keeper left that was killed while it wrote them."""
+    path = endpoint(runtime, session_id)
+    path.unlink(missing_ok=True)
+    for unfinished in path.parent.glob(f"{session_id}.*.tmp"):
+        unfinished.unlink(missing_ok=True)
 
 
 def remove_profile(runtime: Path, session_id: str, *, patience_s: float = 2.0) -> bool:

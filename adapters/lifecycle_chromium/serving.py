@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle import crash
 from lifecycle.client import redact
 from lifecycle.client.keeping import Kept, launch_failed
 from lifecycle.client.recorder import Recorder
@@ -223,11 +224,14 @@ class Serving:
             on_disconnected=lambda client: _disconnected(kept, client, downloads),
             on_poke=kept.look,
         )
+        crash.point("keeper.gate_open")
         look_url = self._gate.look_url(session_id)
         if recording is not None:
             recording.begin(session_id, look_url)
         paths.write_endpoint(keeper.runtime, session_id, paths.Endpoint(url, look_url))
+        crash.point("keeper.endpoint_published")
         refused = kept.begin(_started(process, plan), *([loaded] if loaded is not None else []))
+        crash.point("keeper.started")
         if refused is not None:
             return kept, {"event": "failed", "reason": refused, "last_words": None}
         return kept, {"event": "started", "url": url, "look_url": look_url}

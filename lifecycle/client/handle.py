@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
+from lifecycle import crash
 from lifecycle.client import recording, redact, replay, viewing
 from lifecycle.client.cookies import cookies_of, read
 from lifecycle.client.endings import Once
@@ -311,6 +312,7 @@ class Handle:
         request.make_downloads_dir()
         recorded = recording.order(request.record, self.recorder.log, self.session_id)
         found = self.host.prepare(config, request.browser_path, self.recorder.log)
+        crash.point("client.prepared")
         created = SessionCreated(
             session_id=self.session_id,
             config=request.config.model_copy(update={"browser": found.browser}),
@@ -330,6 +332,7 @@ class Handle:
             keeper_id=found.keeper_id,
         )
         self.last = self.recorder.create(Create(event=created))
+        crash.point("client.created")
         plan = Plan(
             session_id=self.session_id,
             keeper_id=found.keeper_id,
@@ -347,7 +350,9 @@ class Handle:
         )
         try:
             guard.watch(self.last)
-            return self.host.start(plan, self.recorder.log, guard.keeper_lost)
+            starting = self.host.start(plan, self.recorder.log, guard.keeper_lost)
+            crash.point("client.handed_over")
+            return starting
         except BaseException as error:
             self.give_up(error)
             raise
@@ -365,6 +370,7 @@ class Handle:
         except KeeperUnavailable:
             reconcile([self.load()], self.recorder, self.host)
             raise
+        crash.point("client.told")
         self._live_or_raise()
         if self._windowless:
             viewing.in_place_of_a_window(self.session_id, self.recorder.log.locator, self._talk.look_url)
@@ -490,13 +496,16 @@ class Handle:
         """
         if self._talk is not None and self._gateless:
             self._talk.look()  # without a keeper nobody else has seen yet whether the browser is there
+        crash.point("client.ending")
         try:
             self._execute_ending(command)
         except LogUnavailable:
             if self._talk is not None:
                 self._talk.end(command)
             raise
+        crash.point("client.ended")
         self.settle()
+        crash.point("client.settled")
         return self._end_view()
 
     def leave(self, error: BaseException | None, *, driver: bool, connected: bool | None) -> BaseException | None:

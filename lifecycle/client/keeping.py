@@ -18,6 +18,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from lifecycle import crash
 from lifecycle.client import redact
 from lifecycle.core import Close, Expire, Fail, Record, Release, Session, Start, State, deadline
 from lifecycle.core.events import Cause, SessionAccessed, SessionReleased
@@ -229,6 +230,7 @@ class Kept:
         now = self._clock.now()
         if self._session.status in LIVE and (command := self._ending(now)) is not None:
             self._flush_access(now)
+            crash.point("keeper.ending")
             self._execute(command)
         if self._session.status not in LIVE:
             self._release()
@@ -327,8 +329,10 @@ class Kept:
             self._browser.kill()
             self._browser.clean_up()
             return
+        crash.point("keeper.ended")
         if self._released is None:
             self._released = self._end_browser()
+        crash.point("keeper.cleaned_up")
         self._session = self._recorder.execute(self.session_id, Release(event=self._released)).session
 
     def _end_browser(self) -> SessionReleased:
@@ -343,10 +347,13 @@ class Kept:
         if exit is None:
             if (saved := self._browser.save_cookies()) is not None:
                 receipts = _receipts(saved)
+            crash.point("keeper.cookies_saved")
             self._browser.ask_to_close()
+            crash.point("keeper.asked_to_close")
             exit = self._browser.exit(self._grace_s)
             killed = exit is None
         self._browser.kill()  # also for what a dead browser left behind: stopped children survive their parent
+        crash.point("keeper.killed_browser")
         exit = exit or self._browser.exit(1.0)
         never = self._session.status is State.ERROR and self._session.cause is Cause.LAUNCH_FAILED
         died = exit is not None and not killed and self._session.cause is Cause.BROWSER_CRASHED

@@ -22,6 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from lifecycle import crash
 from lifecycle.client.keeping import GRACE_S
 from lifecycle.core import Close, Expire, Fail, Release, Session, deadline
 from lifecycle.core.events import Cause, SessionReleased
@@ -121,7 +122,9 @@ def finish(session: Session, recorder: Recorder, host: BrowserHost) -> str | Non
 
     Returns what became of the browser; None when somebody else had released it already.
     """
+    crash.point("reconcile.ended")
     remains = host.end(session, recorder.log)
+    crash.point("reconcile.cleaned_up")
     event = SessionReleased.model_validate(
         {"how": remains.how, "profile_removed": remains.profile_removed, "evidence": remains.evidence}
     )

@@ -24,7 +24,7 @@ from lifecycle.client.system import SystemClock, Uuid7, default_log, writer_name
 from lifecycle.core import LIVE, Cause, Close
 from lifecycle.errors import ClientClosed, ForkedSession, InvalidConfig, KeeperUnavailable
 from lifecycle.log.locate import open_log
-from lifecycle.ports import Clocked
+from lifecycle.ports import Clocked, Sweeping
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -184,7 +184,10 @@ class Shared:
     def reconcile(self) -> list[Reconciled]:
         """Put right every session whose keeper is gone."""
         self.check_fork()
-        return reconcile(self.sessions.unreleased(), self.recorder, self.host)
+        done = reconcile(self.sessions.unreleased(), self.recorder, self.host)
+        if isinstance(self.host, Sweeping):
+            self.host.sweep(self.log, self.sessions.unreleased)
+        return done
 
     def close(self) -> None:
         """Stop watching, and close the log if it was opened here."""

@@ -281,6 +281,12 @@ class FakeHost:
             if talk.kept is not None:
                 talk.kept.owner_gone(self._orphaned)
 
+    def forget(self, session_id: str) -> None:
+        """Drop what is remembered of a session that is over, for runs of very many."""
+        with self._lock:
+            for known in (self.browsers, self._talks, self._lost):
+                known.pop(session_id, None)
+
     def lose_keeper(self, beside: Callable[[Callable[[], None]], object] = lambda call: call()) -> None:
         """Pretend that the keeper was killed: it records nothing more, and its browsers end with their pipes.
 

@@ -52,26 +52,24 @@ def world() -> Iterator[World]:
     world.close()
 
 
-def victim(world: World, script: Script, who: str) -> int | None:
-    """The pid of one who takes part, if it is there now."""
+def victim_of(script: Script, who: str) -> int | None:
+    """The pid of one who takes part in *script*'s session, if it is there now."""
     if who == "script":
         return script.process.pid
-    lines = dict(world.processes())
-    browser = next(
-        (p for p, line in lines.items() if "--remote-debugging-pipe" in line and "--type=" not in line), None
+    lines = dict(_others())
+    if who == "driver":
+        return next((p for p, line in lines.items() if "run-driver" in line and _parent(p) == script.process.pid), None)
+    keeper = next(
+        (p for p, line in lines.items() if "lifecycle_chromium.keeper" in line and _parent(p) == script.process.pid),
+        None,
     )
-    match who:
-        case "browser":
-            return browser
-        case "keeper":
-            return next(
-                (p for p, line in lines.items() if "lifecycle_chromium" in line and "--type=" not in line), None
-            )
-        case "driver":
-            return next((p for p, line in _others() if "run-driver" in line and _parent(p) == script.process.pid), None)
-        case _:
-            # A browser leads its group; the processes that it forks do not name the profile.
-            return next((p for p, line in _others() if f"--type={who}" in line and _group(p) == browser), None)
+    if who == "keeper" or keeper is None:
+        return keeper
+    browser = next((p for p, line in lines.items() if "--remote-debugging-pipe" in line and _parent(p) == keeper), None)
+    if who == "browser" or browser is None:
+        return browser
+    # A browser leads its group; the processes that it forks do not name the profile.
+    return next((p for p, line in lines.items() if f"--type={who}" in line and _group(p) == browser), None)
 
 
 def _others() -> Iterator[tuple[int, str]]:
@@ -123,9 +121,9 @@ def test_whoever_is_killed_nothing_is_lost_and_nothing_is_left(
         script = world.script(SCRIPT)
         script.hear()
         time.sleep(chance.uniform(0, 2.5))  # the moment is the attack
-        pid, patience = victim(world, script, who), time.monotonic() + 3
+        pid, patience = victim_of(script, who), time.monotonic() + 3
         while pid is None and time.monotonic() < patience and script.process.poll() is None:
-            pid = victim(world, script, who)
+            pid = victim_of(script, who)
         if pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -23,7 +23,7 @@ from lifecycle.log.codec import decode
 from lifecycle_chromium import ChromiumHost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from lifecycle import Session
     from lifecycle.core import Event
@@ -68,14 +68,24 @@ def say(*words):
     print(*words, flush=True)
 """
 
-    def __init__(self, world: World, text: str, *arguments: str, actor: str = "script") -> None:
+    def __init__(
+        self,
+        world: World,
+        text: str,
+        *arguments: str,
+        actor: str = "script",
+        env: Mapping[str, str] | None = None,
+        under: Sequence[str] = (),
+    ) -> None:
         self.process = subprocess.Popen(
             [
+                *under,
                 # Python 3.12 warns of every fork in a process with threads; the library has some.
                 *(sys.executable, "-W", "error", "-W", "ignore:This process:DeprecationWarning", "-c"),
                 *(self.BEGIN.format(actor=actor) + text, str(world.log), world.site, *arguments),
             ],
             cwd=world.folder,
+            env=env,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -136,9 +146,16 @@ class World:
         self._clients.append(Client(self.log, browser=self._hosts[-1], actor=actor))
         return self._clients[-1]
 
-    def script(self, text: str, *arguments: str, actor: str = "script") -> Script:
-        """Start a script."""
-        return Script(self, text, *arguments, actor=actor)
+    def script(
+        self,
+        text: str,
+        *arguments: str,
+        actor: str = "script",
+        env: Mapping[str, str] | None = None,
+        under: Sequence[str] = (),
+    ) -> Script:
+        """Start a script; *env* replaces its environment, *under* is a command that starts it."""
+        return Script(self, text, *arguments, actor=actor, env=env, under=under)
 
     def history(self, session_id: str) -> list[Event]:
         """A session's events, oldest first."""
