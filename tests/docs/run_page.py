@@ -128,7 +128,7 @@ class Run:
                 case "console":
                     self.console(block)
                     printed = None
-                case "sh" | "js" | "py" | "text" | "mermaid":
+                case "sh" | "ini" | "js" | "py" | "text" | "mermaid":
                     printed = None
                 case other:
                     raise SystemExit(f"{self.page}: a block of the language {other!r} is neither run nor known")
