@@ -128,17 +128,32 @@ def test_each_context_ends_as_its_test_does(tmp_path: Path) -> None:
         )
 
 
+FEW = """
+import pytest
+
+@pytest.fixture
+def broken(page):
+    raise OSError("no shop")
+
+def test_passes(page): page.title()
+def test_fails(page): assert page.title() == "Bank"
+def test_is_skipped(page): pytest.skip("closed today")
+def test_has_no_page(broken): ...
+"""
+
+
 def test_each_test_has_a_browser_of_its_own_also_with_xdist(tmp_path: Path) -> None:
-    with suite(tmp_path, MANY, "--lifecycle", "--lifecycle-per=test", "--lifecycle-log=runs.db", "-n2") as host:
-        assert counted(host) == COUNTED
-        host.until("8 sessions: ")
+    with suite(tmp_path, FEW, "--lifecycle", "--lifecycle-per=test", "--lifecycle-log=runs.db", "-n2") as host:
+        assert counted(host) == "1 failed, 1 passed, 1 skipped, 1 error"
+        host.until("4 sessions: ")
     log = tmp_path / "runs.db"
-    assert outcomes(log) == {test: outcome for test, (outcome, _) in EXPECTED.items()}
-    assert ends(log, 8) == {test: ended for test, (_, ended) in EXPECTED.items()}
-    views = [view for views in by_test(log, 8).values() for view in views]
+    tests = ("test_passes", "test_fails", "test_is_skipped", "test_has_no_page")
+    assert outcomes(log) == {test: EXPECTED[test][0] for test in tests}
+    assert ends(log, 4) == {test: EXPECTED[test][1] for test in tests}
+    views = [view for views in by_test(log, 4).values() for view in views]
     assert {view.labels["worker"] for view in views} == {"gw0", "gw1"}
     assert len({view.labels["run"] for view in views}) == 1
-    assert len({event["browser"]["pid"] for event in steps(log, "started")}) == 8
+    assert len({event["browser"]["pid"] for event in steps(log, "started")}) == 4
     assert not host.log.exists()
 
 
