@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 STANDARD: Final = {"__future__", "dataclasses", "datetime", "enum", "html", "math", "types", "typing"}
 OURS: Final = {"lifecycle.core", "lifecycle.errors"}
-#: module -> the only file that may import it; None: every file
-THEIRS: Final = {"pydantic": None, "transitions": "machine.py"}
+#: module -> the only file that may import it; None: every file. The machine filters what `transitions` logs.
+THEIRS: Final = {"pydantic": None, "transitions": "machine.py", "logging": "machine.py"}
 #: for annotations only
 TYPES_ONLY: Final = {"collections.abc"}
 
