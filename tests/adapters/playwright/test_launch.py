@@ -1,0 +1,67 @@
+"""launch() in place of Playwright's own: the same Browser, with a session around it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright import async_api, sync_api
+
+from lifecycle import AsyncClient, Client, InvalidConfig
+from lifecycle.errors import LaunchFailed
+from lifecycle_playwright import can_launch, launch
+
+pytestmark = pytest.mark.browser
+
+
+def test_closing_the_browser_ends_the_session_and_again_does_nothing(tmp_path: Path) -> None:
+    with sync_api.sync_playwright() as playwright, Client(tmp_path / "log.db") as client:
+        options = {"headless": True, "args": ["--mute-audio"], "slow_mo": 1, "env": None, "handle_sigint": False}
+        session, browser = launch(client, playwright.chromium, options, {"labels": {"job": "7"}})
+        page = browser.new_context(locale="de-DE").new_page()
+        assert page.evaluate("navigator.language") == "de-DE"
+        assert session.status().labels == {"job": "7"}
+        browser.close()
+        browser.close()
+        view = session.status()
+        assert (view.status, view.cause) == ("closed", "stopped")
+        assert client.history(session.session_id)[-1].data["how"] == "graceful"
+
+
+def test_the_async_twin_does_the_same(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with async_api.async_playwright() as playwright, AsyncClient(tmp_path / "log.db") as client:
+            session, browser = await launch(client, playwright.chromium, {"headless": True}, {})
+            await browser.new_page()
+            await browser.close()
+            view = await session.status()
+            assert (view.status, view.cause) == ("closed", "stopped")
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"env": {"LANG": "C"}}, "no option env"),
+        ({"channel": "msedge"}, "channel='msedge'"),
+    ],
+)
+def test_what_a_keeper_cannot_do_is_refused_and_nothing_starts(
+    tmp_path: Path, options: dict[str, Any], why: str
+) -> None:
+    with sync_api.sync_playwright() as playwright, Client(tmp_path / "log.db") as client:
+        assert why in (can_launch(playwright.chromium, options) or "")
+        assert "firefox" in (can_launch(playwright.firefox, {}) or "")
+        with pytest.raises(InvalidConfig, match=why):
+            launch(client, playwright.chromium, options, {})
+        assert client.sessions.list() == []
+
+
+def test_a_browser_that_does_not_come_up_is_recorded(tmp_path: Path) -> None:
+    with sync_api.sync_playwright() as playwright, Client(tmp_path / "log.db") as client:
+        with pytest.raises(LaunchFailed):
+            launch(client, playwright.chromium, {"executable_path": "/bin/false"}, {})
+        assert [view.cause for view in client.sessions.list()] == ["launch_failed"]
