@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tests.site import serve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
 __all__ = ["ROWS"]
 
@@ -93,7 +93,7 @@ def _bare_lives(site: str, size: int) -> tuple[float, float]:
 
 
 @contextmanager
-def _bare_browser(directory: Path) -> Iterator[tuple[str, int]]:
+def _bare_browser(directory: Path) -> Generator[tuple[str, int]]:
     """A browser with our switches and a DevTools port: its address and pid."""
     from lifecycle_chromium.switches import arguments
 
@@ -116,7 +116,7 @@ def _bare_browser(directory: Path) -> Iterator[tuple[str, int]]:
 
 
 @contextmanager
-def _page(side: str, directory: Path, site: str) -> Iterator[Any]:
+def _page(side: str, directory: Path, site: str) -> Generator[Any]:
     """A loaded page: through the gate, or straight through a DevTools port."""
     if side == "ours":
         from lifecycle import Client
@@ -149,7 +149,8 @@ def _operation(name: str, side: str, directory: Path, size: int, *, busy: bool =
         if busy:
             around.enter_context(_company(side, directory))
         page = around.enter_context(_page(side, directory, site))
-        act, took = _OPERATIONS[name], []
+        act = _OPERATIONS[name]
+        took: list[float] = []
         for _ in range(size + size // 10):
             began = time.perf_counter()
             act(page)
@@ -158,7 +159,7 @@ def _operation(name: str, side: str, directory: Path, size: int, *, busy: bool =
 
 
 @contextmanager
-def _company(side: str, directory: Path) -> Iterator[None]:
+def _company(side: str, directory: Path) -> Generator[None]:
     """As many other browsers as BUSY, each asked something twenty times a second, in a process of their own."""
     command = [sys.executable, "-m", "tests.bench.browsers", side, str(directory)]
     other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)

@@ -159,9 +159,9 @@ class Worker:
 
     process: subprocess.Popen[str]
     done: int = 0
-    ms: list[float] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-    causes: Counter[str] = field(default_factory=Counter)
+    ms: list[float] = field(default_factory=list[float])
+    wrong: list[str] = field(default_factory=list[str])
+    causes: Counter[str] = field(default_factory=Counter[str])
 
     def listen(self) -> None:
         assert self.process.stdout is not None
@@ -263,7 +263,7 @@ def _look(workers: list[Worker], pids: list[int], log: Path) -> dict[str, float]
 
 
 def _judged(workers: list[Worker], log: Path, sessions: int, curve: list[dict[str, float]]) -> dict[str, Any]:
-    causes: Counter[str] = sum((worker.causes for worker in workers), Counter())
+    causes = sum((worker.causes for worker in workers), Counter[str]())
     wrong = [text for worker in workers for text in worker.wrong]
     wrong += [f"a process ended with {w.process.returncode}" for w in workers if w.process.returncode]
     with foreign(log) as conn:

@@ -127,7 +127,7 @@ def test_a_process_killed_at_any_point_leaves_a_true_record_and_nothing_else(
     played = [(point, how) for point in points() for how in ("alone", "together")]
     first = [(point, how) for point, how in played if not point.startswith("reconcile.")]
     with ThreadPoolExecutor(3) as threads:
-        reached = dict(zip(first, threads.map(lambda one: attack(*one), first), strict=True))
+        reached = dict(zip(first, threads.map(attack, *zip(*first, strict=True)), strict=True))
     for point, how in set(played) - set(first):
         # What reconcile is to put right when it is killed: a session whose keeper and owner are gone.
         assert attack("keeper.started", "together", SCRIPT.replace('"point": point', f'"point": "{point} {how}"'))

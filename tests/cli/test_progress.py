@@ -39,7 +39,11 @@ class Sign:
 def sign(monkeypatch: pytest.MonkeyPatch) -> Sign:
     """The sign, without patience: it is begun at once."""
     found = Sign()
-    monkeypatch.setattr(progress, "console", lambda **_: found)
+
+    def console(*, stderr: bool) -> Sign:
+        return found
+
+    monkeypatch.setattr(progress, "console", console)
     monkeypatch.setattr("lifecycle.cli.progress.threading.Timer", _AtOnce)
     return found
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.packaging.audit import judged
 
 
 def test_advisories_and_what_could_not_be_looked_up() -> None:
-    report = {
+    report: dict[str, Any] = {
         "dependencies": [
             {"name": "good", "version": "1", "vulns": []},
             {"name": "bad", "version": "2", "vulns": [{"id": "PYSEC-2026-1"}, {"id": "GHSA-x"}]},

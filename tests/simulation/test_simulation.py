@@ -84,7 +84,10 @@ def test_a_subscription_that_forgets_its_cursor_is_found(monkeypatch: pytest.Mon
 
 
 def test_a_guard_that_does_not_look_for_a_keeper_that_hangs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(HostPort, "drop_keeper", lambda self, session, log: False)
+    def blind(self: HostPort, session: object, log: object) -> bool:
+        return False
+
+    monkeypatch.setattr(HostPort, "drop_keeper", blind)
     with pytest.raises(Failure, match="sim-10"):
         seeds(range(1_500), budget=Budget(faults=0, crashes=0, events=2, kinds=frozenset({"keeper hangs"})))
 

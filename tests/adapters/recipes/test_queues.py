@@ -143,7 +143,11 @@ def test_temporal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         here = testing.ActivityEnvironment()
         assert await here.run(names["visit"], "data:text/html,<title>activity</title>") == "activity"
-        here.on_heartbeat = lambda *_: here.cancel()
+
+        def cancelled(*_: object) -> None:
+            here.cancel()
+
+        here.on_heartbeat = cancelled
         with pytest.raises(asyncio.CancelledError):
             await here.run(names["visit"], "data:text/html,<title>activity</title>")
 
