@@ -9,7 +9,7 @@ import pytest
 
 from lifecycle.core import Cause, Event, State, deadline, evolve, fold, initial
 from lifecycle.core.events import EVENTS, SessionNavigated
-from lifecycle.core.evolve import pass_over, trigger_of
+from lifecycle.core.evolve import draft, pass_over, step, trigger_of
 from lifecycle.core.machine import LOOKUP
 from lifecycle.core.states import LIVE, Trigger
 from lifecycle.errors import IllegalHistory
@@ -270,3 +270,12 @@ def test_an_event_that_is_passed_over_moves_the_state_as_the_table_says(standing
     assert (after.closed_at is None) == (status in LIVE)
     assert after.released == (event_type == "session.released")
     assert (deadline(after), after.last_accessed_at) == (deadline(before), before.last_accessed_at)
+
+
+def test_a_refused_step_leaves_the_draft_as_it_was() -> None:
+    before = session(created(), started(T0 + 5))
+    for refused in (accessed(T0 + 4, last_at=T0 + 4), timed_out(T0 + 6), started(T0 + 6), created()):
+        own = draft(before)
+        with pytest.raises(IllegalHistory):
+            step(own, refused)
+        assert own == before

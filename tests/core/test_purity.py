@@ -17,7 +17,7 @@ import lifecycle.core
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-STANDARD: Final = {"__future__", "dataclasses", "datetime", "enum", "html", "math", "types", "typing"}
+STANDARD: Final = {"__future__", "dataclasses", "datetime", "enum", "html", "math", "operator", "types", "typing"}
 OURS: Final = {"lifecycle.core", "lifecycle.errors"}
 #: module -> the only file that may import it; None: every file. The machine filters what `transitions` logs.
 THEIRS: Final = {"pydantic": None, "transitions": "machine.py", "logging": "machine.py"}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lifecycle.core import view
-from lifecycle.errors import HistoryError, LogTampered, ReadOnlyLog, UnknownEventType
+from lifecycle.errors import HistoryError, IllegalHistory, LogTampered, ReadOnlyLog, UnknownEventType
 from lifecycle.log import ANY, SqliteLog
 from lifecycle.log.schema import RECORD
 from lifecycle.projections import rebuild, replay
@@ -327,3 +327,20 @@ def test_progress_is_told_in_order_and_to_the_end(path: Path) -> None:
     with SqliteLog(path) as log:
         log.sessions.rebuild(lambda done, total: told.append((done, total)))
     assert told == [(21, 21)]
+
+
+def test_a_row_that_lags_behind_its_stream_is_not_trusted(path: Path) -> None:
+    """As after somebody else's program has written events, or put back an older copy of the table."""
+    late = T0 + 100 * SECOND
+    with foreign(path) as conn:
+        older = conn.execute("SELECT * FROM sessions WHERE session_id = 's-4'").fetchone()
+    with SqliteLog(path) as log:
+        log.append("s-4", [new(closed(late))], expected=3)
+    with foreign(path) as conn:
+        conn.execute("DELETE FROM sessions WHERE session_id = 's-4'")
+        conn.execute(f"INSERT INTO sessions VALUES ({', '.join('?' * len(older))})", older)
+    with SqliteLog(path) as log:
+        with pytest.raises(IllegalHistory):
+            log.append("s-4", [new(annotated(late))], expected=4)
+        log.append("s-4", [new(released(late))], expected=4)
+        assert rebuild(log).equal
