@@ -10,6 +10,7 @@
 #   make bench-short  count what an append, a load and a list cost: statements, pages, calls
 #   make simulate runs client and keeper through 20,000 worlds in which calls fail and processes die
 #   make mutants plants bugs, one at a time, and shows what catches each
+#   make mutmut  makes a thousand small changes to the core; none may survive unexplained
 #   make chaos   attack the log and the browsers at length; chaos-short in under four minutes
 #   make chaos-proof plants a bug of each kind that the attacks look for, and shows that they find it
 #   make soak    100,000 sessions with pretended browsers and 200 with real ones: what grows, and what may not
@@ -30,7 +31,7 @@ WHEEL_PYTHONS = $(BIN)/python
 # A caller's settings must not send uv to another environment or make it fetch another Python.
 UV_SETTINGS = UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1
 
-.PHONY: demo test check docs lint types wheel adapters hosts coverage tamper bench bench-short mutants chaos chaos-short chaos-on chaos-proof soak audit browser clean
+.PHONY: demo test check docs lint types wheel adapters hosts coverage tamper bench bench-short mutants mutmut chaos chaos-short chaos-on chaos-proof soak audit browser clean
 
 demo: browser
 	@$(BIN)/lifecycle demo
@@ -113,6 +114,11 @@ simulate: $(INSTALLED)
 
 mutants: $(INSTALLED)
 	$(BIN)/python -m tests.mutants
+	$(BIN)/python -m tests.mutants --page docs/reference/mutants.md
+
+# mutmut is installed for the run only. ONLY=decide tries the changes of one file or function.
+mutmut: $(INSTALLED)
+	$(UV_SETTINGS) $(BIN)/uv run -q --no-sync --with mutmut==3.8.1 python -m tests.mutants.generated $(ONLY)
 
 # Every operation of the disk, more and longer rounds; CHAOS_SEED=N plays another one. What failed is kept, and named.
 # The log is attacked a second time on a SQLite without the WAL-reset bug, where one can be had.
