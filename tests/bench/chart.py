@@ -9,8 +9,8 @@ from typing import Final
 
 __all__ = ["Line", "chart"]
 
-_WIDTH, _HEIGHT = 760, 420
-_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 190, 56, 52
+_WIDTH, _HEIGHT = 800, 420
+_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 235, 56, 52
 #: between the names at the right
 _APART: Final = 17
 _COLOURS: Final = (
@@ -63,15 +63,16 @@ def chart(title: str, across: str, lines: list[Line]) -> str:
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
     made.append(f'<text x="{middle:.1f}" y="{_HEIGHT - 12}" text-anchor="middle">{escape(across)}</text>')
     ends = _spread([at(*line.points[-1])[1] for line in lines])
+    edge = _WIDTH - _RIGHT + 18
     for number, (line, end) in enumerate(zip(lines, ends, strict=True)):
         points = [at(*point) for point in line.points]
         path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
         made.append(f'<path class="line c{number}" stroke-dasharray="{_DASHES[number % len(_DASHES)]}" d="{path}"/>')
         made += [f'<circle class="dot c{number}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in points]
         x, y = points[-1]
-        made.append(f'<path class="lead c{number}" d="M{x + 4:.1f} {y:.1f}L{x + 14:.1f} {end:.1f}"/>')
+        made.append(f'<path class="lead c{number}" d="M{x + 4:.1f} {y:.1f}L{edge - 4:.1f} {end:.1f}"/>')
         told = f"{line.title} {line.points[-1][1]:.2f} ×"
-        made.append(f'<text class="name c{number}" x="{x + 18:.1f}" y="{end + 4:.1f}">{escape(told)}</text>')
+        made.append(f'<text class="name c{number}" x="{edge:.1f}" y="{end + 4:.1f}">{escape(told)}</text>')
     return "\n".join([*made, "</svg>", ""])
 
 
