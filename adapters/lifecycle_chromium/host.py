@@ -353,8 +353,10 @@ class ChromiumHost:
         runtime = _runtime(log)
         if runtime is None:
             return None
-        if session.keeper is not None and not process.is_alive(process.Identity(**session.keeper.model_dump())):
-            return False  # killed just now: its last threads may hold the lock for a moment longer
+        if session.keeper is not None:
+            # Not by its lock: one killed just now may hold that for a moment longer, and beside a copy of the log
+            # there is none.
+            return process.is_alive(process.Identity(**session.keeper.model_dump()))
         return _held(paths.keeper_lock(runtime, session.keeper_id))
 
     def end(self, session: Session, log: EventLog) -> Remains:
