@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from lifecycle.core import Cause, State
 from lifecycle.errors import AlreadyStarted, BrowserNotFound, LaunchFailed, LifecycleError, SessionEnded
 from lifecycle.log.codec import decode
-from lifecycle.testing.contract import Contract
+from lifecycle.testing.contract import Contract, equal, holds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,27 +72,26 @@ class BrowserContract(Contract, ABC):
         """Start runs a browser, stop leaves nothing, and the history says both."""
         session = self.session()
         session.start()
-        _equal("status", session.status().status, State.ACTIVE)
-        if not self.remains(session.session_id):
-            raise AssertionError("an active session has no browser")
+        equal("a session is active once start() has returned", session.status().status, State.ACTIVE)
+        holds("an active session has a browser", self.remains(session.session_id))
         session.stop()
         self._ended(session.session_id, State.CLOSED, Cause.STOPPED)
 
     def check_stop_is_idempotent(self) -> None:
         """Stopping again returns the same ending and adds nothing; before start it does nothing."""
         session = self.session()
-        _equal("stop before start", session.stop(), None)
+        equal("stop() before start() does nothing", session.stop(), None)
         session.start()
         first = session.stop()
         version = session.status().version
-        _equal("second stop", session.stop(), first)
-        _equal("version after it", session.status().version, version)
+        equal("a second stop() returns the same ending", session.stop(), first)
+        equal("a second stop() records nothing", session.status().version, version)
 
     def check_starts_once(self) -> None:
         """A second start is refused and changes nothing."""
         with self.session() as session:
             _raises(AlreadyStarted, session.start)
-            _equal("status", session.status().status, State.ACTIVE)
+            equal("a refused start() changes nothing", session.status().status, State.ACTIVE)
 
     def check_exception_in_block(self) -> None:
         """An exception ends the session as error and propagates."""
@@ -104,7 +103,7 @@ class BrowserContract(Contract, ABC):
 
         _raises(ValueError, block)
         ending = self._ended(session.session_id, State.ERROR, Cause.EXCEPTION)
-        _equal("error", ending.error, "ValueError: broken on purpose")
+        equal("the exception is recorded", ending.error, "ValueError: broken on purpose")
 
     def check_killed_from_outside(self) -> None:
         """A browser that is killed is noticed by itself, with the signal as evidence."""
@@ -113,9 +112,9 @@ class BrowserContract(Contract, ABC):
         self.kill_browser(session.session_id)
         self._ended(session.session_id, State.ERROR, Cause.BROWSER_CRASHED)
         failed = next(event for event in self._history(session.session_id) if event.type == "session.failed")
-        _equal("signal", getattr(failed, "evidence", {}).get("signal"), 9)
-        if not isinstance(session.stop(), object) or session.status().cause is not Cause.BROWSER_CRASHED:
-            raise AssertionError("stop() after a crash changed the ending")
+        equal("the signal that killed the browser is recorded", getattr(failed, "evidence", {}).get("signal"), 9)
+        session.stop()
+        equal("stop() after a crash leaves the ending as it is", session.status().cause, Cause.BROWSER_CRASHED)
 
     def check_quits_by_itself(self) -> None:
         """A browser that quits with exit code 0 was closed, not lost."""
@@ -138,7 +137,7 @@ class BrowserContract(Contract, ABC):
         self.lose_keeper(session.session_id)
         self._ended(session.session_id, State.ERROR, Cause.KEEPER_LOST)
         with self.session() as following:
-            _equal("status", following.status().status, State.ACTIVE)
+            equal("the next session after a lost keeper starts", following.status().status, State.ACTIVE)
 
     def check_times_out(self) -> None:
         """The deadline ends the session by itself, stamped with the deadline."""
@@ -146,14 +145,14 @@ class BrowserContract(Contract, ABC):
         session.start()
         deadline = session.status().deadline
         ending = self._ended(session.session_id, State.TIMED_OUT, Cause.IDLE)
-        _equal("closed_at", ending.closed_at, deadline)
+        equal("a session that timed out ends at its deadline", ending.closed_at, deadline)
 
     def check_stop_while_starting(self) -> None:
         """A stop that comes while the browser is on its way leaves nothing and records one ending."""
         session = self.session()
         starter = threading.Thread(target=lambda: _quietly(session.start))
         starter.start()
-        _until(lambda: self._recorded(session.session_id), "created was never recorded")
+        _until(lambda: self._recorded(session.session_id), "a session is recorded before its browser runs: it was not")
         session.stop()
         starter.join(_PATIENCE_S)
         self._ended(session.session_id, State.CLOSED, Cause.STOPPED)
@@ -168,33 +167,51 @@ class BrowserContract(Contract, ABC):
         """No browser on the machine: refused before anything is recorded."""
         session = self.absent()
         _raises(BrowserNotFound, session.start)
-        if self._recorded(session.session_id):
-            raise AssertionError("a session without a browser was recorded")
-        _equal("what is left", self.remains(session.session_id), [])
+        holds("a session without a browser is not recorded", not self._recorded(session.session_id))
+        equal("a session without a browser leaves nothing", self.remains(session.session_id), [])
 
     def check_two_at_once(self) -> None:
-        """Two sessions live side by side, and one's end is not the other's."""
+        """Two sessions live side by side, and one's crash is not the other's."""
         with self.session() as first, self.session() as second:
             self.kill_browser(second.session_id)
             self._ended(second.session_id, State.ERROR, Cause.BROWSER_CRASHED)
-            _equal("the other", first.status().status, State.ACTIVE)
-        self._ended(first.session_id, State.CLOSED, Cause.STOPPED)
+            self._lives(first)
+            self.quit_browser(first.session_id)  # had it gone with the other, it would not end as its own
+            self._ended(first.session_id, State.CLOSED, Cause.BROWSER_CLOSED)
+
+    def check_stopping_one_leaves_the_other(self) -> None:
+        """Stopping a session ends its browser and nobody else's."""
+        with self.session() as first, self.session() as second:
+            second.stop()
+            self._ended(second.session_id, State.CLOSED, Cause.STOPPED)
+            self._lives(first)
+            self.kill_browser(first.session_id)
+            self._ended(first.session_id, State.ERROR, Cause.BROWSER_CRASHED)
+
+    def check_reconcile_leaves_who_lives(self) -> None:
+        """A session whose keeper lives is none of those that reconcile puts right."""
+        with self.session() as session:
+            equal("reconcile() leaves a session whose keeper lives", self.client().reconcile(), [])
+            self._lives(session)
 
     def check_two_share_nothing(self) -> None:
         """Two sessions have no process and no file in common."""
         with self.session() as first, self.session() as second:
             one, other = self.remains(first.session_id), self.remains(second.session_id)
-            if not one or not other:
-                raise AssertionError("an active session has no browser")
-            _equal("what both have", sorted({*one} & {*other}), [])
+            holds("an active session has a browser", one and other)
+            equal("two sessions have nothing in common", sorted({*one} & {*other}), [])
 
     def check_attach_and_leave(self) -> None:
         """Attaching by id leaves the session running when its block ends."""
         with self.session() as session:
             with self.client().Session(session.session_id) as again:
-                _equal("id", again.session_id, session.session_id)
-            _equal("status", session.status().status, State.ACTIVE)
+                equal("attaching by id gives that session", again.session_id, session.session_id)
+            equal("leaving an attached session leaves it running", session.status().status, State.ACTIVE)
         _raises(SessionEnded, self.client().Session(session.session_id).start)
+
+    def _lives(self, session: Session) -> None:
+        equal("a session that nobody ended is active", session.status().status, State.ACTIVE)
+        holds("an active session has a browser", self.remains(session.session_id))
 
     def _history(self, session_id: str) -> list[Event]:
         return [decode(row) for row in self.client().log.read(session_id)]
@@ -207,23 +224,18 @@ class BrowserContract(Contract, ABC):
         sessions = self.client().sessions
         _until(
             lambda: self._recorded(session_id) and self._history(session_id)[-1].type == "session.released",
-            f"session {session_id} was never released",
+            f"an ended session is released: {session_id} was not",
         )
         ending = sessions.get(session_id)
-        _equal("status", ending.status, status)
-        _equal("cause", ending.cause, cause)
+        equal("status of the ended session", ending.status, status)
+        equal("cause of the ending", ending.cause, cause)
         ends = [e.type for e in self._history(session_id) if e.type in _ENDINGS]
-        _equal("number of endings", len(ends), 1)
-        _equal("what is left", self.remains(session_id), [])
+        equal("a session ends exactly once", len(ends), 1)
+        equal("nothing of a released session is left", self.remains(session_id), [])
         return ending
 
 
 _ENDINGS = ("session.closed", "session.failed", "session.timed_out")
-
-
-def _equal(what: str, seen: object, expected: object) -> None:
-    if seen != expected:
-        raise AssertionError(f"{what}: expected {expected!r}, seen {seen!r}")
 
 
 def _raises(expected: type[BaseException], call: Callable[[], object]) -> None:

@@ -1,8 +1,23 @@
-"""Contract: what LogContract and BrowserContract have in common: their checks by name, and running all of them."""
+"""Contract: what LogContract and BrowserContract have in common: their checks by name, and running all of them.
+
+Checks tell with `equal` and `holds`, not with `assert`: they speak without a test runner, and under `python -O` too.
+"""
 
 from __future__ import annotations
 
-__all__ = ["Contract"]
+__all__ = ["Contract", "equal", "holds"]
+
+
+def equal(promise: str, seen: object, expected: object) -> None:
+    """Raise AssertionError with *promise* and both values unless they are equal."""
+    if seen != expected:
+        raise AssertionError(f"{promise}: expected {expected!r}, seen {seen!r}")
+
+
+def holds(promise: str, kept: object) -> None:
+    """Raise AssertionError with *promise* unless it is *kept*."""
+    if not kept:
+        raise AssertionError(f"not kept: {promise}")
 
 
 class Contract:

@@ -13,8 +13,8 @@ from tests.contracts.paths import PATHS
 
 
 class FakeHostContract(BrowserContract):
-    def __init__(self) -> None:
-        self.host = FakeHost()
+    def __init__(self, host: FakeHost | None = None) -> None:
+        self.host = host or FakeHost()
         self._client = Client(MemoryLog(), browser=self.host)
 
     def client(self) -> Client:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 
 import pytest
 
 from lifecycle.log import MemoryLog
 from lifecycle.log.port import EventLog
-from lifecycle.testing import LogContract
+from lifecycle.testing import LogContract, browser_contract
 from lifecycle.testing.contract import Contract
+from lifecycle.testing.fake_host import FakeHost
+from tests.contracts.test_fake_host import FakeHostContract
+from tests.testing.broken_hosts import BROKEN as BROKEN_HOSTS
 from tests.testing.broken_logs import BROKEN
 
 
@@ -32,6 +36,14 @@ def fails(contract: LogContract, check: str) -> bool:
 def test_the_contract_finds_a_broken_log(broken: type[MemoryLog]) -> None:
     contract = contract_of(broken)
     assert any(fails(contract(), check) for check in contract.checks())
+
+
+@pytest.mark.parametrize("broken", BROKEN_HOSTS)
+def test_the_contract_finds_a_careless_host(broken: type[FakeHost], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browser_contract, "_PATIENCE_S", 1.0)
+    check, promise = BROKEN_HOSTS[broken]
+    with pytest.raises(AssertionError, match=re.escape(promise)):
+        getattr(FakeHostContract(broken()), check)()
 
 
 def test_prove_raises_what_every_check_has_found() -> None:

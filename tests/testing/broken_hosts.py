@@ -1,0 +1,148 @@
+"""Browser hosts that are careless in one way each; BrowserContract finds them all."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from lifecycle.errors import LaunchFailed
+from lifecycle.ports import Exit, Remains
+from lifecycle.testing.fake_host import FakeBrowser, FakeHost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lifecycle.core import Session
+    from lifecycle.log.port import EventLog
+
+__all__ = ["BROKEN"]
+
+
+class _Immortal(FakeBrowser):
+    def ask_to_close(self) -> None:
+        """Nobody is asked."""
+
+    def kill(self) -> None:
+        """Nobody is killed."""
+
+
+class ForgetsToEndTheBrowser(FakeHost):
+    """Closing a session leaves its browser running."""
+
+    def launch(self, session_id: str) -> FakeBrowser:
+        super().launch(session_id)
+        return _Immortal(self._clock)
+
+
+class _Slow(FakeBrowser):
+    def exit(self, timeout_s: float) -> Exit | None:
+        return Exit(code=0) if self._asked else super().exit(timeout_s)
+
+    _asked = False
+
+    def ask_to_close(self) -> None:
+        self._asked = True
+        threading.Timer(0.2, self.end, [Exit(code=0)]).start()
+
+    def kill(self) -> None:
+        """It goes by itself, some time."""
+
+
+class SaysReleasedTooEarly(FakeHost):
+    """The browser still runs when `released` is recorded, and is gone a little later."""
+
+    def launch(self, session_id: str) -> FakeBrowser:
+        super().launch(session_id)
+        return _Slow(self._clock)
+
+
+class _Untidy(FakeBrowser):
+    def clean_up(self) -> bool:
+        return True
+
+
+class LeavesTheProfile(FakeHost):
+    """Says that the profile is gone, and leaves it."""
+
+    def launch(self, session_id: str) -> FakeBrowser:
+        super().launch(session_id)
+        return _Untidy(self._clock)
+
+
+class _Neighbour(FakeBrowser):
+    everybody: list[_Neighbour]
+
+    def ask_to_close(self) -> None:
+        for each in self.everybody:
+            each.end(Exit(code=0))
+
+
+class ClosesAllBrowsersAtOnce(FakeHost):
+    """One session's end closes the browsers of the others."""
+
+    def launch(self, session_id: str) -> FakeBrowser:
+        super().launch(session_id)
+        made = _Neighbour(self._clock)
+        made.everybody = self.__dict__.setdefault("everybody", [])
+        made.everybody.append(made)
+        return made
+
+
+class OneBrowserForAll(FakeHost):
+    """Two sessions get the same browser."""
+
+    def launch(self, session_id: str) -> FakeBrowser:
+        return next(iter(self.browsers.values()), None) or super().launch(session_id)
+
+
+class LeavesHalfABrowser(FakeHost):
+    """A browser that did not come up is left behind."""
+
+    def launch(self, session_id: str) -> FakeBrowser:
+        if self.fail_launch is not None:
+            self.browsers[session_id] = FakeBrowser(self._clock)
+            raise LaunchFailed(session_id, self.fail_launch)
+        return super().launch(session_id)
+
+
+class TellsNobodyOfALostKeeper(FakeHost):
+    """The owner never learns that its keeper is gone."""
+
+    def lose_keeper(self, beside: Callable[[Callable[[], None]], object] = lambda call: None) -> None:
+        super().lose_keeper(lambda call: None)
+
+
+class EndsOnPaperOnly(FakeHost):
+    """Ending a browser from outside its keeper only says so."""
+
+    def end(self, session: Session, log: EventLog) -> Remains:
+        return Remains(how="killed", profile_removed=True, evidence={})
+
+
+class ThinksEveryKeeperDead(FakeHost):
+    """Takes keepers that live for dead, so whoever puts things in order ends sessions that run."""
+
+    def keeper_alive(self, session: Session, log: EventLog) -> bool | None:
+        return False
+
+
+class ThinksEveryKeeperAlive(FakeHost):
+    """Takes keepers that are dead for alive, so nobody puts in order what they left."""
+
+    def keeper_alive(self, session: Session, log: EventLog) -> bool | None:
+        return True
+
+
+#: each with a check that finds it, and the promise that the check's message names
+BROKEN: dict[type[FakeHost], tuple[str, str]] = {
+    ForgetsToEndTheBrowser: ("check_starts_and_stops", "nothing of a released session is left"),
+    SaysReleasedTooEarly: ("check_starts_and_stops", "nothing of a released session is left"),
+    LeavesTheProfile: ("check_quits_by_itself", "nothing of a released session is left"),
+    ClosesAllBrowsersAtOnce: ("check_stopping_one_leaves_the_other", "a session that nobody ended is active"),
+    OneBrowserForAll: ("check_two_at_once", "an active session has a browser"),
+    LeavesHalfABrowser: ("check_launch_fails", "nothing of a released session is left"),
+    TellsNobodyOfALostKeeper: ("check_keeper_lost", "an ended session is released"),
+    EndsOnPaperOnly: ("check_keeper_lost", "nothing of a released session is left"),
+    ThinksEveryKeeperDead: ("check_reconcile_leaves_who_lives", "leaves a session whose keeper lives"),
+    ThinksEveryKeeperAlive: ("check_keeper_lost", "an ended session is released"),
+}
