@@ -10,7 +10,7 @@ What is tried first is the engine that ought to find it: the laws of the core, t
 contract of logs; then the tests of the file. A test that fails without any bug proves nothing: what failed is run once
 more on the sources as they are. A bug whose text no longer stands in the source is an error. What was found is kept in
 build/mutants.json, with the file it was found in: interrupted, a run goes on where it stopped, and a bug is planted
-again once its file has changed. Not part of the test run: it takes an hour on two cores.
+again once its file has changed. Not part of the test run: it takes hours on a busy machine.
 """
 
 from __future__ import annotations
@@ -189,7 +189,8 @@ def _table(bugs: list[Bug], kept: dict[str, Found]) -> str:
         if found is None:
             missing += 1
             continue
-        engine = "equivalent" if found.equivalent else found.caught.partition("::")[0].rpartition("/")[0]
+        place = found.caught.partition("::")[0].rpartition("/")[0]
+        engine = "equivalent" if found.equivalent else f"tests/{place}" if place else found.caught
         engines[engine] = engines.get(engine, 0) + 1
         cells = (
             bug.file,
@@ -199,7 +200,7 @@ def _table(bugs: list[Bug], kept: dict[str, Found]) -> str:
             f"`` {found.example} ``" if found.example else "",
         )
         lines.append(f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |")
-    told = ", ".join(f"{count} by tests/{name}" for name, count in sorted(engines.items()) if name != "equivalent")
+    told = ", ".join(f"{count} by {name}" for name, count in sorted(engines.items()) if name != "equivalent")
     rest = f"; {engines['equivalent']} are equivalent" if "equivalent" in engines else ""
     left = f"; {missing} were not run on this state of the source" if missing else ""
     return "\n".join([f"{len(bugs)} bugs: {told}{rest}{left}.", "", *lines])
