@@ -17,6 +17,7 @@ from lifecycle.errors import (
 )
 from lifecycle.log.codec import decode
 from lifecycle.log.port import ANY, EXISTS, NO_STREAM, Cursor
+from lifecycle.testing.contract import equal, holds
 from lifecycle.testing.log_samples import (
     SECOND,
     T0,
@@ -60,7 +61,7 @@ class _Unchanged:
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None:
-            assert everything(self._log) == self._before, "something was written"
+            equal("what is refused, or a retry, writes nothing", everything(self._log), self._before)
 
 
 def everything(log: EventLog, limit: int = 100) -> list[Recorded]:
@@ -90,29 +91,49 @@ class AppendContract(ABC):
             begin(log, "s-1")
             appended = log.append("s-1", [sent], expected=2)
             (row,) = log.read("s-1", after=2)
-            assert decode(row) == sent.event
-            assert (row.stream, row.version, row.position) == ("s-1", 3, appended.position)
-            assert (row.event_id, row.actor, row.writer) == (sent.event_id, "someone", "w-7")
-            assert (row.type, row.schema_version, row.at) == ("session.failed", 1, sent.event.at)
-            assert (row.correlation_id, row.causation_id) == (sent.correlation_id, None)
-            assert row.private == '{"error_message":"it broke"}', f"private part is {row.private!r}"
-            assert "it broke" not in row.data, "the private message stands in the public text"
+            equal("an event comes back as it was appended", decode(row), sent.event)
+            equal(
+                "an event stands where append said",
+                (row.stream, row.version, row.position),
+                ("s-1", 3, appended.position),
+            )
+            equal(
+                "an event keeps its id, actor and writer",
+                (row.event_id, row.actor, row.writer),
+                (sent.event_id, "someone", "w-7"),
+            )
+            equal(
+                "an event keeps its type, schema version and time",
+                (row.type, row.schema_version, row.at),
+                ("session.failed", 1, sent.event.at),
+            )
+            equal(
+                "an event keeps its correlation and causation ids",
+                (row.correlation_id, row.causation_id),
+                (sent.correlation_id, None),
+            )
+            equal("the private part is stored apart, as JSON", row.private, '{"error_message":"it broke"}')
+            holds("a private message does not stand in the public text", "it broke" not in row.data)
 
     def check_versions_count_from_1_without_gaps_and_positions_rise(self) -> None:
         with closing(self.log()) as log:
             begin(log, "s-1")
             begin(log, "s-2")
             log.append("s-1", [new(annotated(n=1)), new(annotated(n=2))], expected=2)
-            assert [row.version for row in log.read("s-1")] == [1, 2, 3, 4]
-            assert [row.version for row in log.read("s-2")] == [1, 2]
+            equal("versions count from 1 without gaps", [row.version for row in log.read("s-1")], [1, 2, 3, 4])
+            equal("versions count for each session by itself", [row.version for row in log.read("s-2")], [1, 2])
             positions = [row.position for row in everything(log)]
-            assert positions == sorted(set(positions))
+            equal("positions rise and never repeat", positions, sorted(set(positions)))
 
     def check_appended_says_where_the_last_event_of_the_batch_stands(self) -> None:
         with closing(self.log()) as log:
             appended = log.append("s-1", [new(created("s-1")), new(started())], expected=NO_STREAM)
             last = log.read("s-1")[-1]
-            assert (appended.version, appended.position, appended.duplicate) == (2, last.position, False)
+            equal(
+                "append says where the last event of its batch stands",
+                (appended.version, appended.position, appended.duplicate),
+                (2, last.position, False),
+            )
 
     def check_every_expectation_is_enforced(self) -> None:
         cases: list[tuple[bool, Expected, bool]] = [
@@ -129,26 +150,34 @@ class AppendContract(ABC):
             (True, 1, False),
             (True, 3, False),
         ]
-        for there, expected, holds in cases:
+        for there, expected, fits in cases:
             with closing(self.log()) as log:
                 if there:
                     begin(log, "s-1")
                 event = new(annotated()) if there else new(created("s-1"))
-                if holds:
+                if fits:
                     log.append("s-1", [event], expected=expected)
-                    assert log.head("s-1") == (3 if there else 1)
+                    equal(
+                        f"an append that expects {expected!r} of a session at version {2 if there else 0} is written",
+                        log.head("s-1"),
+                        3 if there else 1,
+                    )
                     continue
                 with _Unchanged(log):
                     error = raises(WrongVersion, lambda: log.append("s-1", [event], expected=expected))  # noqa: B023
-                assert (error.stream, error.actual) == ("s-1", 2 if there else 0), vars(error)
-                assert error.retryable
+                equal(
+                    "WrongVersion names the session and its actual version",
+                    (error.stream, error.actual),
+                    ("s-1", 2 if there else 0),
+                )
+                holds("WrongVersion may be retried", error.retryable)
 
     def check_an_expectation_that_means_nothing_is_refused(self) -> None:
         with closing(self.log()) as log:
             for nonsense in (-1, True, "2", None, 1.0):
                 wrong: Any = nonsense
                 raises(InvalidConfig, lambda: log.append("s-1", [new(created("s-1"))], expected=wrong))  # noqa: B023
-            assert log.head("s-1") == 0
+            equal("what is refused writes nothing", log.head("s-1"), 0)
 
     def check_a_batch_is_all_or_nothing(self) -> None:
         with closing(self.log()) as log:
@@ -172,7 +201,7 @@ class AppendContract(ABC):
             for actor in ("", "a\nb", "\ud800", "x" * 257):
                 bad = new(created("s-1"), actor=actor)
                 raises(InvalidConfig, lambda: log.append("s-1", [bad], expected=ANY))  # noqa: B023
-            assert everything(log) == []
+            equal("what is refused writes nothing", everything(log), [])
 
     def check_of_many_threads_with_one_expectation_one_wins(self) -> None:
         with closing(self.log()) as log:
@@ -194,8 +223,8 @@ class AppendContract(ABC):
                 thread.start()
             for thread in threads:
                 thread.join()
-            assert sorted(outcomes) == ["lost"] * 7 + ["won"], outcomes
-            assert log.head("s-1") == 3
+            equal("of many threads that expect one version, one wins", sorted(outcomes), ["lost"] * 7 + ["won"])
+            equal("of many threads that expect one version, one writes", log.head("s-1"), 3)
 
     # idempotency
 
@@ -208,7 +237,11 @@ class AppendContract(ABC):
             for expected in expectations:
                 with _Unchanged(log):
                     again = log.append("s-1", batch, expected=expected)
-                assert (again.version, again.position, again.duplicate) == (first.version, first.position, True)
+                equal(
+                    "a retry gives the first positions and says that it is one",
+                    (again.version, again.position, again.duplicate),
+                    (first.version, first.position, True),
+                )
 
     def check_an_ending_can_be_retried(self) -> None:
         with closing(self.log()) as log:
@@ -216,8 +249,12 @@ class AppendContract(ABC):
             ending, release = new(failed()), new(released())
             first = log.append("s-1", [ending], expected=ANY)
             log.append("s-1", [release], expected=ANY)
-            assert log.append("s-1", [ending], expected=ANY).position == first.position
-            assert log.append("s-1", [release], expected=ANY).duplicate
+            equal(
+                "a retried ending gives its first position",
+                log.append("s-1", [ending], expected=ANY).position,
+                first.position,
+            )
+            holds("a retried release is told as a duplicate", log.append("s-1", [release], expected=ANY).duplicate)
 
     def check_an_id_with_other_content_is_refused(self) -> None:
         with closing(self.log()) as log:
@@ -234,7 +271,7 @@ class AppendContract(ABC):
             for other in others:
                 with _Unchanged(log):
                     error = raises(EventIdReused, lambda: log.append("s-1", [other], expected=ANY))  # noqa: B023
-                assert error.event_id == "id-1"
+                equal("EventIdReused names the id", error.event_id, "id-1")
 
     def check_an_id_in_another_place_is_refused(self) -> None:
         with closing(self.log()) as log:
@@ -283,4 +320,4 @@ class AppendContract(ABC):
         with closing(self.log()) as log:
             raises(IllegalHistory, lambda: log.append("s-1", [new(created("s-2"))], expected=ANY))
             raises(IllegalHistory, lambda: log.append("s-1", [new(started())], expected=ANY))
-            assert everything(log) == []
+            equal("what is refused writes nothing", everything(log), [])

@@ -10,6 +10,7 @@ from lifecycle.core import State, deadline, fold
 from lifecycle.errors import InvalidConfig
 from lifecycle.log.codec import events
 from lifecycle.log.port import ANY
+from lifecycle.testing.contract import equal, holds
 from lifecycle.testing.log_samples import (
     IDLE,
     SECOND,
@@ -61,12 +62,15 @@ class IndexContract(ABC):
     def check_every_session_equals_the_fold_of_its_history(self) -> None:
         with closing(self._zoo()) as log:
             for name in ("created", "active", "closed", "error", "timed_out"):
-                assert log.sessions.get(name) == fold(events(log.read(name))), name
+                equal(
+                    f"the index has what the history of {name} amounts to",
+                    log.sessions.get(name),
+                    fold(events(log.read(name))),
+                )
             error = log.sessions.get("error")
-            assert error is not None
-            assert error.error_message == "it broke"
+            equal("the index knows the error of a session", error and error.error_message, "it broke")
             for nobody in ("nobody", "", "'; --", "a\0b", "\ud800", "x" * 1000):
-                assert log.sessions.get(nobody) is None
+                equal("the index has no session that is not in the log", log.sessions.get(nobody), None)
 
     def check_the_index_follows_every_append(self) -> None:
         with closing(self.log()) as log:
@@ -74,20 +78,28 @@ class IndexContract(ABC):
             for at in (T0 + 60 * SECOND, T0 + 120 * SECOND):
                 log.append("s-1", [new(accessed(at))], expected=ANY)
                 session = log.sessions.get("s-1")
-                assert session is not None
-                assert (session.last_accessed_at, deadline(session)) == (at, at + IDLE)
+                seen = session and (session.last_accessed_at, deadline(session))
+                equal("the index follows every append", seen, (at, at + IDLE))
 
     def check_lists_are_newest_first_and_filtered_by_status(self) -> None:
         with closing(self._zoo()) as log:
             now = T0 + 20 * SECOND
-            assert _ids(log.sessions.list(now=now)) == ["timed_out", "error", "closed", "active", "created"]
+            equal(
+                "lists are newest first",
+                _ids(log.sessions.list(now=now)),
+                ["timed_out", "error", "closed", "active", "created"],
+            )
             for status in State:
-                assert _ids(log.sessions.list(now=now, status=status)) == [status.value]
-                assert log.sessions.count(now=now, status=status) == 1
-            assert _ids(log.sessions.list(now=now, status=["active", "error"])) == ["error", "active"]
-            assert log.sessions.list(now=now, status=[]) == []
-            assert log.sessions.count(now=now, status=[]) == 0
-            assert log.sessions.count(now=now) == 5
+                equal("lists filter by status", _ids(log.sessions.list(now=now, status=status)), [status.value])
+                equal("counts filter by status", log.sessions.count(now=now, status=status), 1)
+            equal(
+                "lists filter by several statuses",
+                _ids(log.sessions.list(now=now, status=["active", "error"])),
+                ["error", "active"],
+            )
+            equal("no status asked for, none listed", log.sessions.list(now=now, status=[]), [])
+            equal("no status asked for, none counted", log.sessions.count(now=now, status=[]), 0)
+            equal("count counts every session", log.sessions.count(now=now), 5)
             raises_invalid(lambda: log.sessions.list(now=now, status="running"))
             raises_invalid(lambda: log.sessions.list(now=now, status=["closed", "x"]))
 
@@ -97,10 +109,22 @@ class IndexContract(ABC):
             log.append("s-2", [new(created("s-2", T0))], expected=0)
             ends = T0 + SECOND + IDLE
             for now, live, over in ((ends - 1, ["s-1"], ["s-2"]), (ends, [], ["s-2", "s-1"])):
-                assert _ids(log.sessions.list(now=now, status=["active", "created"])) == live
-                assert _ids(log.sessions.list(now=now, status="timed_out")) == over
-                assert log.sessions.count(now=now, status="timed_out") == len(over)
-            assert log.head("s-1") == 2, "reading must not write"
+                equal(
+                    "a session lives until its deadline",
+                    _ids(log.sessions.list(now=now, status=["active", "created"])),
+                    live,
+                )
+                equal(
+                    "a session at its deadline is listed as timed out",
+                    _ids(log.sessions.list(now=now, status="timed_out")),
+                    over,
+                )
+                equal(
+                    "a session at its deadline is counted as timed out",
+                    log.sessions.count(now=now, status="timed_out"),
+                    len(over),
+                )
+            equal("reading writes nothing", log.head("s-1"), 2)
 
     def check_lists_filter_by_labels_and_time(self) -> None:
         with closing(self._zoo()) as log:
@@ -118,8 +142,8 @@ class IndexContract(ABC):
                 ({"since": T0 + SECOND, "labels": {"age": "1"}}, ["active"]),
             ]
             for question, expected in cases:
-                assert _ids(log.sessions.list(now=now, **question)) == expected, question
-                assert log.sessions.count(now=now, **question) == len(expected), question
+                equal(f"a list filters by {question}", _ids(log.sessions.list(now=now, **question)), expected)
+                equal(f"a count filters by {question}", log.sessions.count(now=now, **question), len(expected))
             nonsense: list[dict[str, Any]] = [
                 {"labels": {"a": 1}},
                 {"labels": {"\ud800": "x"}},
@@ -135,7 +159,7 @@ class IndexContract(ABC):
             for number in range(7):
                 begin(log, f"s-{number}", T0 + max(number - 4, 0) * SECOND, {"n": str(number % 2)})
             whole = _ids(log.sessions.list(now=_NOW))
-            assert whole == ["s-6", "s-5", "s-4", "s-3", "s-2", "s-1", "s-0"]
+            equal("lists are newest first, then by id", whole, ["s-6", "s-5", "s-4", "s-3", "s-2", "s-1", "s-0"])
             questions: list[dict[str, Any]] = [{}, {"status": ["active", "timed_out"]}, {"labels": {"n": "1"}}]
             for question in questions:
                 expected = _ids(log.sessions.list(now=_NOW, **question))
@@ -143,10 +167,10 @@ class IndexContract(ABC):
                     found: list[str] = []
                     page = log.sessions.list(now=_NOW, limit=limit, **question)
                     while page:
-                        assert len(page) <= limit
+                        holds("a page is no longer than its limit", len(page) <= limit)
                         found += _ids(page)
                         page = log.sessions.list(now=_NOW, limit=limit, after=found[-1], **question)
-                    assert found == expected, f"pages of {limit} of {question} give {found}"
+                    equal(f"pages of {limit} of {question} have no gaps or repeats", found, expected)
             bad: Any
             for bad in (0, -1, True, 2.0):
                 raises_invalid(lambda: log.sessions.list(now=_NOW, limit=bad))  # noqa: B023
@@ -189,9 +213,9 @@ class IndexContract(ABC):
                 (now, {"error": "fixed"}, []),
             ]
             for at, question, expected in cases:
-                assert _ids(log.sessions.list(now=at, **question)) == expected, question
+                equal(f"a list filters by {question}", _ids(log.sessions.list(now=at, **question)), expected)
                 if "limit" not in question:
-                    assert log.sessions.count(now=at, **question) == len(expected), question
+                    equal(f"a count filters by {question}", log.sessions.count(now=at, **question), len(expected))
 
     def check_every_order_pages_without_gaps_or_repeats_while_sessions_are_added(self) -> None:
         # Lives of 0 to 3 s, each twice, so that the id has to break ties.
@@ -203,7 +227,7 @@ class IndexContract(ABC):
                     begin(log, name, T0 + number * SECOND)
                     log.append(name, [new(closed(T0 + (number + 1 + number % 4) * SECOND))], expected=2)
                 whole = _ids(log.sessions.list(now=_NOW, order=order))
-                assert whole == [f"s-{number}" for number in expected], order
+                equal(f"a list is ordered by {order}", whole, [f"s-{number}" for number in expected])
                 found = _ids(log.sessions.list(now=_NOW, order=order, limit=3))
                 for number in range(20, 26):  # added on either side of the mark while somebody pages
                     name = f"t-{number}"
@@ -211,38 +235,52 @@ class IndexContract(ABC):
                     log.append(name, [new(closed(T0 + (number - 22 + number % 4) * SECOND))], expected=2)
                     page = log.sessions.list(now=_NOW, order=order, limit=2, after=found[-1])
                     found += _ids(page)
-                assert [name for name in found if name.startswith("s-")] == [name for name in whole if name in found], (
-                    order
+                equal(
+                    f"pages keep the order {order} while sessions are added",
+                    [name for name in found if name.startswith("s-")],
+                    [name for name in whole if name in found],
                 )
-                assert len(set(found)) == len(found), order
+                equal(f"pages by {order} repeat nothing while sessions are added", len(set(found)), len(found))
                 rest = log.sessions.list(now=_NOW, order=order, after=found[-1])
-                assert {name for name in (*found, *_ids(rest)) if name.startswith("s-")} == set(whole), order
+                equal(
+                    f"pages by {order} have no gaps while sessions are added",
+                    {name for name in (*found, *_ids(rest)) if name.startswith("s-")},
+                    set(whole),
+                )
 
     def check_ids_by_their_beginning(self) -> None:
         with closing(self._zoo()) as log:
             begin(log, "clone")
-            assert log.sessions.ids("cl", 10) == ["clone", "closed"]
-            assert log.sessions.ids("cl", 1) == ["clone"]
-            assert log.sessions.ids("closed", 10) == ["closed"]
+            equal("ids are found by their beginning, sorted", log.sessions.ids("cl", 10), ["clone", "closed"])
+            equal("no more ids than were asked for", log.sessions.ids("cl", 1), ["clone"])
+            equal("an id is a beginning of itself", log.sessions.ids("closed", 10), ["closed"])
             for nobody in ("closed-", "C", "%", "_", "\ud800", "'"):
-                assert log.sessions.ids(nobody, 10) == [], nobody
-            assert len(log.sessions.ids("", 100)) == 6
+                equal(f"nothing is found by {nobody!r}, which begins no id", log.sessions.ids(nobody, 10), [])
+            equal("every id begins with nothing", len(log.sessions.ids("", 100)), 6)
 
     def check_live_is_whose_browser_is_not_confirmed_gone(self) -> None:
         with closing(self._zoo()) as log:
-            assert _ids(log.sessions.live()) == ["created", "active", "error", "timed_out"]
+            equal(
+                "live are those whose browser is not confirmed gone",
+                _ids(log.sessions.live()),
+                ["created", "active", "error", "timed_out"],
+            )
 
     def check_a_rebuild_finds_the_index_equal(self) -> None:
         with closing(self._zoo()) as log:
             before = log.sessions.list(now=_NOW)
             told: list[tuple[int, int]] = []
             report = log.sessions.rebuild(lambda done, total: told.append((done, total)))
-            assert (report.sessions, report.events, report.differing) == (5, 13, ())
-            assert report.equal
-            assert told[-1] == (13, 13)
-            assert log.sessions.list(now=_NOW) == before
+            equal(
+                "a rebuild counts sessions and events and finds none that differ",
+                (report.sessions, report.events, report.differing),
+                (5, 13, ()),
+            )
+            holds("a rebuild finds the index equal", report.equal)
+            equal("a rebuild tells how far it is", told[-1], (13, 13))
+            equal("a rebuild changes no list", log.sessions.list(now=_NOW), before)
             log.append("active", [new(closed(T0 + 11 * SECOND))], expected=2)
-            assert log.sessions.rebuild().equal
+            holds("a rebuild finds the index equal", log.sessions.rebuild().equal)
 
 
 def raises_invalid(call: Any) -> None:

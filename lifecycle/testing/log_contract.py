@@ -29,7 +29,7 @@ from lifecycle.errors import (
 )
 from lifecycle.log.codec import FIRST, check_hash, check_private, events
 from lifecycle.testing.append_contract import AppendContract, everything, raises
-from lifecycle.testing.contract import Contract
+from lifecycle.testing.contract import Contract, equal, holds
 from lifecycle.testing.index_contract import IndexContract, raises_invalid
 from lifecycle.testing.log_processes import ProcessContract
 from lifecycle.testing.log_samples import (
@@ -87,31 +87,39 @@ class LogContract(AppendContract, IndexContract, ProcessContract, Contract, ABC)
             ]
             for after, until, expected in cases:
                 found = [row.version for row in log.read("s-1", after, until)]
-                assert found == expected, f"read(after={after}, until={until}) gave {found}"
-            assert log.read("nobody") == ()
-            assert (log.head("s-1"), log.head("nobody")) == (5, 0)
+                equal(f"read(after={after}, until={until}) gives the versions asked for", found, expected)
+            equal("of a session that is not there nothing is read", log.read("nobody"), ())
+            equal(
+                "the head is the last version, 0 of a session that is not there",
+                (log.head("s-1"), log.head("nobody")),
+                (5, 0),
+            )
 
     def check_read_all_pages_through_everything_once_in_order(self) -> None:
         with closing(self.log()) as log:
             page = log.read_all(limit=10)
-            assert (page.events, page.caught_up) == ((), True)
+            equal("an empty log is one empty page", (page.events, page.caught_up), ((), True))
             for number in range(5):
                 begin(log, f"s-{number}")
             whole = everything(log)
-            assert [(row.stream, row.version) for row in whole] == [(f"s-{n}", v) for n in range(5) for v in (1, 2)]
+            equal(
+                "read_all gives every event in the order of writing",
+                [(row.stream, row.version) for row in whole],
+                [(f"s-{n}", v) for n in range(5) for v in (1, 2)],
+            )
             for limit in (1, 3, 10, 11):
-                assert everything(log, limit) == whole, f"pages of {limit} differ"
-            assert log.read_all(limit=10).caught_up
-            assert not log.read_all(limit=9).caught_up
+                equal(f"pages of {limit} give what one page gives", everything(log, limit), whole)
+            holds("a page that holds the last event is caught up", log.read_all(limit=10).caught_up)
+            holds("a page before the last event is not caught up", not log.read_all(limit=9).caught_up)
 
     def check_the_last_events_are_the_end_of_everything(self) -> None:
         with closing(self.log()) as log:
-            assert log.last(3) == ()
+            equal("an empty log has no last events", log.last(3), ())
             for number in range(3):
                 begin(log, f"s-{number}")
             whole = everything(log)
             for limit in (1, 4, 6, 7):
-                assert log.last(limit) == tuple(whole[-limit:])
+                equal("the last events are the end of everything", log.last(limit), tuple(whole[-limit:]))
             raises_invalid(lambda: log.last(0))
 
     def check_read_all_goes_on_where_it_stopped(self) -> None:
@@ -119,10 +127,10 @@ class LogContract(AppendContract, IndexContract, ProcessContract, Contract, ABC)
             begin(log, "s-1")
             page = log.read_all(limit=10)
             again = log.read_all(page.cursor, limit=10)
-            assert (again.events, again.caught_up) == ((), True)
+            equal("after the last event there is nothing", (again.events, again.caught_up), ((), True))
             begin(log, "s-2")
             rest = log.read_all(again.cursor, limit=10)
-            assert [row.stream for row in rest.events] == ["s-2", "s-2"]
+            equal("read_all goes on where it stopped", [row.stream for row in rest.events], ["s-2", "s-2"])
 
     def check_read_all_filters_by_type(self) -> None:
         with closing(self.log()) as log:
@@ -137,8 +145,8 @@ class LogContract(AppendContract, IndexContract, ProcessContract, Contract, ABC)
                 page = log.read_all(page.cursor, limit=1, types=["session.started"])
             got = [(row.stream, row.type) for row in found]
             expected = [("s-1", "session.started"), ("s-2", "session.started")]
-            assert got == expected, f"all pages of read_all(types=…) together gave {got}, not {expected}"
-            assert log.read_all(limit=5, types=[]).events == (), "read_all(types=[]) gave events; it asks for none"
+            equal("read_all gives the types asked for, each event once", got, expected)
+            equal("read_all gives nothing when no type is asked for", log.read_all(limit=5, types=[]).events, ())
             wrong: Any = "session.started"
             raises(InvalidConfig, lambda: log.read_all(limit=5, types=wrong))
             for limit in (0, -1, True, None):
@@ -149,10 +157,10 @@ class LogContract(AppendContract, IndexContract, ProcessContract, Contract, ABC)
 
     def check_wait_tells_what_is_there_and_when_nothing_comes(self) -> None:
         with closing(self.log()) as log:
-            assert log.wait(None, 0) is False
+            equal("wait on an empty log tells that nothing came", log.wait(None, 0), False)
             begin(log, "s-1")
-            assert log.wait(None, 0) is True
-            assert log.wait(log.read_all(limit=9).cursor, 0.001) is False
+            equal("wait tells what is there already", log.wait(None, 0), True)
+            equal("wait tells that nothing came", log.wait(log.read_all(limit=9).cursor, 0.001), False)
 
     def check_an_append_wakes_who_waits(self) -> None:
         with closing(self.log()) as log:
@@ -163,7 +171,7 @@ class LogContract(AppendContract, IndexContract, ProcessContract, Contract, ABC)
             waiter.start()
             log.append("s-1", [new(annotated())], expected=2)
             waiter.join(15)
-            assert woken == [True], "wait slept on although an event had come"
+            equal("an append wakes who waits", woken, [True])
 
     def check_close_can_be_repeated_and_ends_everything_else(self) -> None:
         log = self.log()
@@ -191,8 +199,9 @@ class LogContract(AppendContract, IndexContract, ProcessContract, Contract, ABC)
         if reopened is None:
             return
         with closing(reopened):
-            assert everything(reopened) == before
-            assert reopened.sessions.get("s-1") == session == fold(events(before))
+            equal("events are the same after the log was opened again", everything(reopened), before)
+            equal("the index is the same after the log was opened again", reopened.sessions.get("s-1"), session)
+            equal("the index is what the history amounts to", session, fold(events(before)))
 
     # the record
 
@@ -207,7 +216,7 @@ class LogContract(AppendContract, IndexContract, ProcessContract, Contract, ABC)
                     check_hash(row, prev)
                     check_private(row)
                     prev = row.hash
-            assert len({row.hash for row in everything(log)}) == 7
+            equal("no two events have one hash", len({row.hash for row in everything(log)}), 7)
 
     def check_what_cannot_be_read_typed_harms_nobody_else(self) -> None:
         for event_type, version, data, error in (
@@ -221,11 +230,15 @@ class LogContract(AppendContract, IndexContract, ProcessContract, Contract, ABC)
                 begin(log, "s-2")
                 if not self.plant(log, "s-1", event_type, version, data):
                     return
-                assert everything(log)[-1].data == data, "read_all must yield it raw"
+                equal("read_all gives an event that cannot be read typed as it is", everything(log)[-1].data, data)
                 raises(error, lambda: events(log.read("s-1")))
                 log.append("s-2", [new(annotated())], expected=2)
                 report = log.sessions.rebuild()
-                assert list(report.unreadable) == ["s-1"]
-                assert [session.session_id for session in log.sessions.list(now=T0)] == ["s-2"]
-                assert list(log.sessions.unreadable()) == ["s-1"]
+                equal("a rebuild names the unreadable session", list(report.unreadable), ["s-1"])
+                equal(
+                    "a list leaves out the unreadable session alone",
+                    [session.session_id for session in log.sessions.list(now=T0)],
+                    ["s-2"],
+                )
+                equal("the index names the unreadable session", list(log.sessions.unreadable()), ["s-1"])
                 raises(error, lambda: log.sessions.get("s-1"))

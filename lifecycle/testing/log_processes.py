@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from lifecycle.errors import IllegalHistory, WrongVersion
 from lifecycle.log.locate import open_log
 from lifecycle.log.port import ANY
+from lifecycle.testing.contract import equal, holds
 from lifecycle.testing.log_samples import annotated, begin, closed, fresh_id, new
 
 if TYPE_CHECKING:
@@ -81,10 +82,10 @@ class ProcessContract(ABC):
                 return
             begin(log, "s-1")
             with closing(open_log(log.locator)) as other:
-                assert other.locator == log.locator
-                assert other.read("s-1") == log.read("s-1")
+                equal("a log opened by its locator has that locator", other.locator, log.locator)
+                equal("a log opened by its locator has the same events", other.read("s-1"), log.read("s-1"))
                 other.append("s-1", [new(annotated())], expected=2)
-            assert log.head("s-1") == 3
+            equal("what was written through the locator is in the log", log.head("s-1"), 3)
 
     def check_a_tailing_reader_sees_every_event_of_many_writers_once_in_order(self) -> None:
         with closing(self.log()) as log:
@@ -94,13 +95,13 @@ class ProcessContract(ABC):
             writers = [Writer(log.locator, stream, _EACH).start() for stream in ["shared", "own"] * (_WRITERS // 2)]
             seen = _tail(log, until=2 + _WRITERS * _EACH + 2 * (_WRITERS // 2))
             for writer in writers:
-                assert writer.end() == ""
+                equal("a writer among many fails at nothing", writer.end(), "")
             positions = [row.position for row in seen]
-            assert positions == sorted(set(positions)), "out of order, or twice"
+            equal("a tailing reader sees events in order, each once", positions, sorted(set(positions)))
             stored = {row.event_id for row in seen}
             acknowledged = {event_id for writer in writers for event_id in writer.acknowledged}
-            assert len(acknowledged) == _WRITERS * _EACH
-            assert acknowledged <= stored, f"{len(acknowledged - stored)} acknowledged events were never seen"
+            equal("every event of every writer is acknowledged", len(acknowledged), _WRITERS * _EACH)
+            holds(f"acknowledged events are read: {len(acknowledged - stored)} were not", acknowledged <= stored)
             _check_versions(seen)
 
     def check_killed_writers_lose_nothing_they_were_told_and_block_nobody(self) -> None:
@@ -115,10 +116,10 @@ class ProcessContract(ABC):
             stored = {row.event_id for row in seen}
             for writer in writers:
                 missing = set(writer.acknowledged) - stored
-                assert not missing, f"{len(missing)} acknowledged events are gone"
+                holds(f"acknowledged events survive a killed writer: {len(missing)} did not", not missing)
             _check_versions(seen)
             log.append("shared", [new(annotated())], expected=ANY)
-            assert log.sessions.rebuild().equal
+            holds("killed writers leave an index that a rebuild finds equal", log.sessions.rebuild().equal)
 
     def check_a_writer_that_dies_between_statements_leaves_all_or_nothing(self) -> None:
         with closing(self.log()) as log:
@@ -127,17 +128,23 @@ class ProcessContract(ABC):
             begin(log, "s-1")
             command = [sys.executable, "-m", "lifecycle.testing.log_crashes", log.locator, "s-1"]
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-            assert done.returncode == 0, done.stderr
+            equal(
+                f"the log can be opened and appended to by another process ({done.stderr.strip()})", done.returncode, 0
+            )
             deaths = [json.loads(line) for line in done.stdout.splitlines()]
             *died, last = deaths
-            assert died, "the append makes no statement that is known: lifecycle.testing.log_crashes.STATEMENTS"
-            assert last["code"] == 0, f"the append that was not to die ended with {last['code']}"
+            holds("the append makes a statement that is known (lifecycle.testing.log_crashes.STATEMENTS)", died)
+            equal("the append that is not to die ends well", last["code"], 0)
             for death in deaths:
-                assert death["there"] in ([True, True], [False, False]), f"a part of a batch was left: {death}"
-                assert death["versions"] == list(range(1, len(death["versions"]) + 1)), f"versions with gaps: {death}"
-            assert last["there"] == [True, True], "an acknowledged batch is not there"
+                holds(f"a batch is left whole or not at all: {death}", death["there"] in ([True, True], [False, False]))
+                equal(
+                    f"versions have no gaps after a crash: {death}",
+                    death["versions"],
+                    list(range(1, len(death["versions"]) + 1)),
+                )
+            equal("an acknowledged batch is there", last["there"], [True, True])
             log.append("s-1", [new(annotated())], expected=len(last["versions"]))
-            assert log.sessions.rebuild().equal
+            holds("crashes leave an index that a rebuild finds equal", log.sessions.rebuild().equal)
 
     def check_of_many_processes_that_end_a_session_one_does(self) -> None:
         with closing(self.log()) as log:
@@ -145,9 +152,15 @@ class ProcessContract(ABC):
                 return
             begin(log, "s-1")
             writers = [Writer(log.locator, "s-1", 0).start() for _ in range(_WRITERS)]
-            assert [writer.end() for writer in writers] == [""] * _WRITERS
-            assert sum(len(writer.acknowledged) for writer in writers) == 1
-            assert log.head("s-1") == 3
+            equal(
+                "a writer that loses the race to end a session fails at nothing else",
+                [writer.end() for writer in writers],
+                [""] * _WRITERS,
+            )
+            equal(
+                "of many processes that end a session one does", sum(len(writer.acknowledged) for writer in writers), 1
+            )
+            equal("a session that many end has one ending", log.head("s-1"), 3)
 
 
 def _tail(log: EventLog, until: int) -> list[Recorded]:
@@ -161,7 +174,10 @@ def _tail(log: EventLog, until: int) -> list[Recorded]:
         if page.caught_up:
             if len(seen) >= until:
                 return seen
-            assert log.wait(cursor, 60), f"nothing came for a minute after {len(seen)} of {until} events"
+            holds(
+                f"an append wakes who waits: nothing came for a minute after {len(seen)} of {until} events",
+                log.wait(cursor, 60),
+            )
 
 
 def _check_versions(seen: list[Recorded]) -> None:
@@ -169,7 +185,7 @@ def _check_versions(seen: list[Recorded]) -> None:
     for row in seen:
         streams.setdefault(row.stream, []).append(row.version)
     for stream, versions in streams.items():
-        assert versions == list(range(1, len(versions) + 1)), f"{stream} has versions {versions}"
+        equal(f"versions of {stream} count from 1 without gaps", versions, list(range(1, len(versions) + 1)))
 
 
 def _write(locator: str, stream: str, count: int) -> None:
