@@ -10,6 +10,9 @@ import contextlib
 import os
 import random
 import signal
+import socket
+import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -17,6 +20,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lifecycle.testing.log_samples import created, new
+from lifecycle_chromium import ChromiumHost
 from tests.chaos.check import whole
 from tests.client.world import World, until
 
@@ -90,13 +95,15 @@ def _group(pid: int) -> int:
     return 0
 
 
-def settled(world: World) -> list[str]:
+def settled(world: World, patience_s: float = 20) -> list[str]:
     """Let reconcile finish; then what is wrong with the record, and what is left of the sessions."""
     client = world.client()
     try:
         client.reconcile()
         ended = ("closed", "error", "timed_out")
-        until(lambda: all(view.status in ended for view in client.sessions.list()), "a session does not end", 20)
+        until(
+            lambda: all(view.status in ended for view in client.sessions.list()), "a session does not end", patience_s
+        )
         client.reconcile()
         views = client.sessions.list()
         until(
@@ -135,3 +142,56 @@ def test_whoever_is_killed_nothing_is_lost_and_nothing_is_left(
     with capsys.disabled():
         print(f"\n[seed {SEED}: killed {dict(killed)}; endings {dict(causes)}; left behind 0]", end=" ")
     assert killed
+
+
+@pytest.mark.parametrize(
+    ("plant", "seen"),
+    [
+        ("profiles/s-1/", "file"),
+        ("endpoints/s-1.json", "file"),
+        ("endpoints/s-1.7.tmp", "file"),
+        ("keepers/k-1.lock", "file"),
+        ("keepers/k-1.err", "file"),
+        ("socket", "socket"),
+        ("process", "process"),
+        ("temporary", "file"),
+    ],
+)
+def test_each_planted_leftover_is_seen(plant: str, seen: str, world: World) -> None:
+    """The proof that "left behind 0" says something."""
+    assert world.left() == []
+    path = world.runtime / plant
+    running: subprocess.Popen[bytes] | None = None
+    with contextlib.ExitStack() as planted:
+        match plant:
+            case "process":
+                running = planted.enter_context(
+                    subprocess.Popen([sys.executable, "-c", "input()", str(world.folder)], stdin=subprocess.PIPE)
+                )
+            case "socket":
+                bound = planted.enter_context(socket.socket(socket.AF_UNIX))
+                path = world.folder / "s"
+                bound.bind(str(path))
+            case "temporary":
+                path = world.tmp / "x"
+                path.touch()
+            case _:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.mkdir() if plant.endswith("/") else path.touch()
+        until(lambda: any(text.startswith(seen) for text in world.left()), f"{plant} was not seen")
+        if running is not None:
+            running.kill()
+        elif path.is_dir():
+            path.rmdir()
+        else:
+            path.unlink()
+
+
+def test_a_session_that_stays_active_without_its_browser_is_seen_planted(world: World) -> None:
+    """Its keeper seems to live, for it is this very process: no reconcile puts that right."""
+    client = world.client()
+    me = ChromiumHost().identity()
+    event = created("s-1", at=time.time_ns() // 1000).model_copy(update={"owner": me, "keeper": me, "keeper_id": "k-1"})
+    client.log.append("s-1", [new(event)], expected=0)
+    with pytest.raises(AssertionError, match="a session does not end"):
+        settled(world, patience_s=0.5)
