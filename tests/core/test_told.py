@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lifecycle.core import State, load, view
+from lifecycle.core import Cause, Command, Create, Fail, Record, Start, State, decide, load, view
 from lifecycle.core.deadlines import limits
-from lifecycle.core.events import EVENT_TYPES
+from lifecycle.core.events import EVENT_TYPES, SessionTimedOut
 from lifecycle.core.evolve import leads_to, pass_over, restored
 from lifecycle.core.frozen import FrozenDict, FrozenList
 from lifecycle.core.view import instant
-from lifecycle.errors import IllegalHistory, InvalidConfig, MalformedEvent
-from lifecycle.testing.samples import SECOND, T0, closed, created, session, started
+from lifecycle.errors import IllegalCommand, IllegalHistory, InvalidConfig, MalformedEvent
+from lifecycle.testing.samples import SECOND, T0, D, closed, created, navigated, session, started
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +78,19 @@ def test_an_event_that_can_not_be_passed_over_is_named_by_its_place() -> None:
     with pytest.raises(IllegalHistory) as caught:
         pass_over(session(created(), closed(T0 + 1)), "session.closed", T0 + 2)
     assert (caught.value.session_id, caught.value.version) == ("s-1", 3)
+
+
+@pytest.mark.parametrize("command", [Create(event=created()), Start(event=started()), Record(event=navigated(T0))])
+def test_a_refused_command_names_the_session(command: Command) -> None:
+    with pytest.raises(IllegalCommand) as caught:
+        decide(session(created(), closed(T0 + 1)), command, T0 + 2)
+    assert caught.value.session_id == "s-1"
+
+
+def test_a_timeout_does_not_say_of_an_error_that_there_was_none() -> None:
+    (ended,) = decide(session(created()), Fail(cause=Cause.BROWSER_LOST), D)
+    assert isinstance(ended, SessionTimedOut)
+    assert ended.evidence == {"found": "fail/browser_lost"}
 
 
 def test_a_type_of_event_leads_to_one_state_if_any() -> None:
