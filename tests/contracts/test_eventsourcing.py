@@ -171,6 +171,8 @@ class Everything(Aggregates, ApplicationRecorder):
 class Following(Subscription[ApplicationRecorder]):
     """Their subscription: waits in the log, reads on from its cursor."""
 
+    _last_notification_id: int | None
+
     def __next__(self) -> Notification:
         recorder = self._recorder
         assert isinstance(recorder, Everything)

@@ -101,7 +101,7 @@ def test_a_type_of_event_leads_to_one_state_if_any() -> None:
 
 
 def test_values_that_differ_have_hashes_that_differ() -> None:
-    assert len({hash(FrozenDict(a=number)) for number in range(5)}) == 5
+    assert len({hash(FrozenDict[str, int](a=number)) for number in range(5)}) == 5
     assert len({hash(FrozenList([number])) for number in range(5)}) == 5
 
 
