@@ -388,11 +388,10 @@ class Kept:
             self._refused_since = now
             logger.warning("log_refused", session_id=self.session_id, error=str(error))
         waited = now - self._refused_since
-        overdue = self._clock.now() >= deadline(self._session)
-        ending = (
-            overdue or self._owner_gone is not None or self._wanted is not None or self._browser.exit(0) is not None
-        )
-        if ending and waited >= self._grace_s and self._released is None:
+        why = self._ending(self._clock.now())
+        if why is not None and waited >= self._grace_s and self._released is None:
+            if not isinstance(why, Expire):
+                self._wanted = why  # from here on the browser's exit is our doing, and no cause
             self._released = self._end_browser()
         if self._released is not None and waited >= _OFFER_S:
             logger.warning("ending_not_recorded", session_id=self.session_id, error=str(error))

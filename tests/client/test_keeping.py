@@ -311,6 +311,29 @@ def test_a_log_that_refuses_the_ending_keeps_no_browser_alive_and_gets_it_later(
     assert world.types() == [SessionTimedOut, SessionReleased]
 
 
+def test_a_browser_ended_while_the_log_refuses_is_not_taken_for_one_that_closed_itself(world: World) -> None:
+    """Found by the simulation: tests/simulation/tapes/owner-gone-while-the-disk-is-full.json."""
+    world.log.refuses = True
+    world.kept.owner_gone({"leash": "test"})
+    assert world.kept.step() is not None
+    assert not world.browser.running
+    world.log.refuses = False
+    assert world.kept.step() is None
+    assert world.session().cause is Cause.OWNER_EXITED
+
+
+def test_a_log_that_refuses_facts_ends_no_session_that_is_kept_alive_past_its_owner() -> None:
+    world = World(keep_alive=True)
+    world.kept.owner_gone({"leash": "test"})
+    world.log.refuses = True
+    world.kept.note(TabOpened(tab="a"))
+    assert world.kept.step() is not None
+    assert world.browser.running
+    world.log.refuses = False
+    assert world.kept.step() is not None
+    assert world.types() == [TabOpened]
+
+
 def test_a_log_that_refuses_facts_loses_none_of_them(world: World) -> None:
     world.log.refuses = True
     world.kept.note(TabOpened(tab="a"))

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from lifecycle.audit.follow import Follower
+from lifecycle.client.keeping import Kept
 from lifecycle.client.recorder import Recorder
+from lifecycle.core import Record
+from lifecycle.core.events import SessionAnnotated
 from lifecycle.errors import WrongVersion
 from lifecycle.log.port import Appended, Cursor
-from lifecycle.testing.invariants import Entry, Quiet
+from lifecycle.testing.invariants import Entry, Invariant, Quiet, forget, register
 from lifecycle.testing.simulation import (
     EVENTS,
     FAULTS,
@@ -37,8 +41,7 @@ from lifecycle.testing.simulation.laws import Acting, Ended, Rest
 from lifecycle.testing.simulation.ports import HostPort
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
     from lifecycle.log.port import Expected, NewEvent
 
@@ -187,4 +190,58 @@ def test_hypothesis_finds_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
         run(Drawn(lambda n: data.draw(st.integers(0, n - 1))), "lean", Budget(0, 0, 0))
 
     with pytest.raises(Failure):
+        play()
+
+
+@pytest.mark.parametrize("tape", sorted((Path(__file__).parent / "tapes").glob("*.json")), ids=lambda tape: tape.stem)
+def test_what_broke_an_invariant_once_does_so_no_more(tape: Path) -> None:
+    """Each tape is a run that found a bug, made simpler; the bug is named by the file."""
+    replay(tape, checker())
+
+
+def test_the_bug_of_a_tape_is_found_when_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A keeper that has ended a browser whose owner is gone takes the browser's exit for the cause."""
+    refused = Kept._refused
+
+    def forgets(self: Kept, error: Exception) -> float | None:
+        pause = refused(self, error)
+        self._wanted = None
+        return pause
+
+    monkeypatch.setattr(Kept, "_refused", forgets)
+    with pytest.raises(Failure, match="sim-3"):
+        replay(Path(__file__).parent / "tapes" / "owner-gone-while-the-disk-is-full.json")
+
+
+@pytest.fixture
+def no_checkout() -> Iterator[None]:
+    """An embedder's own event type, given by every engine, and a law that it breaks."""
+
+    def never(entry: Entry) -> Iterator[bool | str]:
+        if entry.fact.type == "session.annotated":
+            yield entry.fact.data["name"] != "checkout" or "a checkout"
+
+    law = Invariant("shop-1", "Nobody checks out.", Entry, never)
+    order = Record(event=SessionAnnotated(name="checkout"))
+    register(law, order)
+    yield
+    forget(law, order)
+
+
+@pytest.mark.usefixtures("no_checkout")
+def test_every_engine_gives_an_embedder_s_command_and_holds_its_law(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="shop-1"):
+        explore("lean", Budget(0, 0, 0))
+    with pytest.raises(Failure, match="shop-1") as seeded:
+        seeds(range(300), budget=Budget(0, 0, 0))
+    save(seeded.value, tmp_path / "tape.json")
+    with pytest.raises(Failure, match="shop-1"):
+        replay(tmp_path / "tape.json")
+
+    @settings(max_examples=300, phases=[Phase.generate], deadline=None, database=None, suppress_health_check=ALL)
+    @given(st.data())
+    def play(data: st.DataObject) -> None:
+        run(Drawn(lambda n: data.draw(st.integers(0, n - 1))), budget=Budget(0, 0, 0))
+
+    with pytest.raises(Failure, match="shop-1"):
         play()

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from lifecycle.core import Cause, Close, Fail, view
 from lifecycle.core.events import SessionNavigated
 from lifecycle.errors import IllegalCommand, LifecycleError
+from lifecycle.testing.invariants import orders
 from lifecycle.testing.simulation.world import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lifecycle.core import Command
     from lifecycle.testing.simulation.choice import Choose
     from lifecycle.testing.simulation.world import Actor, World
 
@@ -45,7 +47,8 @@ def _busy(actor: Actor, session: Any) -> None:
     choose: Choose = actor.world.choose
     clock = actor.clock
     for turn in range(choose(4, "turns")):
-        match choose(6, "work"):
+        more = orders()
+        match choose(6 + len(more), "work"):
             case 0:
                 name = f"{actor.process.name}-{turn}"
                 actor.do(name, session.session_id, partial(session.annotate, name, {}))
@@ -57,6 +60,8 @@ def _busy(actor: Actor, session: Any) -> None:
                 session.extend(minutes=0.1)
             case 4:
                 session.status()
+            case number if number > 5:
+                actor.shared.recorder.execute(session.session_id, more[number - 6])
             case _:
                 actor.stop(session.session_id, session.stop)
                 return
@@ -180,12 +185,24 @@ def three(world: World) -> None:
 
 
 def lean(world: World) -> None:
-    """A session kept alive past its owner: its keeper, somebody who stops it, and somebody who fails it."""
+    """A session kept alive past its owner: its keeper, somebody who stops it, and somebody who fails it.
+
+    Somebody else for each command that was registered.
+    """
     world.calm = True
     world.actor("owner", owner(_leave_it, keep_alive=True))
 
 
 def _leave_it(actor: Actor, session: Any) -> None:
+    def giving(order: Command) -> Callable[[Actor], None]:
+        def program(other: Actor) -> None:
+            try:
+                other.shared.recorder.execute(session.session_id, order)
+            except IllegalCommand:
+                other.world.mark("an order was refused")
+
+        return program
+
     def ending(command: Close | Fail) -> Callable[[Actor], None]:
         def program(other: Actor) -> None:
             recorder = other.shared.recorder
@@ -201,6 +218,8 @@ def _leave_it(actor: Actor, session: Any) -> None:
 
     actor.world.actor("stopper", ending(Close(cause=Cause.STOPPED)))
     actor.world.actor("failer", ending(Fail(cause=Cause.EXCEPTION, error_type="Trouble")))
+    for number, order in enumerate(orders()):
+        actor.world.actor(f"embedder-{number}", giving(order))
     actor.world.storm = True
 
 
