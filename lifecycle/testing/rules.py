@@ -28,7 +28,7 @@ except ImportError:
 
 from lifecycle.client.async_api import AsyncClient
 from lifecycle.client.sync_api import Client
-from lifecycle.core import LIVE, Cause, Close, Create, Expire, Fail, Release, Session, deadline, fold, instant
+from lifecycle.core import LIVE, Cause, Close, Create, Expire, Fail, Record, Release, Session, deadline, fold, instant
 from lifecycle.core.events import Event, Limits, SessionAnnotated, SessionCreated, SessionReleased, SessionStarted
 from lifecycle.errors import (
     EventIdReused,
@@ -45,7 +45,7 @@ from lifecycle.log.port import ANY, EXISTS, NO_STREAM, Cursor, EventLog, Expecte
 from lifecycle.ports import Exit
 from lifecycle.testing.fake_host import FakeHost
 from lifecycle.testing.history import check_history
-from lifecycle.testing.invariants import Appending, Broken, Checker, Entry, Look, Quiet, Step, Store, Vacuous
+from lifecycle.testing.invariants import Appending, Broken, Checker, Entry, Look, Quiet, Step, Store, Vacuous, orders
 from lifecycle.testing.laws.logs import everything
 from lifecycle.testing.laws.worlds import Answer
 from lifecycle.testing.runs import play
@@ -428,6 +428,12 @@ _ONE_IN_FIVE: Final = st.sampled_from([False, False, False, False, True])
 _NAPS_US: Final = (1, 1000, SECOND // 2, SECOND, 5 * SECOND)
 
 
+def _annotations() -> list[tuple[str, Any]]:
+    """The event types of an embedder's own that were registered, as a client gives them."""
+    noted = [order.event for order in orders() if isinstance(order, Record)]
+    return [(event.name, event.data) for event in noted if isinstance(event, SessionAnnotated)]
+
+
 class ClientRules(Rules):
     """The whole client: sessions that are started, used and ended in every way, on a clock that jumps.
 
@@ -540,7 +546,8 @@ class ClientRules(Rules):
                 case "extend":
                     self.call(session.extend(minutes=2 / 60))
                 case _:
-                    self.call(session.annotate("step", {"n": 1}))
+                    for name, said in (("step", {"n": 1}), *_annotations()):
+                        self.call(session.annotate(name, said))
         except SessionEnded:
             assert self.call(session.status()).status not in LIVE, "a live session said that it had ended"
         except LifecycleError as error:

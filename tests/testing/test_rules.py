@@ -23,7 +23,7 @@ from lifecycle.testing.runs import Step, play
 from tests.testing.broken_logs import BROKEN, SkipsAnEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from lifecycle.core import Command, Event, Session
@@ -189,3 +189,24 @@ def test_a_machine_is_a_test_case_of_unittest() -> None:
 def test_rules_without_a_log_say_what_is_missing() -> None:
     with pytest.raises(NotImplementedError, match="make_log"):
         LogRules()
+
+
+@pytest.mark.parametrize("rules", [ClientRules, AsyncClientRules])
+def test_a_client_s_rules_give_an_embedder_s_events_and_hold_its_laws(rules: type[ClientRules]) -> None:
+    from lifecycle.core import Record
+    from lifecycle.core.events import SessionAnnotated
+    from lifecycle.testing import Invariant, forget, register
+    from lifecycle.testing.invariants import Entry
+
+    def never(entry: Entry) -> Iterator[bool | str]:
+        if entry.fact.type == "session.annotated":
+            yield entry.fact.data["name"] != "checkout" or "a checkout"
+
+    law = Invariant("shop-1", "Nobody checks out.", Entry, never)
+    order = Record(event=SessionAnnotated(name="checkout", data={"total": 3}))
+    register(law, order)
+    try:
+        with pytest.raises(AssertionError, match="a checkout"):
+            prove(type("Shop", (rules,), {}), examples=60, shrink=False)
+    finally:
+        forget(law, order)
