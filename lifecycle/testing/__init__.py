@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lifecycle.testing.browser_contract import BrowserContract
     from lifecycle.testing.clock import ManualClock
-    from lifecycle.testing.fake_host import FakeHost as FakeBrowser
+    from lifecycle.testing.fake_host import FakeBrowser
     from lifecycle.testing.history import check_events, check_history
     from lifecycle.testing.invariants import (
         INVARIANTS,
@@ -75,15 +75,13 @@ _HOME = {
     "given": "story",
     "prove": "rules",
 }
-#: where the name at home is another one
-_THERE = {"FakeBrowser": "FakeHost"}
 
 
 def __getattr__(name: str) -> object:
     # Lazy: only what asks for rules or strategies needs Hypothesis.
     if name not in __all__:
         raise AttributeError(f"module 'lifecycle.testing' has no attribute {name!r}")
-    value = getattr(import_module(f"lifecycle.testing.{_HOME.get(name, 'invariants')}"), _THERE.get(name, name))
+    value = getattr(import_module(f"lifecycle.testing.{_HOME.get(name, 'invariants')}"), name)
     globals()[name] = value
     return value
 

@@ -1,4 +1,4 @@
-"""FakeHost: browsers without Chromium, seen through by the production keeper logic, in this process.
+"""FakeBrowser: browsers without Chromium, seen through by the production keeper logic, in this process.
 
 It passes the same BrowserContract as the real host, so that what is tested on it holds for the other.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lifecycle.log.port import EventLog
     from lifecycle.ports import Clock, Ids
 
-__all__ = ["FakeBrowser", "FakeHost"]
+__all__ = ["FakeBrowser", "PretendedBrowser"]
 
 #: A wait without an end is made of these.
 _LONG_S = 3600.0
@@ -37,7 +37,7 @@ class _KeeperGone(BaseException):
     """Unwinds a session's thread as a killed keeper would: nothing more is recorded."""
 
 
-class FakeBrowser:
+class PretendedBrowser:
     """One pretended browser: runs until it is asked to close, killed, or made to end from outside."""
 
     def __init__(self, clock: Clock | None = None) -> None:
@@ -154,7 +154,7 @@ class _FakeTalk:
             return self._clock.wait_for(self._changed, lambda: self.released, timeout_s) and not self.gone
 
 
-class FakeHost:
+class FakeBrowser:
     """A host for pretended browsers. `fail_launch` and `missing` make the next starts go wrong.
 
     Args:
@@ -165,7 +165,7 @@ class FakeHost:
     def __init__(self, *, clock: Clock | None = None, ids: Ids | None = None, grace_s: float = 0.2) -> None:
         self.fail_launch: str | None = None
         self.missing = False
-        self.browsers: dict[str, FakeBrowser] = {}
+        self.browsers: dict[str, PretendedBrowser] = {}
         self._clock = clock or SystemClock()
         self._given = clock is not None
         self._ids = ids or Uuid7()
@@ -226,7 +226,7 @@ class FakeHost:
         finally:
             talk.tell(up=True, released=talk.failed is not None)
 
-    def launch(self, session_id: str) -> FakeBrowser:
+    def launch(self, session_id: str) -> PretendedBrowser:
         """A new pretended browser.
 
         Raises:
@@ -234,7 +234,7 @@ class FakeHost:
         """
         if self.fail_launch is not None:
             raise LaunchFailed(session_id, self.fail_launch)
-        return FakeBrowser(self._clock)
+        return PretendedBrowser(self._clock)
 
     def _fail(self, recorder: Recorder, session_id: str, reason: str) -> None:
         failed = Fail(cause=Cause.LAUNCH_FAILED, error_type="Fake", error_message=reason)

@@ -43,7 +43,7 @@ from lifecycle.log.codec import decode
 from lifecycle.log.memory import MemoryLog
 from lifecycle.log.port import ANY, EXISTS, NO_STREAM, Cursor, EventLog, Expected, NewEvent, Recorded
 from lifecycle.ports import Exit
-from lifecycle.testing.fake_host import FakeHost
+from lifecycle.testing.fake_host import FakeBrowser
 from lifecycle.testing.history import check_history
 from lifecycle.testing.invariants import Appending, Broken, Checker, Entry, Look, Quiet, Step, Store, Vacuous, orders
 from lifecycle.testing.laws.logs import everything
@@ -451,7 +451,7 @@ class ClientRules(Rules):
 
     def make_client(self) -> Client:
         """The client under test, on `self.log` and `self.clock`."""
-        self.host = FakeHost()
+        self.host = FakeBrowser()
         return Client(log=self.log, browser=self.host, clock=self.clock)
 
     def kill_browser(self, session_id: str) -> None:
@@ -633,7 +633,7 @@ class AsyncClientRules(ClientRules):
 
     def make_client(self) -> Any:
         """An AsyncClient on `self.log` and `self.clock`."""
-        self.host = FakeHost()
+        self.host = FakeBrowser()
         return AsyncClient(log=self.log, browser=self.host, clock=self.clock)
 
     def call(self, given: Any) -> Any:

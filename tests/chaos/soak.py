@@ -33,7 +33,7 @@ from lifecycle.log import SqliteLog
 from lifecycle.log.checkpoint import WAL_LIMIT_BYTES
 from lifecycle.log.driver import sqlite3
 from lifecycle.ports import Exit
-from lifecycle.testing.fake_host import FakeHost
+from lifecycle.testing.fake_host import FakeBrowser
 from tests.log.support import foreign
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Oops(Exception):
     """What a script may come to grief with."""
 
 
-class Host(FakeHost):
+class Host(FakeBrowser):
     """Pretended browsers of one process among several: another one's keeper is alive as well, as far as it can tell."""
 
     def keeper_alive(self, session: Session, log: EventLog) -> bool | None:

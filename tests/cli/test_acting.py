@@ -11,7 +11,7 @@ import pytest
 
 from lifecycle import Client
 from lifecycle.client import adapters
-from lifecycle.testing.fake_host import FakeHost
+from lifecycle.testing.fake_host import FakeBrowser
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def host(monkeypatch: pytest.MonkeyPatch) -> FakeHost:
+def host(monkeypatch: pytest.MonkeyPatch) -> FakeBrowser:
     """The host of this process, for the command too."""
-    made = FakeHost()
+    made = FakeBrowser()
     monkeypatch.setattr(adapters, "_host", made)
     return made
 
 
-def started(book: Book, host: FakeHost, **config: Any) -> Session:
+def started(book: Book, host: FakeBrowser, **config: Any) -> Session:
     """A session that another client runs."""
     return Client(book.path, browser=host, actor="owner").Session(page=False, **config).start()
 
@@ -40,7 +40,7 @@ def one(result: Result, code: int = 0) -> dict[str, Any]:
 
 
 class TestStop:
-    def test_the_session_ends_and_its_browser_with_it(self, book: Book, host: FakeHost, command: Command) -> None:
+    def test_the_session_ends_and_its_browser_with_it(self, book: Book, host: FakeBrowser, command: Command) -> None:
         session = started(book, host)
         done = one(command("stop", session.session_id, "--log", book.path, "--json", USER="grace"))
         assert (done["session"]["status"], done["session"]["cause"]) == ("closed", "stopped")
@@ -54,7 +54,7 @@ class TestStop:
             "stopping is no use of it"
         )
 
-    def test_what_has_ended_keeps_its_ending(self, story: Book, host: FakeHost, command: Command) -> None:
+    def test_what_has_ended_keeps_its_ending(self, story: Book, host: FakeBrowser, command: Command) -> None:
         before = story.log.read("failed-1")
         result = command("stop", "failed-1", "--log", story.path)
         assert result.exit_code == 0
@@ -62,13 +62,13 @@ class TestStop:
         assert "it had ended before" in result.stderr
         assert story.log.read("failed-1") == before
 
-    def test_stopping_too_late_records_the_timeout(self, story: Book, host: FakeHost, command: Command) -> None:
+    def test_stopping_too_late_records_the_timeout(self, story: Book, host: FakeBrowser, command: Command) -> None:
         done = one(command("stop", "overdue-1", "--log", story.path, "--json"))
         assert (done["session"]["status"], done["session"]["cause"]) == ("timed_out", "max_duration")
         assert done["session"]["closed_at"] == done["session"]["deadline"]
         assert done["released"]
 
-    def test_a_keeper_that_is_gone_is_done_without(self, story: Book, host: FakeHost, command: Command) -> None:
+    def test_a_keeper_that_is_gone_is_done_without(self, story: Book, host: FakeBrowser, command: Command) -> None:
         done = one(command("stop", "living-1", "--log", story.path, "--json"))
         assert done["session"]["cause"] == "stopped"
         assert done["released"]
@@ -84,14 +84,14 @@ class TestStop:
 
 
 class TestReconcile:
-    def test_what_nobody_keeps_gets_its_ending(self, story: Book, host: FakeHost, command: Command) -> None:
+    def test_what_nobody_keeps_gets_its_ending(self, story: Book, host: FakeBrowser, command: Command) -> None:
         done = [json.loads(line) for line in command("reconcile", "--log", story.path, "--json").stdout.splitlines()]
         assert {one["session_id"]: one["cause"] for one in done} == {
             "overdue-1": "max_duration",
             "living-1": "keeper_lost",
         }
 
-    def test_the_second_time_there_is_nothing_to_do(self, story: Book, host: FakeHost, command: Command) -> None:
+    def test_the_second_time_there_is_nothing_to_do(self, story: Book, host: FakeBrowser, command: Command) -> None:
         first = command("reconcile", "--log", story.path)
         assert [line.split()[:2] for line in first.stdout.splitlines()[1:]] == [
             ["overdue-1", "max_duration"],
@@ -100,7 +100,7 @@ class TestReconcile:
         second = command("reconcile", "--log", story.path)
         assert (second.exit_code, second.stdout, second.stderr) == (0, "", "nothing to put right\n")
 
-    def test_what_somebody_keeps_is_left_alone(self, book: Book, host: FakeHost, command: Command) -> None:
+    def test_what_somebody_keeps_is_left_alone(self, book: Book, host: FakeBrowser, command: Command) -> None:
         session = started(book, host)
         result = command("reconcile", "--log", book.path)
         assert result.stdout == ""

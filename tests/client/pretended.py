@@ -13,7 +13,7 @@ from lifecycle.log.codec import decode
 from lifecycle.ports import Performed
 from lifecycle.results import Reason
 from lifecycle.testing.clock import ManualClock
-from lifecycle.testing.fake_host import FakeHost
+from lifecycle.testing.fake_host import FakeBrowser
 
 
 class DriverError(Exception):
@@ -107,7 +107,7 @@ class Pretence:
     def __init__(self, twin: str, log: MemoryLog | None = None) -> None:
         self.log = log or MemoryLog()
         self.clock = ManualClock()
-        self.host = FakeHost(clock=self.clock)
+        self.host = FakeBrowser(clock=self.clock)
         self.pages: Any = Pages() if twin == "sync" else AsyncPages()
         self._runner = asyncio.Runner() if twin == "async" else None
         make: Any = Client if twin == "sync" else AsyncClient

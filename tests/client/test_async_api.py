@@ -18,7 +18,7 @@ from lifecycle.core import Cause, State
 from lifecycle.errors import AlreadyStarted, BrowserLost, NotStarted, SessionTimedOut
 from lifecycle.log.codec import decode
 from lifecycle.log.port import Appended, Expected, NewEvent, Recorded
-from lifecycle.testing.fake_host import FakeHost
+from lifecycle.testing.fake_host import FakeBrowser
 from lifecycle_chromium import paths, process
 
 pytestmark = pytest.mark.browser
@@ -225,7 +225,7 @@ def test_the_log_is_never_used_on_the_event_loops_thread() -> None:
     log = Watched()
 
     async def body() -> None:
-        client = AsyncClient(log, browser=FakeHost())
+        client = AsyncClient(log, browser=FakeBrowser())
         async with client.Session(page=False) as session:
             await session.status()
             await session.touch()

@@ -147,9 +147,9 @@ def test_an_id_that_is_no_text(session_id: Any, client: Client) -> None:
 
 
 def test_an_id_of_another_log_is_unknown_here(client: Client, world: World) -> None:
-    from lifecycle.testing.fake_host import FakeHost
+    from lifecycle.testing.fake_host import FakeBrowser
 
-    other = Client(world.folder / "other.db", browser=FakeHost())
+    other = Client(world.folder / "other.db", browser=FakeBrowser())
     session = other.Session(page=False).start()
     try:
         with pytest.raises(UnknownSession, match=str(world.log)):
@@ -211,16 +211,16 @@ def test_places_that_can_not_be_a_log(world: World) -> None:
 
 
 def test_the_environments_log_is_used_and_an_empty_one_ignored(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lifecycle.testing.fake_host import FakeHost
+    from lifecycle.testing.fake_host import FakeBrowser
 
     monkeypatch.setenv("LIFECYCLE_LOG", str(world.folder / "from-environment.db"))
-    with Client(browser=FakeHost()) as client:
+    with Client(browser=FakeBrowser()) as client:
         assert client.sessions.list() == []
     assert (world.folder / "from-environment.db").exists()
     monkeypatch.setenv("LIFECYCLE_LOG", "")
     monkeypatch.setenv("HOME", str(world.folder / "home"))
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
-    with Client(browser=FakeHost()) as client:
+    with Client(browser=FakeBrowser()) as client:
         assert client.sessions.list() == []
     assert len(list((world.folder / "home").rglob("*.db"))) == 1
 

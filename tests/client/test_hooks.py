@@ -14,7 +14,7 @@ from lifecycle import AsyncClient, Cause, Client, InvalidConfig, MemoryLog, Sess
 from lifecycle.errors import LaunchFailed, NotStarted
 from lifecycle.ports import Exit
 from lifecycle.testing.clock import ManualClock
-from lifecycle.testing.fake_host import FakeHost
+from lifecycle.testing.fake_host import FakeBrowser
 from tests.client.world import until
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class _Fake:
     def __init__(self) -> None:
         self.log = MemoryLog()
         self.clock = ManualClock()
-        self.host = FakeHost(clock=self.clock)
+        self.host = FakeBrowser(clock=self.clock)
         self.heard: list[SessionView] = []
         self.client = Client(self.log, browser=self.host, clock=self.clock)
 
@@ -111,7 +111,7 @@ def test_a_subscriber_of_another_process_dies_and_comes_back_and_misses_nothing(
         lines = file.read_text().splitlines() if file.exists() else []
         return [int(line.split()[0]) for line in lines]
 
-    with Client(world.log, browser=FakeHost()) as client, client.Session(page=False) as session:
+    with Client(world.log, browser=FakeBrowser()) as client, client.Session(page=False) as session:
         for begun in (0, 40):
             script = world.script(FOLLOWS)
             assert script.hear() == ["ready"]

@@ -26,7 +26,7 @@ from lifecycle.errors import LogUnavailable, WrongVersion
 from lifecycle.log.codec import decode
 from lifecycle.ports import Exit
 from lifecycle.testing.clock import ManualClock
-from lifecycle.testing.fake_host import FakeBrowser
+from lifecycle.testing.fake_host import PretendedBrowser
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +65,7 @@ class World:
         )
         self.recorder.create(Create(event=created))
         session = self.recorder.execute("s1", Start(event=SessionStarted(ownership="launched", browser=ME))).session
-        self.browser = FakeBrowser()
+        self.browser = PretendedBrowser()
         self.released = 0
         self.kept = Kept(
             session,

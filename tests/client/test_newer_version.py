@@ -19,7 +19,7 @@ from lifecycle.core.commands import Close, Record
 from lifecycle.core.events import Cause, SessionAnnotated, SessionCreated, SessionStarted
 from lifecycle.errors import FutureSchema, HistoryError, UnknownEventType
 from lifecycle.testing.clock import ManualClock
-from lifecycle.testing.fake_host import FakeBrowser, FakeHost
+from lifecycle.testing.fake_host import FakeBrowser, PretendedBrowser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,7 @@ def newer_writes(log: SqliteLog, session_id: str, event_type: str, *, at: int, s
         )
 
 
-class Host(FakeHost):
+class Host(FakeBrowser):
     alive: bool | None = True
 
     def keeper_alive(self, session: Session, log: EventLog) -> bool | None:
@@ -61,7 +61,7 @@ class World:
         limits = Limits(idle_timeout_us=60 * SECOND, max_duration_us=600 * SECOND)
         self.recorder.create(Create(event=SessionCreated(session_id="s1", limits=limits, owner=ME, keeper_id="k")))
         session = self.recorder.execute("s1", Start(event=SessionStarted(ownership="launched", browser=ME))).session
-        self.browser = FakeBrowser()
+        self.browser = PretendedBrowser()
         self.kept = Kept(
             session,
             Recorder(self.log, self.clock, Uuid7(), actor="keeper", writer="test"),
@@ -149,7 +149,7 @@ def test_whoever_reads_it_is_told(world: World, event_type: str, schema_version:
 
 def test_a_block_ends_its_session_all_the_same(tmp_path: Path) -> None:
     with SqliteLog(tmp_path / "log.db") as log:
-        client = Client(log, browser=FakeHost())
+        client = Client(log, browser=FakeBrowser())
         with client.Session(page=False) as session:
             newer_writes(log, session.session_id, "session.dreamt", at=client._shared.recorder.clock.now())  # pyright: ignore[reportPrivateUsage]
             with pytest.raises(HistoryError):

@@ -19,7 +19,7 @@ from lifecycle.client.handle import Handle
 from lifecycle.client.recorder import Recorder
 from lifecycle.client.system import SystemClock, Uuid7
 from lifecycle.errors import MissingExtra, NotStarted
-from lifecycle.testing.fake_host import FakeHost
+from lifecycle.testing.fake_host import FakeBrowser
 from tests.client.pretended import DriverError, Pretence, failing
 
 SECRET = "correct horse battery"
@@ -258,7 +258,7 @@ def test_the_handle_is_all_an_operation_needs() -> None:
     from lifecycle.client.operations import Hidden, Operation
 
     recorder = Recorder(MemoryLog(), SystemClock(), Uuid7(), actor="tester", writer="test")
-    handle = Handle(recorder, FakeHost(), "s-1", None, page=False)
+    handle = Handle(recorder, FakeBrowser(), "s-1", None, page=False)
     for action, what in ((Observe(), "observe()"), (Scrape(), "scrape()"), (Goto(url="https://a"), "execute()")):
         with pytest.raises(NotStarted) as refused:
             Operation(handle, action, Hidden())

@@ -10,7 +10,7 @@ import pytest
 from lifecycle import AsyncClient, Client, InvalidConfig, MemoryLog
 from lifecycle.client.origin import origin
 from lifecycle.testing.clock import ManualClock
-from lifecycle.testing.fake_host import FakeHost
+from lifecycle.testing.fake_host import FakeBrowser
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
@@ -22,7 +22,7 @@ class _World:
     def __init__(self) -> None:
         self.log = MemoryLog()
         self.clock = ManualClock()
-        self.host = FakeHost(clock=self.clock)
+        self.host = FakeBrowser(clock=self.clock)
 
     def client(self, **given: Any) -> Client:
         return Client(self.log, browser=self.host, clock=self.clock, **given)

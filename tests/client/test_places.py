@@ -12,7 +12,7 @@ import pytest
 
 from lifecycle import AsyncClient, Cause, Client, InvalidConfig, MemoryLog, SessionStopped, SqliteLog, State
 from lifecycle.errors import ClientClosed, TooManySessions
-from lifecycle.testing.fake_host import FakeHost
+from lifecycle.testing.fake_host import FakeBrowser
 from tests.client.world import until
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EventLog]:
 
 
 @pytest.fixture
-def host() -> FakeHost:
-    return FakeHost()
+def host() -> FakeBrowser:
+    return FakeBrowser()
 
 
 def _waited(log: EventLog, session_id: str) -> int | None:
@@ -46,7 +46,7 @@ def _waited(log: EventLog, session_id: str) -> int | None:
     return created.waited_us
 
 
-def test_a_full_log_is_refused_with_both_numbers_and_nothing_recorded(log: EventLog, host: FakeHost) -> None:
+def test_a_full_log_is_refused_with_both_numbers_and_nothing_recorded(log: EventLog, host: FakeBrowser) -> None:
     client = Client(log, browser=host, max_sessions=2, max_wait_s=0)
     with client.Session(page=False), client.Session(page=False) as second:
         third = client.Session(page=False)
@@ -60,14 +60,14 @@ def test_a_full_log_is_refused_with_both_numbers_and_nothing_recorded(log: Event
     assert _waited(log, third.session_id) == pytest.approx(0, abs=5e6)
 
 
-def test_sessions_of_clients_without_a_limit_count_too(log: EventLog, host: FakeHost) -> None:
+def test_sessions_of_clients_without_a_limit_count_too(log: EventLog, host: FakeBrowser) -> None:
     with Client(log, browser=host).Session(page=False) as session:
         assert _waited(log, session.session_id) is None
         with pytest.raises(TooManySessions, match=r"waited 0\.[0-9] s"):
             Client(log, browser=host, max_sessions=1, max_wait_s=0.05).Session(page=False).start()
 
 
-def test_who_came_first_is_next_and_how_long_it_took_stands_in_the_history(log: EventLog, host: FakeHost) -> None:
+def test_who_came_first_is_next_and_how_long_it_took_stands_in_the_history(log: EventLog, host: FakeBrowser) -> None:
     client = Client(log, browser=host, max_sessions=1)
     running = client.Session(page=False).start()
     order: list[str] = []
@@ -91,7 +91,7 @@ def test_who_came_first_is_next_and_how_long_it_took_stands_in_the_history(log: 
     assert client.sessions.count(status="closed") == 5
 
 
-def test_a_place_that_a_lost_keeper_held_is_free(log: EventLog, host: FakeHost) -> None:
+def test_a_place_that_a_lost_keeper_held_is_free(log: EventLog, host: FakeBrowser) -> None:
     client = Client(log, browser=host, max_sessions=1, max_wait_s=30)
     client.Session(page=False).start()
     host.lose_keeper(beside=lambda _: None)  # and nobody notices
@@ -135,7 +135,7 @@ def test_processes_queue_and_whoever_is_killed_leaves_the_queue_or_the_place(wor
 
 
 class TestAsynchronous:
-    def test_a_start_that_is_cancelled_while_it_waits_leaves_the_queue(self, log: EventLog, host: FakeHost) -> None:
+    def test_a_start_that_is_cancelled_while_it_waits_leaves_the_queue(self, log: EventLog, host: FakeBrowser) -> None:
         async def run() -> None:
             client = AsyncClient(log, browser=host, max_sessions=1)
             running = await client.Session(page=False).start()
@@ -154,7 +154,7 @@ class TestAsynchronous:
 
         asyncio.run(run())
 
-    def test_more_starts_than_threads_wait_and_all_come_through(self, log: EventLog, host: FakeHost) -> None:
+    def test_more_starts_than_threads_wait_and_all_come_through(self, log: EventLog, host: FakeBrowser) -> None:
         """The ends that they wait for need threads, too."""
 
         async def run() -> None:
@@ -170,7 +170,7 @@ class TestAsynchronous:
 
         asyncio.run(run())
 
-    def test_a_refused_session_can_be_started_later(self, log: EventLog, host: FakeHost) -> None:
+    def test_a_refused_session_can_be_started_later(self, log: EventLog, host: FakeBrowser) -> None:
         async def run() -> None:
             client = AsyncClient(log, browser=host, max_sessions=1, max_wait_s=0)
             session = client.Session(page=False)
@@ -191,11 +191,13 @@ class TestAsynchronous:
 )
 def test_what_is_no_number_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidConfig, match=next(iter(wrong))):
-        Client(MemoryLog(), browser=FakeHost(), **wrong)
+        Client(MemoryLog(), browser=FakeBrowser(), **wrong)
 
 
 class TestDraining:
-    def test_those_that_end_in_time_end_as_they_like_and_the_rest_is_ended(self, log: EventLog, host: FakeHost) -> None:
+    def test_those_that_end_in_time_end_as_they_like_and_the_rest_is_ended(
+        self, log: EventLog, host: FakeBrowser
+    ) -> None:
         client = Client(log, browser=host)
         quick, slow = client.Session(page=False).start(), client.Session(page=False).start()
         kept = client.Session(page=False, keep_alive=True).start()
@@ -210,13 +212,13 @@ class TestDraining:
             client.Session(page=False).start()
         Client(log, browser=host).Session(kept.session_id, page=False).start().stop()
 
-    def test_when_all_have_ended_it_does_not_wait(self, log: EventLog, host: FakeHost) -> None:
+    def test_when_all_have_ended_it_does_not_wait(self, log: EventLog, host: FakeBrowser) -> None:
         client = Client(log, browser=host)
         with client.Session(page=False):
             pass
         client.drain(86_400)
 
-    def test_a_start_that_waits_for_a_place_is_refused(self, log: EventLog, host: FakeHost) -> None:
+    def test_a_start_that_waits_for_a_place_is_refused(self, log: EventLog, host: FakeBrowser) -> None:
         client = Client(log, browser=host, max_sessions=1)
         client.Session(page=False).start()
         found: list[type[BaseException]] = []
@@ -235,7 +237,7 @@ class TestDraining:
         assert len(found) == 1
         assert client.sessions.count() == 1
 
-    def test_the_asynchronous_twin(self, log: EventLog, host: FakeHost) -> None:
+    def test_the_asynchronous_twin(self, log: EventLog, host: FakeBrowser) -> None:
         async def run() -> None:
             client = AsyncClient(log, browser=host)
             session = await client.Session(page=False).start()
@@ -250,7 +252,7 @@ class TestDraining:
     @pytest.mark.parametrize("wrong", [-1, 1e9, float("nan")])
     def test_what_is_no_time_is_refused(self, wrong: float) -> None:
         with pytest.raises(InvalidConfig, match="drain_s"):
-            Client(MemoryLog(), browser=FakeHost()).drain(wrong)
+            Client(MemoryLog(), browser=FakeBrowser()).drain(wrong)
 
 
 @pytest.mark.browser

@@ -14,7 +14,7 @@ from lifecycle.core import Cause, Close, Create, Limits, ProcessIdentity, Releas
 from lifecycle.core.events import SessionCreated, SessionReleased, SessionStarted
 from lifecycle.ports import Remains
 from lifecycle.testing.clock import ManualClock
-from lifecycle.testing.fake_host import FakeHost
+from lifecycle.testing.fake_host import FakeBrowser
 
 if TYPE_CHECKING:
     from lifecycle.log.port import EventLog
@@ -23,7 +23,7 @@ ME = ProcessIdentity(host="here", boot_id="b", pid=1, started=1)
 Keeper = Literal["alive", "gone", "elsewhere"]
 
 
-class Host(FakeHost):
+class Host(FakeBrowser):
     """Answers as it is told, and counts the browsers it was asked to end."""
 
     keeper: Keeper = "alive"

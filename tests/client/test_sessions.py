@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from lifecycle import Cause, Client, State, UnknownSession
 from lifecycle.ports import Exit
 from lifecycle.testing.clock import ManualClock
-from lifecycle.testing.fake_host import FakeHost
+from lifecycle.testing.fake_host import FakeBrowser
 from tests.client.world import failing, inside, until
 
 if TYPE_CHECKING:
@@ -35,12 +35,12 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def host(clock: ManualClock) -> FakeHost:
-    return FakeHost(clock=clock)
+def host(clock: ManualClock) -> FakeBrowser:
+    return FakeBrowser(clock=clock)
 
 
 @pytest.fixture
-def client(world: World, clock: ManualClock, host: FakeHost) -> Iterator[Client]:
+def client(world: World, clock: ManualClock, host: FakeBrowser) -> Iterator[Client]:
     with Client(world.log, browser=host, clock=clock) as made:
         yield made
         for view in made.sessions.list(status="active"):
@@ -56,7 +56,7 @@ def listed(client: Client, **filters: Unpack[Filters]) -> list[str]:
 
 
 @pytest.fixture
-def five(client: Client, host: FakeHost, clock: ManualClock) -> list[str]:
+def five(client: Client, host: FakeBrowser, clock: ManualClock) -> list[str]:
     """Ids of five sessions, a second apart: stopped, failed, crashed, timed out, and one that runs."""
     stopped = start(client, job="a", n="0")
     clock.advance(1)
@@ -203,7 +203,7 @@ def test_reading_never_writes_and_never_extends_a_life(client: Client, clock: Ma
 
 
 def test_two_clients_of_one_log_see_the_same(client: Client, world: World, clock: ManualClock, five: list[str]) -> None:
-    with Client(world.log, browser=FakeHost(clock=clock), clock=clock) as other:
+    with Client(world.log, browser=FakeBrowser(clock=clock), clock=clock) as other:
         assert other.sessions.list() == client.sessions.list()
         with pytest.raises(UnknownSession):
             other.sessions.get("nope")

@@ -7,14 +7,14 @@ import pytest
 from lifecycle import Client, MemoryLog, Session
 from lifecycle.ports import Exit
 from lifecycle.testing.browser_contract import BrowserContract
-from lifecycle.testing.fake_host import FakeHost
+from lifecycle.testing.fake_host import FakeBrowser
 from tests.contracts import paths as paths_of
 from tests.contracts.paths import PATHS
 
 
 class FakeHostContract(BrowserContract):
-    def __init__(self, host: FakeHost | None = None) -> None:
-        self.host = host or FakeHost()
+    def __init__(self, host: FakeBrowser | None = None) -> None:
+        self.host = host or FakeBrowser()
         self._client = Client(MemoryLog(), browser=self.host)
 
     def client(self) -> Client:

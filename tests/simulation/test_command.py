@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from lifecycle.testing.fake_host import FakeBrowser
+from lifecycle.testing.fake_host import PretendedBrowser
 from lifecycle.testing.simulation.__main__ import main
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ def test_a_failing_run_is_kept_and_replayed(
 ) -> None:
     """A keeper that leaves the browser of an ended session running: found, kept, and found again on the tape."""
 
-    def nothing(self: FakeBrowser) -> None:
+    def nothing(self: PretendedBrowser) -> None:
         """Leaves it running."""
 
-    monkeypatch.setattr(FakeBrowser, "kill", nothing)
-    monkeypatch.setattr(FakeBrowser, "ask_to_close", nothing)
+    monkeypatch.setattr(PretendedBrowser, "kill", nothing)
+    monkeypatch.setattr(PretendedBrowser, "ask_to_close", nothing)
     tape = tmp_path / "tape.json"
     assert main(["--seeds", "50", "--keep", str(tape)]) == 1
     assert "--tape" in capsys.readouterr().err

@@ -201,11 +201,11 @@ def test_what_broke_an_invariant_once_does_so_no_more(tape: Path) -> None:
 
 def test_the_bug_of_a_tape_is_found_when_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """A keeper that has ended a browser whose owner is gone takes the browser's exit for the cause."""
-    refused = Kept._refused
+    refused = vars(Kept)["_refused"]
 
     def forgets(self: Kept, error: Exception) -> float | None:
-        pause = refused(self, error)
-        self._wanted = None
+        pause: float | None = refused(self, error)
+        vars(self)["_wanted"] = None
         return pause
 
     monkeypatch.setattr(Kept, "_refused", forgets)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lifecycle.errors import LaunchFailed
 from lifecycle.ports import Exit, Remains
-from lifecycle.testing.fake_host import FakeBrowser, FakeHost
+from lifecycle.testing.fake_host import FakeBrowser, PretendedBrowser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["BROKEN"]
 
 
-class _Immortal(FakeBrowser):
+class _Immortal(PretendedBrowser):
     def ask_to_close(self) -> None:
         """Nobody is asked."""
 
@@ -26,15 +26,15 @@ class _Immortal(FakeBrowser):
         """Nobody is killed."""
 
 
-class ForgetsToEndTheBrowser(FakeHost):
+class ForgetsToEndTheBrowser(FakeBrowser):
     """Closing a session leaves its browser running."""
 
-    def launch(self, session_id: str) -> FakeBrowser:
+    def launch(self, session_id: str) -> PretendedBrowser:
         super().launch(session_id)
         return _Immortal(self._clock)
 
 
-class _Slow(FakeBrowser):
+class _Slow(PretendedBrowser):
     def exit(self, timeout_s: float) -> Exit | None:
         return Exit(code=0) if self._asked else super().exit(timeout_s)
 
@@ -48,28 +48,28 @@ class _Slow(FakeBrowser):
         """It goes by itself, some time."""
 
 
-class SaysReleasedTooEarly(FakeHost):
+class SaysReleasedTooEarly(FakeBrowser):
     """The browser still runs when `released` is recorded, and is gone a little later."""
 
-    def launch(self, session_id: str) -> FakeBrowser:
+    def launch(self, session_id: str) -> PretendedBrowser:
         super().launch(session_id)
         return _Slow(self._clock)
 
 
-class _Untidy(FakeBrowser):
+class _Untidy(PretendedBrowser):
     def clean_up(self) -> bool:
         return True
 
 
-class LeavesTheProfile(FakeHost):
+class LeavesTheProfile(FakeBrowser):
     """Says that the profile is gone, and leaves it."""
 
-    def launch(self, session_id: str) -> FakeBrowser:
+    def launch(self, session_id: str) -> PretendedBrowser:
         super().launch(session_id)
         return _Untidy(self._clock)
 
 
-class _Neighbour(FakeBrowser):
+class _Neighbour(PretendedBrowser):
     everybody: list[_Neighbour]
 
     def ask_to_close(self) -> None:
@@ -77,10 +77,10 @@ class _Neighbour(FakeBrowser):
             each.end(Exit(code=0))
 
 
-class ClosesAllBrowsersAtOnce(FakeHost):
+class ClosesAllBrowsersAtOnce(FakeBrowser):
     """One session's end closes the browsers of the others."""
 
-    def launch(self, session_id: str) -> FakeBrowser:
+    def launch(self, session_id: str) -> PretendedBrowser:
         super().launch(session_id)
         made = _Neighbour(self._clock)
         made.everybody = self.__dict__.setdefault("everybody", [])
@@ -88,45 +88,45 @@ class ClosesAllBrowsersAtOnce(FakeHost):
         return made
 
 
-class OneBrowserForAll(FakeHost):
+class OneBrowserForAll(FakeBrowser):
     """Two sessions get the same browser."""
 
-    def launch(self, session_id: str) -> FakeBrowser:
+    def launch(self, session_id: str) -> PretendedBrowser:
         return next(iter(self.browsers.values()), None) or super().launch(session_id)
 
 
-class LeavesHalfABrowser(FakeHost):
+class LeavesHalfABrowser(FakeBrowser):
     """A browser that did not come up is left behind."""
 
-    def launch(self, session_id: str) -> FakeBrowser:
+    def launch(self, session_id: str) -> PretendedBrowser:
         if self.fail_launch is not None:
-            self.browsers[session_id] = FakeBrowser(self._clock)
+            self.browsers[session_id] = PretendedBrowser(self._clock)
             raise LaunchFailed(session_id, self.fail_launch)
         return super().launch(session_id)
 
 
-class TellsNobodyOfALostKeeper(FakeHost):
+class TellsNobodyOfALostKeeper(FakeBrowser):
     """The owner never learns that its keeper is gone."""
 
     def lose_keeper(self, beside: Callable[[Callable[[], None]], object] = lambda call: None) -> None:
         super().lose_keeper(lambda call: None)
 
 
-class EndsOnPaperOnly(FakeHost):
+class EndsOnPaperOnly(FakeBrowser):
     """Ending a browser from outside its keeper only says so."""
 
     def end(self, session: Session, log: EventLog) -> Remains:
         return Remains(how="killed", profile_removed=True, evidence={})
 
 
-class ThinksEveryKeeperDead(FakeHost):
+class ThinksEveryKeeperDead(FakeBrowser):
     """Takes keepers that live for dead, so whoever puts things in order ends sessions that run."""
 
     def keeper_alive(self, session: Session, log: EventLog) -> bool | None:
         return False
 
 
-class ThinksEveryKeeperAlive(FakeHost):
+class ThinksEveryKeeperAlive(FakeBrowser):
     """Takes keepers that are dead for alive, so nobody puts in order what they left."""
 
     def keeper_alive(self, session: Session, log: EventLog) -> bool | None:
@@ -134,7 +134,7 @@ class ThinksEveryKeeperAlive(FakeHost):
 
 
 #: each with a check that finds it, and the promise that the check's message names, as a pattern
-BROKEN: dict[type[FakeHost], tuple[str, str]] = {
+BROKEN: dict[type[FakeBrowser], tuple[str, str]] = {
     ForgetsToEndTheBrowser: ("check_starts_and_stops", "nothing of a released session is left"),
     SaysReleasedTooEarly: ("check_starts_and_stops", "nothing of a released session is left"),
     LeavesTheProfile: ("check_quits_by_itself", "nothing of a released session is left"),

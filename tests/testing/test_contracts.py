@@ -12,7 +12,7 @@ from lifecycle.log import MemoryLog
 from lifecycle.log.port import EventLog
 from lifecycle.testing import LogContract, browser_contract
 from lifecycle.testing.contract import Contract
-from lifecycle.testing.fake_host import FakeHost
+from lifecycle.testing.fake_host import FakeBrowser
 from tests.contracts.test_fake_host import FakeHostContract
 from tests.testing.broken_hosts import BROKEN as BROKEN_HOSTS
 from tests.testing.broken_logs import BROKEN
@@ -40,7 +40,7 @@ def test_the_contract_finds_a_broken_log(broken: type[MemoryLog]) -> None:
 
 
 @pytest.mark.parametrize("broken", BROKEN_HOSTS)
-def test_the_contract_finds_a_careless_host(broken: type[FakeHost], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_contract_finds_a_careless_host(broken: type[FakeBrowser], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(browser_contract, "_PATIENCE_S", 1.0)
     check, promise = BROKEN_HOSTS[broken]
     with pytest.raises(AssertionError, match=promise):

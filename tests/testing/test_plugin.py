@@ -32,11 +32,11 @@ def test_a_browser_is_lost(
 
 
 LEAKS = """
-from lifecycle.testing.fake_host import FakeBrowser
+from lifecycle.testing.fake_host import PretendedBrowser
 
 def test_leaks(lifecycle_client, lifecycle_clock, monkeypatch):
     for way in ("kill", "ask_to_close"):
-        monkeypatch.setattr(FakeBrowser, way, lambda self: None)
+        monkeypatch.setattr(PretendedBrowser, way, lambda self: None)
     with lifecycle_client.Session(page=False, timeout_minutes=1):
         pass
     monkeypatch.undo

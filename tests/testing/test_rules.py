@@ -137,13 +137,13 @@ def test_a_broken_core_is_found(bug: Any) -> None:
 
 
 def test_a_client_whose_keeper_leaves_the_browser_running_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lifecycle.testing.fake_host import FakeBrowser
+    from lifecycle.testing.fake_host import PretendedBrowser
 
-    def stay(self: FakeBrowser) -> None:
+    def stay(self: PretendedBrowser) -> None:
         return
 
-    monkeypatch.setattr(FakeBrowser, "kill", stay)
-    monkeypatch.setattr(FakeBrowser, "ask_to_close", stay)
+    monkeypatch.setattr(PretendedBrowser, "kill", stay)
+    monkeypatch.setattr(PretendedBrowser, "ask_to_close", stay)
     with pytest.raises((AssertionError, ExceptionGroup)):
         prove(ClientRules, examples=30, shrink=False)
 

@@ -16,7 +16,7 @@ from lifecycle.errors import (
 )
 from lifecycle.log.loading import fact, load
 from lifecycle.ports import Exit, Found
-from lifecycle.testing.fake_host import FakeBrowser, FakeHost
+from lifecycle.testing.fake_host import FakeBrowser, PretendedBrowser
 from lifecycle.testing.simulation.kernel import ProcessClock
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class LogPort:
         """The simulated machine keeps it."""
 
 
-class SimulatedBrowser(FakeBrowser):
+class SimulatedBrowser(PretendedBrowser):
     """A pretended browser in the hands of its keeper: a point before each call."""
 
     def __init__(self, world: World, keeper: Keeper, session_id: str) -> None:
@@ -202,7 +202,7 @@ class SimulatedBrowser(FakeBrowser):
         return super().clean_up()
 
 
-class Keeper(FakeHost):
+class Keeper(FakeBrowser):
     """One simulated keeper process and what it keeps; the production Kept runs in it."""
 
     def __init__(self, world: World, process: Process, owner: Process) -> None:
@@ -212,7 +212,7 @@ class Keeper(FakeHost):
         self.process = process
         self.owner = owner
 
-    def launch(self, session_id: str) -> FakeBrowser:
+    def launch(self, session_id: str) -> PretendedBrowser:
         """A browser that comes up, or does not, or takes too long."""
         world = self._world
         world.kernel.point("browser.launch")
