@@ -37,7 +37,7 @@ def newer_writes(log: SqliteLog, session_id: str, event_type: str, *, at: int, s
     assert log.locator is not None
     with closing(sqlite3.connect(log.locator.removeprefix("sqlite:"), isolation_level=None)) as conn:
         conn.execute(
-            "INSERT INTO events SELECT (SELECT max(position) FROM events) + 1, 'newer', stream, version + 1, ?,"
+            "INSERT INTO events SELECT (SELECT max(position) FROM events) + 1, 'newer-' || version, stream, version + 1, ?,"
             " ?, ?, recorded_at, actor, 'newer', NULL, NULL, '{\"mood\":\"blue\"}', NULL, hash"
             " FROM events WHERE stream = ? ORDER BY version DESC LIMIT 1",
             (event_type, schema_version, at, session_id),
@@ -158,3 +158,15 @@ def test_a_block_ends_its_session_all_the_same(tmp_path: Path) -> None:
         assert types[-2:] == ["session.closed", "session.released"]
         assert session.stop() == session.response
         client.close()
+
+
+def test_whoever_must_see_it_to_its_end_reads_on_from_what_is_known(world: World) -> None:
+    """Twice, with what a newer version adds before each: the second time only the rest is read."""
+    keeper = world.recorder.lenient()
+    world.newer_writes("session.dreamt")
+    assert keeper.load("s1").version == 3
+    world.clock.advance(1)
+    world.newer_writes("session.dreamt")
+    again = keeper.load("s1")
+    assert (again.version, again.last_at) == (4, world.clock.now())
+    assert keeper.execute("s1", Close(cause=Cause.STOPPED)).session.version == 5
