@@ -37,8 +37,8 @@ def newer_writes(log: SqliteLog, session_id: str, event_type: str, *, at: int, s
     assert log.locator is not None
     with closing(sqlite3.connect(log.locator.removeprefix("sqlite:"), isolation_level=None)) as conn:
         conn.execute(
-            "INSERT INTO events SELECT (SELECT max(position) FROM events) + 1, 'newer-' || version, stream, version + 1, ?,"
-            " ?, ?, recorded_at, actor, 'newer', NULL, NULL, '{\"mood\":\"blue\"}', NULL, hash"
+            "INSERT INTO events SELECT (SELECT max(position) FROM events) + 1, 'newer-' || version, stream,"
+            " version + 1, ?, ?, ?, recorded_at, actor, 'newer', NULL, NULL, '{\"mood\":\"blue\"}', NULL, hash"
             " FROM events WHERE stream = ? ORDER BY version DESC LIMIT 1",
             (event_type, schema_version, at, session_id),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -154,3 +155,60 @@ def test_temporal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(main())
     with Client("sessions.db") as client:
         assert [session.cause for session in client.sessions.list(order="oldest")] == ["stopped", "cancelled"]
+
+
+_FLOWS = """
+import asyncio, json, os, signal, subprocess, sys, time
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL
+from prefect.testing.utilities import prefect_test_harness
+
+{shown}
+
+HANGS = '''
+from prefect import flow
+from prefect.runtime import flow_run
+from lifecycle import Client
+
+@flow
+def hang():
+    with Client("sessions.db", correlation_id=flow_run.id).Session() as session:
+        session.page.wait_for_timeout(60_000)
+
+hang()
+'''
+
+async def state(run):
+    async with get_client() as client:
+        return (await client.read_flow_run(run)).state.name
+
+with prefect_test_harness(server_startup_timeout=120):
+    told = {{"returned": visit("data:text/html,<title>flow</title>")}}
+    told["raised"] = visit("nonsense://", return_state=True).name
+    client = Client("sessions.db")
+    there = {{**os.environ, "PREFECT_API_URL": PREFECT_API_URL.value()}}
+    flow = subprocess.Popen([sys.executable, "-c", HANGS], env=there)
+    while not (living := client.sessions.list(status="active")):
+        time.sleep(0.05)
+    [session] = living
+    flow.send_signal(signal.SIGKILL)
+    flow.wait()
+    list(client.subscribe(session.session_id))
+    told["killed"] = asyncio.run(state(client.history(session.session_id)[0].correlation_id))
+print(json.dumps(told))
+"""
+
+
+def test_prefect(tmp_path: Path) -> None:
+    pytest.importorskip("prefect", reason="see requirements.txt")
+    text = _FLOWS.format(shown=shown("how-to/task-queues.md", "py", "from prefect"))
+    env = {**os.environ, "PREFECT_HOME": str(tmp_path / "prefect"), "DO_NOT_TRACK": "1"}
+    env["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+    command = [sys.executable, "-c", text]
+    ran = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=110, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout.splitlines()[-1]) == {"returned": "flow", "raised": "Failed", "killed": "Running"}
+    with Client(tmp_path / "sessions.db") as client:
+        found = client.sessions.list(order="oldest")
+        assert [session.cause for session in found] == ["stopped", "exception", "owner_exited"]
+        assert all(client.history(session.session_id)[-1].name == "released" for session in found)
