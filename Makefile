@@ -84,8 +84,12 @@ adapters: browser
 	    $(BIN)/uv pip install -q --python $$venv/bin/python -r tests/adapters/tools.txt \
 	        -r tests/adapters/$$name/requirements.txt build/adapters/dist/*.whl; \
 	    cd build/adapters; \
-	    TESTS_OF_ADAPTER=$$name $$venv/bin/python -I -m pytest -q $(PARALLEL) -c ../../pyproject.toml --rootdir ../.. \
-	        -p no:cacheprovider $(SELECT) ../../tests/adapters/$$name; \
+	    export TESTS_OF_ADAPTER=$$name; \
+	    run="$$venv/bin/python -I -m pytest -q -c ../../pyproject.toml --rootdir ../.. -o cache_dir=$$venv/cache"; \
+	    $$run $(PARALLEL) $(SELECT) ../../tests/adapters/$$name || { \
+	        [ -n "$$CI" ] && echo "UNSTEADY: $$name, once more what failed, alone" && \
+	            $$run --last-failed --last-failed-no-failures none ../../tests/adapters/$$name; \
+	    }; \
 	    cd $(CURDIR); \
 	done
 

@@ -110,7 +110,8 @@ def test_a_browser_that_is_launched_again_says_which_one_it_follows(tmp_path: Pa
     first, second = sessions(host.log, 2)
     assert [(view.status, view.cause) for view in (first, second)] == [("closed", "stopped")] * 2
     assert first.closed_at is not None
-    assert first.closed_at < second.created_at, "it ended with the crawl, not when it was closed"
+    assert second.closed_at is not None
+    assert first.closed_at < second.closed_at, "it ended with the crawl, not when it was closed"
     assert [event["how"] for event in steps(host.log, "released")] == ["graceful"] * 2
     with Client(host.log) as client:
         assert {event.causation_id for event in client.log.read(second.session_id)} == {first.session_id}
