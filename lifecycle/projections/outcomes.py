@@ -42,18 +42,19 @@ _STATUS: Final = " ".join(f"WHEN '{name}' THEN '{leads_to(name)}'" for name in E
 _CAUSE: Final = " ".join(f"WHEN '{name}' THEN json_extract(last.data, '$.{field}')" for name, field in ENDINGS.items())
 _ENDINGS: Final = ", ".join(f"'{name}'" for name in ENDINGS)
 
-#: The sessions created at ?1 < position <= ?2, as the events up to position ?3 leave them: one line of text each. What
+#: The sessions created in a range of positions, as the events up to one position leave them: one line of text each.
+#: Its parameters, as parts() gives them: that position twice, the one before the range, the last of the range. What
 #: stands that far in the log never changes, so parts that are read side by side, or later, show one moment. Text,
 #: because SQLite then works through a whole part without coming back to Python, and lets go of its lock meanwhile.
 OUTCOMES: Final = f"""SELECT group_concat(
     first.stream || ' ' || CASE last.type {_STATUS} ELSE CASE WHEN EXISTS (
         SELECT 1 FROM events AS s
-        WHERE s.stream = first.stream AND s.type = '{SessionStarted.type}' AND s.position <= ?3
+        WHERE s.stream = first.stream AND s.type = '{SessionStarted.type}' AND s.position <= ?
     ) THEN '{leads_to(SessionStarted.type)}' ELSE '{State.CREATED.value}' END END
     || ' ' || coalesce(CASE last.type {_CAUSE} END, '') || ' ' || first.at || ' ' || coalesce(last.at, ''), '\n')
 FROM events AS first NOT INDEXED
-LEFT JOIN events AS last ON last.stream = first.stream AND last.type IN ({_ENDINGS}) AND last.position <= ?3
-WHERE first.position > ?1 AND first.position <= ?2 AND first.version = 1 AND first.type = '{SessionCreated.type}'"""
+LEFT JOIN events AS last ON last.stream = first.stream AND last.type IN ({_ENDINGS}) AND last.position <= ?
+WHERE first.position > ? AND first.position <= ? AND first.version = 1 AND first.type = '{SessionCreated.type}'"""
 
 #: positions of one part: it is worked through in some hundredths of a second
 _PART: Final = 20_000
@@ -61,9 +62,9 @@ _STATES: Final = {state.value: state for state in State}
 _CAUSES: Final[dict[str, Cause | None]] = {"": None, **{cause.value: cause for cause in Cause}}
 
 
-def parts(end: int) -> Iterator[tuple[int, int, int]]:
+def parts(end: int) -> Iterator[tuple[int, int, int, int]]:
     """The parameters of OUTCOMES for all parts of a log whose last position is *end*."""
-    return ((after, min(after + _PART, end), end) for after in range(0, end, _PART))
+    return ((end, end, after, min(after + _PART, end)) for after in range(0, end, _PART))
 
 
 def of_text(text: str | None) -> Iterator[Outcome]:

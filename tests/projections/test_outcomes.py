@@ -141,7 +141,7 @@ def test_a_cause_that_is_none_is_not_passed_on() -> None:
 def test_the_events_are_read_once_and_endings_by_their_index(tmp_path: Path) -> None:
     SqliteLog(tmp_path / "log.db").close()
     with closing(sqlite3.connect(tmp_path / "log.db")) as conn:
-        plan = [str(row[3]) for row in conn.execute(f"EXPLAIN QUERY PLAN {OUTCOMES}", (0, 1, 1)).fetchall()]
+        plan = [str(row[3]) for row in conn.execute(f"EXPLAIN QUERY PLAN {OUTCOMES}", (1, 1, 0, 1)).fetchall()]
     assert not any(line.startswith("SCAN") for line in plan), plan
     assert sum("first" in line and "PRIMARY KEY" in line for line in plan) == 1, plan
     assert any("events_one_ending" in line for line in plan), plan

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -72,7 +73,9 @@ def test_prove_tells_how_many_checks_have_passed() -> None:
 
 def test_what_a_contract_says_of_a_broken_log_names_the_promise_without_a_test_runner() -> None:
     """Every failing check says a sentence, in an interpreter that strips `assert` too."""
-    code = """if True:
+    code = f"""if True:
+        import sys
+        sys.path.append({str(Path(__file__).parents[2])!r})
         from lifecycle.testing import LogContract
         from tests.testing.broken_logs import BROKEN
         for kind in BROKEN:
@@ -83,5 +86,5 @@ def test_what_a_contract_says_of_a_broken_log_names_the_promise_without_a_test_r
             told = all(str(error) for error in failures.values())
             print(kind.__name__, bool(failures), told)
     """
-    done = subprocess.run([sys.executable, "-O", "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-P", "-O", "-c", code], capture_output=True, text=True, check=True)
     assert {line.split(" ", 1)[1] for line in done.stdout.splitlines()} == {"True True"}, done.stdout
