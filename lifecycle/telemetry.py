@@ -80,8 +80,8 @@ def append_failed(error: BaseException) -> None:
 
 
 def append_failures() -> dict[str, int]:
-    """How many appends of this process the log did not take, by the name of the error. A lost race is none: see below.
+    """How many appends of this process the log did not take, by the name of the error.
 
-    WrongVersion is how writers take turns; the command was decided again.
+    WrongVersion is not among them: that is how writers take turns, and the command is decided again.
     """
     return dict(_append_failures)

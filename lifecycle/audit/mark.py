@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
@@ -32,16 +33,25 @@ class Mark:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        self._beside = self.path.with_name(f"{self.path.name}.lock")
         self.found = False
         self.cursor: Cursor | None = None
         self._event_id: str | None = None
         self._lock: int | None = None
 
     def __enter__(self) -> Self:
-        beside = self.path.with_name(f"{self.path.name}.lock")
         try:
-            self._lock = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            while self._lock is None:
+                lock = os.open(self._beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BaseException:
+                    os.close(lock)
+                    raise
+                if os.fstat(lock).st_nlink:
+                    self._lock = lock
+                else:
+                    os.close(lock)  # whoever had it took the file away before it let go
             self._read()
         except BlockingIOError:
             self.__exit__()
@@ -56,6 +66,8 @@ class Mark:
 
     def __exit__(self, *_: object) -> None:
         if self._lock is not None:
+            with suppress(OSError):
+                os.unlink(self._beside)
             os.close(self._lock)
             self._lock = None
 

@@ -281,6 +281,7 @@ class TestCursorFile:
         with Mark(tmp_path / "c"), pytest.raises(SinkUnavailable, match="another process"):
             forward(log, FileSink(tmp_path / "out"), tmp_path / "c")
         assert forward(log, FileSink(tmp_path / "out"), tmp_path / "c").events
+        assert not (tmp_path / "c.lock").exists()
 
     def test_a_cursor_that_no_event_has(self, log: SqliteLog, tmp_path: Path) -> None:
         with pytest.raises(InvalidConfig, match="cursor of an event"):
