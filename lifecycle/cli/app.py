@@ -22,6 +22,7 @@ from importlib import import_module
 from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
 from lifecycle.cli.exits import FAILED, INTERRUPTED, NOT_FOUND, PIPE_CLOSED, UNVERIFIED, USAGE
 from lifecycle.errors import AmbiguousSession, HistoryError, InvalidConfig, LifecycleError, UnknownSession
@@ -112,7 +113,8 @@ class App(click.Group):
             code = super().invoke(ctx)
             sys.stdout.flush()
         except LifecycleError as error:
-            _say(error, str(error), ctx, retryable=error.retryable)
+            said = _as_typed(error, ctx) if isinstance(error, InvalidConfig) else str(error)
+            _say(error, said, ctx, retryable=error.retryable)
             return code_for(error)
         except click.UsageError:
             raise  # click shows it with the usage line
@@ -138,10 +140,27 @@ def code_for(error: LifecycleError) -> int:
             return FAILED
 
 
+def _as_typed(error: InvalidConfig, ctx: click.Context) -> str:
+    """What is wrong, under the name that the user knows it by: what the library calls `types` is `--type` here.
+
+    The names are those of the verb's parameters; a `_` at their end keeps them apart from functions.
+    """
+    verb: click.Context | None = ctx.meta.get("lifecycle.verb")
+    name, bracket, key = error.argument.partition("[")
+    for param in () if verb is None else verb.command.params:
+        names = {str(param.name).rstrip("_"), *(option.lstrip("-") for option in param.opts)}
+        given = verb is not None and verb.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE
+        if given and name in names:
+            typed = param.opts[-1] if isinstance(param, click.Option) else param.human_readable_name.strip("[].")
+            return typed + bracket + key + str(error).removeprefix(error.argument)
+    return str(error)
+
+
 def _say(error: Exception, message: str, ctx: click.Context, *, retryable: bool) -> None:
     from lifecycle.cli.text import printable
 
-    if ctx.meta.get("lifecycle.json"):
+    verb: click.Context | None = ctx.meta.get("lifecycle.verb")
+    if verb is not None and verb.params["as_json"]:
         print(json.dumps({"error": type(error).__name__, "message": message, "retryable": retryable}), file=sys.stderr)
     else:
         print(f"Error: {printable(message)}", file=sys.stderr)

@@ -22,7 +22,23 @@ if TYPE_CHECKING:
 
     from lifecycle.log.port import EventLog
 
-__all__ = ["file_of", "options", "path_of", "reading", "recorder_for", "writing"]
+__all__ = ["as_json", "file_of", "options", "path_of", "reading", "recorder_for", "writing"]
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
+    ctx.meta["lifecycle.verb"] = ctx
+    return value
+
+
+#: eager: an error in another option is printed as JSON too
+as_json = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    is_eager=True,
+    callback=_remember,
+    help="Print data as JSON; errors too, on stderr.",
+)
 
 
 def options(
@@ -30,16 +46,8 @@ def options(
     log_help: str = "The log. Default: $LIFECYCLE_LOG, else one file in your user data directory.",
 ) -> Callable[..., Any]:
     """--log and --json, which every verb takes."""
-    as_json = click.option(
-        "--json", "as_json", is_flag=True, callback=_remember, help="Print data as JSON; errors too, on stderr."
-    )
     log = click.option("--log", "log", metavar="PATH", help=log_help)
     return log(as_json(command))
-
-
-def _remember(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
-    ctx.meta["lifecycle.json"] = value
-    return value
 
 
 def path_of(log: str | None) -> str:

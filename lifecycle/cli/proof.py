@@ -17,6 +17,7 @@ from lifecycle.audit.note import load_signing_key, load_verifying_key, make_key,
 from lifecycle.audit.verify import cannot_open
 from lifecycle.audit.verify import verify as look
 from lifecycle.cli.exits import OK, UNVERIFIED
+from lifecycle.cli.logs import as_json as json_option
 from lifecycle.cli.logs import options, reading, recorder_for, writing
 from lifecycle.cli.rates import shown
 from lifecycle.cli.tables import print_json, print_line, say
@@ -49,16 +50,18 @@ Examples:
   lifecycle verify --against monday.checkpoint --key crawler.pub
 """,
 )
-@click.option("--against", metavar="FILE", help="A checkpoint that was taken before; - reads it from stdin.")
+@click.option(
+    "--against", "checkpoint_", metavar="FILE", help="A checkpoint that was taken before; - reads it from stdin."
+)
 @click.option(
     "--key", "key_", metavar="KEY", help="Who signed it: the text `lifecycle key` printed, or a file with it."
 )
 @options
-def verify(against: str | None, key_: str | None, log: str | None, as_json: bool) -> int:
+def verify(checkpoint_: str | None, key_: str | None, log: str | None, as_json: bool) -> int:
     """Look at everything."""
-    if (against is None) is not (key_ is None):
+    if (checkpoint_ is None) is not (key_ is None):
         raise click.UsageError("--against and --key belong together")
-    checked = read_checkpoint(against, load_verifying_key(key_)) if against and key_ else None
+    checked = read_checkpoint(checkpoint_, load_verifying_key(key_)) if checkpoint_ and key_ else None
     began = time.monotonic()
     try:
         with reading(log) as opened, shown("verified") as progress:
@@ -133,11 +136,9 @@ Examples:
 )
 @click.argument("file")
 @click.option("--name", metavar="NAME", help="The log's origin, such as example.com/crawler; for a new key.")
-@click.option("--json", "as_json", is_flag=True, help="Print data as JSON; errors too, on stderr.")
-@click.pass_context
-def key(ctx: click.Context, file: str, name: str | None, as_json: bool) -> int:
+@json_option
+def key(file: str, name: str | None, as_json: bool) -> int:
     """Make a key, or show it."""
-    ctx.meta["lifecycle.json"] = as_json
     there = Path(file).exists()
     if there is (name is not None):
         said = (
@@ -174,12 +175,12 @@ Examples:
 )
 @click.option("--key", "key_", metavar="FILE", required=True, help="The key to sign with; `lifecycle key` makes one.")
 @click.option("--record", "keep", is_flag=True, help="Keep it in the log too.")
-@click.option("--since", metavar="FILE", help="An older checkpoint of the same key.")
+@click.option("--since", "checkpoint_", metavar="FILE", help="An older checkpoint of the same key.")
 @options
-def checkpoint(key_: str, keep: bool, since: str | None, log: str | None, as_json: bool) -> int:
+def checkpoint(key_: str, keep: bool, checkpoint_: str | None, log: str | None, as_json: bool) -> int:
     """Sign, print, perhaps record."""
     signer = load_signing_key(key_)
-    old = read_checkpoint(since, signer.verifying) if since else None
+    old = read_checkpoint(checkpoint_, signer.verifying) if checkpoint_ else None
     with (writing if keep else reading)(log) as opened, shown("hashed") as progress:
         taken = (
             record(opened, signer, recorder_for(opened).receipt, progress) if keep else take(opened, signer, progress)
@@ -187,8 +188,8 @@ def checkpoint(key_: str, keep: bool, since: str | None, log: str | None, as_jso
         hashes = [] if old is None else prove_consistency(opened, old, taken)
     proof = [base64.b64encode(value).decode() for value in hashes]
     if as_json:
-        since_ = None if old is None else {**_named(old), "proof": proof}
-        print_json({**_named(taken), "text": taken.text, "since": since_}, indent=2)
+        since = None if old is None else {**_named(old), "proof": proof}
+        print_json({**_named(taken), "text": taken.text, "since": since}, indent=2)
     else:
         sys.stdout.write(taken.text)
         if old is not None:
@@ -218,23 +219,29 @@ Examples:
 )
 @click.argument("session_id", metavar="ID")
 @click.argument("version", type=click.IntRange(min=1))
-@click.option("--key", "key_", metavar="FILE", help="Sign a checkpoint of now with this key.")
-@click.option("--at", "at", metavar="FILE", help="A checkpoint that was taken before.")
-@click.option("--public", metavar="KEY", help="Who signed that one.")
+@click.option("--key", "signer", metavar="FILE", help="Sign a checkpoint of now with this key.")
+@click.option("--at", "checkpoint_", metavar="FILE", help="A checkpoint that was taken before.")
+@click.option("--public", "key_", metavar="KEY", help="Who signed that one.")
 @options
 def prove(
-    session_id: str, version: int, key_: str | None, at: str | None, public: str | None, log: str | None, as_json: bool
+    session_id: str,
+    version: int,
+    signer: str | None,
+    checkpoint_: str | None,
+    key_: str | None,
+    log: str | None,
+    as_json: bool,
 ) -> int:
     """Prove one event."""
-    if (key_ is None) is (at is None) or (at is None) is not (public is None):
+    if (signer is None) is (checkpoint_ is None) or (checkpoint_ is None) is not (key_ is None):
         raise click.UsageError("either --key, or --at with --public")
     with reading(log) as opened:
-        if key_ is not None:
-            checked = take(opened, load_signing_key(key_))
+        if signer is not None:
+            checked = take(opened, load_signing_key(signer))
         else:
-            assert at is not None
-            assert public is not None
-            checked = read_checkpoint(at, load_verifying_key(public))
+            assert checkpoint_ is not None
+            assert key_ is not None
+            checked = read_checkpoint(checkpoint_, load_verifying_key(key_))
         found = prove_event(opened, session_id, version, checked)
     if as_json:
         print_json(

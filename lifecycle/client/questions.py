@@ -81,11 +81,11 @@ def event_types(types: object) -> frozenset[str] | None:
     """The full names of event types, which may be given without their family: `closed`."""
     if types is None:
         return None
-    allowed = f"must be a list of event types: {', '.join(kind.removeprefix('session.') for kind in EVENT_TYPES)}"
+    known = ", ".join(kind.removeprefix("session.") for kind in EVENT_TYPES)
     if isinstance(types, str) or not isinstance(types, Collection):
-        raise InvalidConfig("types", types, allowed)
+        raise InvalidConfig("types", types, f"must be a list of event types: {known}")
     names = cast("Collection[object]", types)
     full = {f"session.{name}" if f"session.{name}" in EVENT_TYPES else str(name) for name in names}
     if unknown := sorted(full - EVENT_TYPES.keys()):
-        raise InvalidConfig("types", unknown[0], allowed)
+        raise InvalidConfig("types", unknown[0], f"no such type of event; known are {known}")
     return frozenset(full)

@@ -15,6 +15,7 @@ from lifecycle.client.cookies import read
 from lifecycle.client.origin import ORIGIN
 from lifecycle.client.text import clean
 from lifecycle.core import Config, Limits, limits
+from lifecycle.core.events import LABEL_NAME, MAX_LABEL, MAX_LABELS
 from lifecycle.errors import InvalidConfig
 
 if TYPE_CHECKING:
@@ -42,9 +43,6 @@ _RESERVED: Final = (
     "--user-agent",
 )
 _SWITCH: Final = re.compile(r"--\w[\w-]*(?:=.*)?", re.ASCII | re.DOTALL)
-_LABEL_KEY: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,63}")
-_LABELS: Final = 64
-_LABEL_VALUE: Final = 1024
 
 
 class ProxySettings(TypedDict, total=False):
@@ -350,15 +348,13 @@ def labels_of(value: object) -> dict[str, str]:
     if not isinstance(value, dict):
         raise InvalidConfig("labels", value, "must be a dict of texts")
     pairs = cast("dict[object, object]", value)
-    if len(pairs) > _LABELS:
-        raise InvalidConfig("labels", f"{len(pairs)} labels", f"at most {_LABELS} labels")
+    if len(pairs) > MAX_LABELS:
+        raise InvalidConfig("labels", f"{len(pairs)} labels", f"at most {MAX_LABELS} labels")
     checked: dict[str, str] = {}
     for key, text in pairs.items():
-        if not isinstance(key, str) or not _LABEL_KEY.fullmatch(key):
+        if not isinstance(key, str) or not re.fullmatch(LABEL_NAME, key):
             raise InvalidConfig("labels", key, "a label's name has 1 to 64 characters from A-Z a-z 0-9 _ . : / -")
-        if not isinstance(text, str) or len(text) > _LABEL_VALUE or not clean(text):
-            raise InvalidConfig(
-                f"labels[{key!r}]", text, f"a label's value is text of at most {_LABEL_VALUE} characters"
-            )
+        if not isinstance(text, str) or len(text) > MAX_LABEL or not clean(text):
+            raise InvalidConfig(f"labels[{key!r}]", text, f"a label's value is text of at most {MAX_LABEL} characters")
         checked[key] = text
     return checked

@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 __all__ = [
     "EVENTS",
     "EVENT_TYPES",
+    "LABEL_NAME",
     "MAX_DATA",
     "MAX_DEPTH",
     "MAX_EVIDENCE",
     "MAX_LABEL",
+    "MAX_LABELS",
     "MAX_TEXT",
     "MAX_TIME",
     "MAX_URL",
@@ -78,6 +80,9 @@ MAX_WORD: Final = 256
 MAX_URL: Final = 4096
 MAX_TEXT: Final = 16_384
 MAX_LABEL: Final = 1024
+#: how many a session may carry
+MAX_LABELS: Final = 64
+LABEL_NAME: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,63}$"
 #: in characters of all keys and texts together, plus one for each value
 MAX_DATA: Final = 16_384
 MAX_EVIDENCE: Final = 4096
@@ -148,9 +153,9 @@ _Integer = Annotated[int, Field(ge=-MAX_TIME, le=MAX_TIME, strict=True)]
 #: also part of file names: the profile's directory, the endpoint
 SessionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", strict=True), AfterValidator(_session_id)]
 
-_LabelKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,63}$", strict=True)]
+_LabelKey = Annotated[str, Field(pattern=LABEL_NAME, strict=True)]
 _LabelValue = Annotated[str, Field(max_length=MAX_LABEL, strict=True), AfterValidator(_writable)]
-Labels = Annotated[dict[_LabelKey, _LabelValue], Field(max_length=64), AfterValidator(FrozenDict)]
+Labels = Annotated[dict[_LabelKey, _LabelValue], Field(max_length=MAX_LABELS), AfterValidator(FrozenDict)]
 
 _Line = Annotated[str, Field(max_length=1024, strict=True), AfterValidator(_writable)]
 _Proof = _Line | _Integer | _Flag | None

@@ -174,6 +174,33 @@ def test_wrong_options_are_usage_errors(story: Book, command: Command, arguments
     assert result.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("typed", "named"),
+    [
+        (["forward", "x.jsonl", "--type", "clsed"], "--type='clsed': no such type of event; known are created, "),
+        (["forward", "x.jsonl", "-H", "A: b"], "--header="),
+        (["forward", "http://a:b@host/", "--cursor", "c"], "TO='host': must not hold a name and password"),
+        (["list", "--label", f"job={'v' * 1025}"], "--label['job']="),
+        (["list", "--after", "nobody-1"], "--after='nobody-1': "),
+        (["list", "--correlation", ""], "--correlation='': "),
+        (["list", "--log", "etcd:whatever"], "--log='etcd:whatever': "),
+        (["prove", "closed-1", "1", "--key", "none"], "--key='none': "),
+        (["prove", "closed-1", "1", "--at", "none", "--public", "none"], "--public='none': "),
+        (["verify", "--against", "none", "--key", "k+00000000+AQ=="], "--key='k+00000000+AQ==': "),
+    ],
+    ids=lambda words: words[0] if isinstance(words, list) else words.partition("=")[0],
+)
+def test_what_is_wrong_has_the_name_under_which_it_was_typed(
+    story: Book, command: Command, typed: list[str], named: str
+) -> None:
+    """The library's name of a parameter (`types`, `to`, `labels`) would send the reader looking."""
+    result = command(*typed, LIFECYCLE_LOG=str(story.path))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"Error: {named}")
+    as_json = command(*typed, "--json", LIFECYCLE_LOG=str(story.path))
+    assert json.loads(as_json.stderr)["message"].startswith(named)
+
+
 @pytest.mark.parametrize("arguments", [[], ["lst"], ["show"], ["stop"], ["--json"]], ids=" ".join)
 def test_a_wrong_command_line_is_a_usage_error(command: Command, arguments: list[str]) -> None:
     result = command(*arguments)
