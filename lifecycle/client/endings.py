@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.core import ENDINGS, view
-from lifecycle.errors import HistoryError, LifecycleError, LogUnavailable
+from lifecycle.errors import LifecycleError, LogUnavailable
 from lifecycle.telemetry import logger
 
 if TYPE_CHECKING:
@@ -113,5 +113,5 @@ class Endings:
             return
         try:
             call(view(self._recorder.load(session_id), self._recorder.clock.now()))
-        except (HistoryError, LifecycleError) as error:
+        except LifecycleError as error:
             logger.warning("on_end_failed", session_id=session_id, error=str(error))

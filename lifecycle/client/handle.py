@@ -368,7 +368,7 @@ class Handle:
         try:
             self._talk = starting.result()
         except KeeperUnavailable:
-            reconcile([self.load()], self.recorder, self.host)
+            reconcile([self.load()], self._lenient, self.host)
             raise
         crash.point("client.told")
         self._live_or_raise()

@@ -72,8 +72,8 @@ class Recorder:
         self._lock = threading.Lock()
 
     def lenient(self) -> Recorder:
-        """The same, lenient."""
-        return self._like(self.origin, lenient=True)
+        """The same, lenient; with a memory of its own, unless it is lenient already."""
+        return self if self._lenient else self._like(self.origin, lenient=True)
 
     def by(self, origin: Origin) -> Recorder:
         """The same for *origin*."""

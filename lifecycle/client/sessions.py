@@ -52,6 +52,7 @@ class Sessions:
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
+        self._lenient = recorder.lenient()
 
     def list(
         self,
@@ -173,10 +174,9 @@ class Sessions:
         return [*index.live(), *self._opaque(index.unreadable())]
 
     def _opaque(self, streams: Iterable[str]) -> Iterator[Session]:
-        lenient = self._recorder.lenient()
         for stream in streams:
             try:
-                session = lenient.load(stream)
+                session = self._lenient.load(stream)
             except (HistoryError, UnknownSession):
                 continue  # broken, or not a session at all: `verify` says more
             if not session.released:

@@ -80,10 +80,11 @@ class Shared:
             correlation_id=origin.correlation_id,
             causation_id=origin.causation_id,
         )
+        self._lenient = self.recorder.lenient()  # one memory for all who see sessions to their end
         self._places = places(max_sessions, max_wait_s, self.recorder, self.reconcile)
         self._closing = False
-        self.guard = Guard(self.recorder, self.host)
-        self.endings = Endings(self.recorder)
+        self.guard = Guard(self._lenient, self.host)
+        self.endings = Endings(self._lenient)
         self.sessions = Sessions(self.recorder)
         self.questions = Questions(self.recorder, self.sessions)
         self._reconciled = False
@@ -184,7 +185,7 @@ class Shared:
     def reconcile(self) -> list[Reconciled]:
         """Put right every session whose keeper is gone."""
         self.check_fork()
-        done = reconcile(self.sessions.unreleased(), self.recorder, self.host)
+        done = reconcile(self.sessions.unreleased(), self._lenient, self.host)
         if isinstance(self.host, Sweeping):
             self.host.sweep(self.log, self.sessions.unreleased)
         return done
