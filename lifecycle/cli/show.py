@@ -130,11 +130,14 @@ def _moment(at: datetime | None) -> str:
 
 
 def _browser(view: SessionView) -> str:
-    size = f", {view.viewport_width}x{view.viewport_height}" if view.viewport_width else ""
-    kept = ", kept alive" if view.keep_alive else ""
-    return (
-        f"{view.browser_version or view.browser or 'browser'}, {'headless' if view.headless else 'headed'}{size}{kept}"
-    )
+    said = [view.browser_version or view.browser or "browser"]
+    if view.headless is not None:
+        said.append("headless" if view.headless else "headed")
+    if view.viewport_width:
+        said.append(f"{view.viewport_width}x{view.viewport_height}")
+    if view.keep_alive:
+        said.append("kept alive")
+    return ", ".join(said)
 
 
 def session_json(session_id: str, view: SessionView | None, found: Sequence[Step]) -> dict[str, Any]:

@@ -313,9 +313,10 @@ class Handle:
         recorded = recording.order(request.record, self.recorder.log, self.session_id)
         found = self.host.prepare(config, request.browser_path, self.recorder.log)
         crash.point("client.prepared")
+        unknown = {"headless": None} if found.browser in ("external", "attached") else {}
         created = SessionCreated(
             session_id=self.session_id,
-            config=request.config.model_copy(update={"browser": found.browser}),
+            config=request.config.model_copy(update={"browser": found.browser, **unknown}),
             browser_path=found.browser_path,
             browser_args=request.browser_args or None,
             cookie_file=request.cookie_file,

@@ -211,7 +211,7 @@ class ProcessIdentity(_Frozen):
 class Config(_Frozen):
     """What the browser is asked to be."""
 
-    headless: _Flag = True
+    headless: _Flag | None = True  # None: unknown, the browser was there already
     viewport_width: Annotated[int, Field(ge=1, le=16_384, strict=True)] | None = None
     viewport_height: Annotated[int, Field(ge=1, le=16_384, strict=True)] | None = None
     browser: Literal["chromium", "chrome", "named", "external", "attached"] | None = None  # named: see browser_path

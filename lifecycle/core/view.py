@@ -55,7 +55,7 @@ class SessionView(BaseModel):
     deadline: datetime
     cause: Cause | None
     error: str | None
-    headless: bool
+    headless: bool | None
     viewport_width: int | None
     viewport_height: int | None
     browser: str | None

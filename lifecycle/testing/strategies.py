@@ -103,10 +103,10 @@ identities = st.builds(
 pixels = st.none() | st.integers(1, 16_384)
 _configs = st.builds(
     Config,
-    headless=st.booleans(),
+    headless=st.none() | st.booleans(),
     viewport_width=pixels,
     viewport_height=pixels,
-    browser=st.sampled_from([None, "chromium", "chrome", "named"]),
+    browser=st.sampled_from([None, "chromium", "chrome", "named", "external", "attached"]),
     user_agent=texts,
     locale=texts,
     timezone=texts,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.core import Config
+
 if TYPE_CHECKING:
     from tests.cli.conftest import Book, Command
 
@@ -19,6 +21,12 @@ def test_the_head_says_how_it_ended_and_with_what_evidence(story: Book, command:
     assert head["evidence"] == "signal=9 (SIGKILL)"
     assert head["duration"] == "2.00 s"
     assert head["browser"] == "HeadlessChrome/156.0, headless"
+
+
+def test_whether_a_foreign_browser_has_a_window_is_not_known(book: Book, command: Command) -> None:
+    book.begin("theirs", config=Config(browser="external", headless=None, viewport_width=800, viewport_height=600))
+    shown = command("show", "--log", book.path, "theirs").stdout
+    assert "HeadlessChrome/156.0, 800x600\n" in shown
 
 
 def test_who_acted_each_with_his_process(story: Book, command: Command) -> None:

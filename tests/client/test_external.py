@@ -85,7 +85,7 @@ def test_it_is_used_and_left_running(client: Client, foreign: Foreign, scheme: s
     released = events[-1]
     assert isinstance(released, SessionReleased)
     assert released.how == "detached"
-    assert session.status().browser == "external"
+    assert (session.status().browser, session.status().headless) == ("external", None)
 
 
 def test_a_deadline_disconnects_and_does_not_end_it(client: Client, foreign: Foreign) -> None:

@@ -112,6 +112,7 @@ def test_a_block_uses_it_records_it_and_leaves_it_running(client: Client, browse
         assert [cookie["name"] for cookie in session.get_cookies()] == ["a"]
         now = session.extend(minutes=30)
         assert (now.status, now.browser, now.idle_timeout_minutes) == (State.ACTIVE, "attached", None)
+        assert now.headless is None, "nobody can know"
         for refused in (session.cdp_url, session.viewer_url):
             with pytest.raises(NoGate, match="launched"):
                 refused()
