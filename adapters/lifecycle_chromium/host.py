@@ -288,7 +288,7 @@ class ChromiumHost:
         if config.browser == "external":
             line = self._line(runtime, locator)
             return Found(keeper_id=line.keeper_id, keeper=line.identity, browser_path=None, browser="external")
-        found = find_browser(headless=config.headless, wanted=browser_path or config.browser)
+        found = find_browser(headless=config.headless is not False, wanted=browser_path or config.browser)
         line = self._line(runtime, locator)
         family: Literal["chromium", "chrome", "named"] = "chromium"
         if found.kind in ("chrome", "named"):
