@@ -21,6 +21,7 @@ _NOBODY = 65534
 
 _AS_NOBODY = """
 import os, sys
+import lifecycle.telemetry  # here, because nobody may not be able to read the checkout
 from lifecycle.errors import LifecycleError
 from lifecycle.log import ANY, SqliteLog
 from lifecycle.testing.log_samples import annotated, new
