@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lifecycle import MemoryLog
-from lifecycle.client.keeping import Kept
+from lifecycle.client.keeping import Kept, launch_failed
 from lifecycle.client.recorder import Recorder
 from lifecycle.client.system import Uuid7
-from lifecycle.core import Cause, Close, Create, Event, Extend, Limits, ProcessIdentity, Release, Session, Start
+from lifecycle.core import Cause, Close, Create, Event, Extend, Fail, Limits, ProcessIdentity, Release, Session, Start
 from lifecycle.core.events import (
     SessionAccessed,
     SessionClosed,
@@ -269,6 +269,19 @@ def test_a_pending_access_is_recorded_before_the_ending(world: World) -> None:
     assert world.types() == [SessionAccessed, SessionFailed, SessionReleased]
 
 
+def test_an_access_that_the_log_refuses_is_recorded_once_it_takes_it(world: World) -> None:
+    world.clock.advance(90)
+    world.kept.accessed()
+    used = world.clock.now()
+    world.log.refuses = True
+    world.kept.step()
+    world.log.refuses = False
+    world.kept.step()
+    (access,) = world.events()
+    assert isinstance(access, SessionAccessed)
+    assert access.last_at == used
+
+
 def test_a_keeper_that_comes_too_late_expires_the_session_whatever_was_accessed(world: World) -> None:
     world.clock.advance(100)
     world.kept.accessed()
@@ -352,6 +365,39 @@ def test_an_ending_is_given_up_after_ten_minutes_of_refusal(world: World) -> Non
     world.clock.advance(601)
     assert world.kept.step() is None
     assert not world.browser.running
+
+
+@pytest.mark.parametrize(("refusals", "recorded"), [(3, True), (149, True), (151, False)])
+def test_a_failed_launch_is_recorded_if_the_log_takes_it_within_15_seconds(
+    refusals: int, recorded: bool, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        world.clock.advance(seconds)
+        world.log.refuses = len(waited) < refusals
+
+    monkeypatch.setattr(world.clock, "sleep", sleep)
+    world.log.refuses = True
+    never = SessionReleased(how="never_started")
+    if recorded:
+        launch_failed(world.recorder, "s1", Fail(cause=Cause.LAUNCH_FAILED), never)
+    else:
+        with pytest.raises(LogUnavailable):
+            launch_failed(world.recorder, "s1", Fail(cause=Cause.LAUNCH_FAILED), never)
+    assert world.types() == ([SessionFailed, SessionReleased] if recorded else [])
+
+
+def test_somebody_elses_browser_is_left_running(world: World) -> None:
+    world.browser.external = True
+    world.elsewhere.execute("s1", Close(cause=Cause.STOPPED))
+    world.kept.look()
+    assert world.kept.step() is None
+    assert world.browser.running
+    released = world.events()[-1]
+    assert isinstance(released, SessionReleased)
+    assert released.how == "detached"
 
 
 def test_run_ends_the_browser_whatever_goes_wrong(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,12 +18,10 @@ from lifecycle.testing.model import IDLE, closure, sequences, shortest_paths, tr
 from lifecycle.testing.runs import Step
 from lifecycle.testing.samples import SAMPLES, SECOND, T0
 from lifecycle.testing.story import accepted, emitted
+from tests.testing.engines import ENGINES
 
 if TYPE_CHECKING:
     from lifecycle.core import Event, Session
-
-#: Laws of rows, which the core has none of; a log's tests exercise them.
-OF_ROWS = ("6", "8", "55", "56")
 
 
 @cache
@@ -42,7 +40,8 @@ def test_every_invariant_holds_in_every_session_and_all_are_exercised() -> None:
     for step in steps():
         checker.step(step)
     checker.check(Space(steps()))
-    checker.require(Step, Entry, Look, Space, besides=OF_ROWS)
+    search = ENGINES["search"]
+    checker.require(*search.subjects, besides=search.besides)
 
 
 def test_the_search_is_not_empty_and_ends() -> None:
@@ -91,4 +90,4 @@ def test_the_invariants_hold_in_all_sequences_of_four_commands() -> None:
     for step in sequences(4):
         checker.step(step)
     # Four commands are too few to be released, extended and late all at once, and enough for everything else.
-    checker.require(Step, Entry, Look, besides=("clock back", "D + 1", "17", *OF_ROWS))
+    checker.require(Step, Entry, Look, besides=("clock back", "D + 1", "17", *ENGINES["search"].besides))

@@ -1,6 +1,6 @@
 """The invariants, over runs of any commands under any clock; and what they can't say about one run alone.
 
-The number in a test's name is the invariant's, in docs/reference/testing.md.
+The number in a test's name is the invariant's, in docs/reference/invariants.md.
 """
 
 from __future__ import annotations
@@ -37,11 +37,12 @@ from lifecycle.core.events import (
 )
 from lifecycle.errors import IllegalCommand, IllegalHistory
 from lifecycle.testing.history import check_events
-from lifecycle.testing.invariants import Checker, Entry, Look
-from lifecycle.testing.runs import Run, Step, play
+from lifecycle.testing.invariants import Checker
+from lifecycle.testing.runs import Run, play
 from lifecycle.testing.samples import COMMANDS, SECOND, navigated, released
 from lifecycle.testing.story import accepted, emitted, order
 from lifecycle.testing.strategies import any_event, candidates, events_of, histories, mutations, runs
+from tests.testing.engines import ENGINES
 
 #: for the laws that look at whole histories and single events together
 many = settings(max_examples=4 * settings().max_examples)
@@ -58,7 +59,8 @@ def test_every_invariant_holds_over_runs_and_all_are_exercised() -> None:
             checker.step(step)
 
     hold()
-    checker.require(Step, Entry, Look, besides=("6", "8", "55", "56"))  # laws of rows, which a log has
+    commands = ENGINES["commands"]
+    checker.require(*commands.subjects, besides=commands.besides)
 
 
 @many

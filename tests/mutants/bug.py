@@ -16,6 +16,13 @@ class Bug(NamedTuple):
     new: str
     equivalent: str | None = None
 
+    def planted(self, text: str) -> str:
+        """*text*, the source, with the bug in it."""
+        planted = text.replace(self.old, self.new)
+        if self.new.endswith("ANY)"):
+            planted = planted.replace("import NO_STREAM,", "import ANY, NO_STREAM,")
+        return planted
+
 
 def planted_in(file: str, *bugs: tuple[str, str, str] | tuple[str, str, str, str]) -> list[Bug]:
     """Bugs of one file: name, old, new, and why it is equivalent, if it is."""

@@ -18,7 +18,7 @@ from lifecycle.core import Record
 from lifecycle.core.events import SessionAnnotated
 from lifecycle.errors import WrongVersion
 from lifecycle.log.port import Appended, Cursor
-from lifecycle.testing.invariants import Entry, Invariant, Quiet, forget, register
+from lifecycle.testing.invariants import Entry, Invariant, forget, register
 from lifecycle.testing.simulation import (
     EVENTS,
     FAULTS,
@@ -37,8 +37,8 @@ from lifecycle.testing.simulation import (
     seeds,
     shrink,
 )
-from lifecycle.testing.simulation.laws import Acting, Ended, Rest
 from lifecycle.testing.simulation.ports import HostPort
+from tests.testing.engines import ENGINES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,7 +54,7 @@ def test_seeds_break_nothing_and_reach_everything() -> None:
     held = checker()
     seeds(range(1_400), budget=Budget(faults=2, crashes=1, events=3), held=held)
     seeds(range(100), "watched", Budget(faults=2, crashes=1, events=3), held)
-    reached = held.require(Entry, Quiet, Acting, Ended, Rest, faults=FAULTS).reached
+    reached = held.require(*ENGINES["simulation"].subjects, faults=FAULTS).reached
     assert set(reached["events"]) == set(EVENTS)
     assert {"started", "log.WrongVersion", "a keeper that hangs is dropped"} <= set(reached["met"])
     assert {"D", "clock back"} <= set(reached["guards"])
