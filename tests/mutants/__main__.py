@@ -10,13 +10,14 @@ What is tried first is the engine that ought to find it: the laws of the core, t
 the contract of logs; then the tests of the file. A test that fails without any bug proves nothing, nor does one that
 fails once: what failed is run again by itself, with the bug and on the sources as they are. A bug whose text no
 longer stands in the source is an error. What was found is kept in build/mutants.json, with the file it was found in:
-interrupted, a run goes on where it stopped, and a bug is planted again once its file has changed. Not part of the
+interrupted, a run goes on where it stopped, and a bug is planted again once its function has changed. Not part of the
 test run: it takes hours on a busy machine.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import re
 import shutil
@@ -177,8 +178,21 @@ def _example(printed: str) -> str:
 
 
 def _key(bug: Bug) -> str:
-    source = (ROOT / "lifecycle" / bug.file).read_bytes()
-    return sha256(source + repr((bug.old, bug.new, bug.equivalent)).encode()).hexdigest()
+    source = _around(bug.old, (ROOT / "lifecycle" / bug.file).read_text("utf-8"))
+    return sha256(repr((bug.file, source, bug.old, bug.new, bug.equivalent)).encode()).hexdigest()
+
+
+def _around(old: str, text: str) -> str:
+    """The function of *text* in which *old* stands, else the statement, else all of it."""
+    at = text.find(old)
+    first, last = text.count("\n", 0, at) + 1, text.count("\n", 0, at + len(old.rstrip("\n"))) + 1
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    module = ast.parse(text)
+    nodes = [node for node in ast.walk(module) if isinstance(node, kinds) or node in module.body]
+    for node in sorted(nodes, key=lambda node: (node.end_lineno or 0) - node.lineno):
+        if node.lineno <= first and last <= (node.end_lineno or 0):
+            return ast.get_source_segment(text, node) or text
+    return text
 
 
 def _load() -> dict[str, Found]:
