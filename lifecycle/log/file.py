@@ -7,10 +7,11 @@ reading side's lock only.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from itertools import islice
 from queue import SimpleQueue
@@ -62,7 +63,10 @@ class LogFile:
         self._copy: PrivateCopy | None = None
         #: SQLite's schema_version, which counts every change, when the guards were last found whole
         self._cookie: int | None = None
-        self._kept_out: tuple[bool, bool] = (False, False)
+        #: what was kept out of SQLite for a fork; the reading sides that others have beside ours, and who may add one
+        self._kept_out: dict[Writing | Reading, bool] = {}
+        self._others: set[Reading] = set()
+        self._adding = threading.RLock()  # reentrant: collecting a generator that was left gives its side back
         queue = turnstile(options)
         self.writing = Writing(self._handle, queue, self._guarded, self._committed)
         self._reading = Reading(self._handle)
@@ -119,17 +123,23 @@ class LogFile:
             self.writing.run(_nothing)
             return self.ask(sql, values)
 
-    def stream(self, sql: str) -> Generator[tuple[Any, ...]]:
-        """The rows of one SELECT one by one, on a connection of its own that sees the log as it stood at the first.
-
-        The write-ahead log can't be cut before the last of them.
-        """
-        self._handle.usable()
+    @contextmanager
+    def _another(self) -> Generator[Reading]:
+        """One more reading side, which forks know of like the first."""
+        made = Reading(self._handle)
+        with self._adding:
+            self._others.add(made)
         try:
-            with closing(self._handle.connect()) as conn:
-                yield from conn.execute(sql)
-        except (SqliteError, UnicodeDecodeError) as error:
-            raise translate(error, self.locator) from error
+            yield made
+        finally:
+            made.close(0)  # nobody uses it any more; a fork that holds it has closed it
+            with self._adding:
+                self._others.discard(made)
+
+    def ask_aside(self, sql: str) -> list[tuple[Any, ...]]:
+        """As ask, on a connection of its own: nobody has to wait for it."""
+        with self._another() as other:
+            return other.ask(sql)
 
     def ahead(self, sql: str, given: Iterable[Sequence[Any]]) -> Generator[Any]:
         """The one value of *sql* for each of the parameters, in their order; a few are worked out ahead of the reader.
@@ -141,24 +151,18 @@ class LogFile:
         if len(first) <= 1:
             yield from (self.ask(sql, values)[0][0] for values in first)
             return
-        idle: SimpleQueue[Connection] = SimpleQueue()
+        idle: SimpleQueue[Reading] = SimpleQueue()
 
         def work(values: Sequence[Any]) -> Any:
-            conn = idle.get()
+            other = idle.get()
             try:
-                return conn.execute(sql, values).fetchone()[0]
-            except (SqliteError, UnicodeDecodeError) as error:
-                raise translate(error, self.locator) from error
+                return other.ask(sql, values)[0][0]
             finally:
-                idle.put(conn)
+                idle.put(other)
 
-        self._handle.usable()
         with ExitStack() as opened:
-            try:
-                for _ in range(_WORKERS):
-                    idle.put(opened.enter_context(closing(self._handle.connect())))
-            except SqliteError as error:
-                raise translate(error, self.locator) from error
+            for _ in range(_WORKERS):
+                idle.put(opened.enter_context(self._another()))
             pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="lifecycle-ahead")
             opened.callback(pool.shutdown, cancel_futures=True)  # before the connections are closed
             pending = deque(pool.submit(work, values) for values in first)
@@ -169,12 +173,8 @@ class LogFile:
 
     def aside(self, work: Callable[[Connection], T]) -> T:
         """What *work* makes of a connection of its own, for reading; it leaves no transaction open."""
-        self._handle.usable()
-        try:
-            with closing(self._handle.connect()) as conn:
-                return work(conn)
-        except (SqliteError, UnicodeDecodeError) as error:
-            raise translate(error, self.locator) from error
+        with self._another() as other, other.held() as conn:
+            return work(conn)
 
     def _guarded(self, conn: Connection) -> int:
         """The schema's cookie, once its guards are known to be whole and its read model to be there."""
@@ -218,7 +218,7 @@ class LogFile:
         except OSError as error:
             raise InvalidConfig("to", to.path, f"a file that can be made: {error.strerror}") from error
         try:
-            with closing(self._handle.connect()) as source, closing(sqlite3.connect(to.path)) as target:
+            with self._another() as other, other.held() as source, closing(sqlite3.connect(to.path)) as target:
                 source.execute("BEGIN")  # so that what others write meanwhile does not make it begin again
                 source.execute("SELECT 1 FROM events LIMIT 1").fetchall()
 
@@ -227,11 +227,9 @@ class LogFile:
                         progress(total - left, total)
 
                 source.backup(target, pages=_PAGES, progress=told)
-        except BaseException as error:
+        except BaseException:
             with suppress(OSError):
                 os.unlink(to.path)
-            if isinstance(error, SqliteError):
-                raise translate(error, self.locator) from error
             raise
 
     def close(self, timeout_s: float = -1) -> None:
@@ -245,23 +243,24 @@ class LogFile:
     def before_fork(self) -> None:
         """Close the connections, once the calls that are under way have ended, and let nobody open them again."""
         until = time.monotonic() + _FORK_WAIT_S
-        written = read = False
+        self._adding.acquire()
+        self._kept_out = dict.fromkeys((self.writing, self._reading, *self._others), False)
         with suppress(SqliteError):
-            written = self.writing.before_fork(_FORK_WAIT_S)
-            read = self._reading.before_fork(max(until - time.monotonic(), 0))
-        self._kept_out = (written, read)
+            for side in self._kept_out:
+                self._kept_out[side] = side.before_fork(max(until - time.monotonic(), 0))
 
     def after_fork_in_parent(self) -> None:
-        written, read = self._kept_out
-        if written:
-            self.writing.lock.release()
-        if read:
-            self._reading.lock.release()
+        for side, kept_out in self._kept_out.items():
+            if kept_out:
+                side.lock.release()
+        self._adding.release()
 
     def after_fork_in_child(self) -> None:
-        self.writing.after_fork()
-        self._reading.after_fork()
-        if all(self._kept_out):
+        for side in self._kept_out:
+            side.after_fork()
+        self._others.clear()
+        self._adding = threading.RLock()
+        if all(self._kept_out.values()):
             self._handle.pid = os.getpid()
         else:
             forks.poison(self._handle.identity)

@@ -128,17 +128,17 @@ class Aside:
 
 
 class SqlMaterial:
-    """A SQLite file. *ask* runs one SELECT, *stream* one on its own connection; *look* calls with the reading one."""
+    """A SQLite file. *ask* runs one SELECT, *aside* one that nobody waits for; *look* calls with ask's connection."""
 
     def __init__(
         self,
         ask: Callable[[str, Sequence[Any]], list[tuple[Any, ...]]],
         look: Callable[[Callable[[Connection], Any]], Any],
-        stream: Callable[[str], Iterator[tuple[Any, ...]]],
+        aside: Callable[[str], list[tuple[Any, ...]]],
         locator: str,
     ) -> None:
         self._ask = ask
-        self._stream = stream
+        self._aside = aside
         self._look = look
         self._locator = locator
 
@@ -166,7 +166,7 @@ class SqlMaterial:
 
     def integrity(self) -> Iterator[tuple[str, str]]:
         # SQLite's own check runs aside from now on, on another core where there is one: it holds no lock of Python's.
-        return self._integrity(Aside(lambda: list(self._stream("PRAGMA integrity_check(100)"))))
+        return self._integrity(Aside(lambda: self._aside("PRAGMA integrity_check(100)")))
 
     def _integrity(self, aside: Aside) -> Iterator[tuple[str, str]]:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lifecycle.log import forks
@@ -13,7 +14,7 @@ from lifecycle.log.handle import closed, fit
 from lifecycle.log.opening import RETRY_S
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from lifecycle.log.driver import Connection
     from lifecycle.log.handle import Handle
@@ -58,6 +59,19 @@ class Reading:
                         self.conn = fit(self.conn, error)
                         raise translate(error, handle.locator, waited_s=waited) from error
             time.sleep(RETRY_S)
+
+    @contextmanager
+    def held(self) -> Generator[Connection]:
+        """The connection, for more than one SELECT: whoever holds it leaves no transaction open. Errors as ask."""
+        handle = self._handle
+        with self.lock:
+            handle.usable()
+            try:
+                if self.conn is None:
+                    self.conn = handle.connect()
+                yield self.conn
+            except (SqliteError, UnicodeDecodeError) as error:
+                raise translate(error, handle.locator) from error
 
     def close(self, timeout_s: float) -> None:
         """Close the connection, once the call that is under way has ended, or *timeout_s* is over."""

@@ -201,7 +201,7 @@ class SqliteLog:
     @property
     def material(self) -> Material:
         """What an audit looks at besides the port."""
-        return SqlMaterial(self._file.ask, self._file.look, self._file.stream, self.locator)
+        return SqlMaterial(self._file.ask, self._file.look, self._file.ask_aside, self.locator)
 
     def append(self, stream: str, events: Sequence[NewEvent], *, expected: Expected) -> Appended:
         """As EventLog.append."""

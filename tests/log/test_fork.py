@@ -72,6 +72,66 @@ def test_a_child_s_event_outlives_its_parent_s_closing(tmp_path: Path, journal: 
     assert found == {"s-1": [1, 2, 3, 4, 5, 6]}
 
 
+def test_who_reads_ahead_lets_go_for_a_fork_and_goes_on_after_it(tmp_path: Path, journal: Journal) -> None:
+    """As above: the connections of one who is in the middle of outcomes() would be inherited like the log's own."""
+    found = _run(
+        tmp_path,
+        journal,
+        """
+        from lifecycle.projections import outcomes
+        outcomes._PART = 1
+        begin(log, "s-2")
+        reading = log.sessions.outcomes()
+        first = next(reading)
+        read, write = os.pipe()
+        back, forth = os.pipe()
+        pid = os.fork()
+        if not pid:
+            append()
+            os.write(forth, b".")
+            os.read(read, 1)
+            append()
+            os._exit(0)
+        os.read(back, 1)
+        assert [first.session_id, *(one.session_id for one in reading)] == ["s-1", "s-2"]
+        append()
+        log.close()
+        os.write(write, b".")
+        assert os.waitpid(pid, 0)[1] == 0
+        """,
+    )
+    assert found == {"s-1": [1, 2, 3, 4, 5, 6], "s-2": [1, 2]}
+
+
+@pytest.mark.parametrize("work", ["log.sessions.rebuild(fork)", "log.backup(sys.argv[1] + '.copy', fork)"])
+def test_a_child_forked_out_of_a_long_reading_can_not_use_the_log(tmp_path: Path, journal: Journal, work: str) -> None:
+    """It is one transaction, and can't be begun again for a fork's sake; its parent goes on."""
+    _run(
+        tmp_path,
+        journal,
+        f"""
+        from lifecycle.errors import LogUnavailable
+        from lifecycle.log import file
+        file._FORK_WAIT_S = 0.1
+        ended = []
+        def fork(*_):
+            if ended:
+                return
+            pid = os.fork()
+            if not pid:
+                try:
+                    log.head("s-1")
+                except LogUnavailable as error:
+                    os._exit(0 if "forked in the middle" in str(error) else 2)
+                os._exit(1)
+            ended.append(os.waitpid(pid, 0)[1])
+        {work}
+        assert ended == [0], ended
+        append()
+        """,
+    )
+
+
 @pytest.mark.parametrize("leave", ["os._exit(0)", "sys.exit(0)", "log.close(); sys.exit(0)", "del log; sys.exit(0)"])
 def test_parent_and_child_both_append_and_both_are_kept(tmp_path: Path, journal: Journal, leave: str) -> None:
     """However the child leaves: at interpreter exit too, freeing an inherited connection would close it."""
