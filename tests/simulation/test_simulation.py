@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from lifecycle.audit.follow import Follower
+from lifecycle.client.handle import Handle
 from lifecycle.client.keeping import Kept
 from lifecycle.client.recorder import Recorder
-from lifecycle.core import Record
+from lifecycle.core import LIVE, Record
 from lifecycle.core.events import SessionAnnotated
 from lifecycle.errors import WrongVersion
 from lifecycle.log.port import Appended, Cursor
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lifecycle.log.port import Expected, NewEvent
+    from lifecycle.testing.invariants import Checker
 
 #: Calls that fail once, and processes that die: without what lasts.
 ONCE = frozenset([*FAULTS, *EVENTS]) - {"log.append disk_full", "browser.launch hangs"}
@@ -57,6 +59,7 @@ def test_seeds_break_nothing_and_reach_everything() -> None:
     reached = held.require(*ENGINES["simulation"].subjects, faults=FAULTS).reached
     assert set(reached["events"]) == set(EVENTS)
     assert {"started", "log.WrongVersion", "a keeper that hangs is dropped"} <= set(reached["met"])
+    assert {"start ended with KeyboardInterrupt", "start ended with SessionTimedOut"} <= set(reached["met"])
     assert {"D", "clock back"} <= set(reached["guards"])
 
 
@@ -93,6 +96,38 @@ def test_a_guard_that_does_not_look_for_a_keeper_that_hangs_is_found(monkeypatch
     monkeypatch.setattr(HostPort, "drop_keeper", blind)
     with pytest.raises(Failure, match="sim-10"):
         seeds(range(1_500), budget=Budget(faults=0, crashes=0, events=2, kinds=frozenset({"keeper hangs"})))
+
+
+INTERRUPTS = Budget(faults=0, crashes=0, events=1, kinds=frozenset({"interrupt", "interrupt a wait"}))
+
+
+def test_a_start_interrupted_anywhere_leaves_nothing() -> None:
+    """Where nothing else happens, at every step; seeds do it where much does."""
+    held = checker()
+    steps = len(run_of([], held).tape)
+    for step in range(steps):
+        run_of([0] * step + [1], held)
+    reached = held.report().reached
+    assert {"interrupt", "interrupt a wait"} <= set(reached["events"])
+    assert reached["met"]["start ended with KeyboardInterrupt"] >= 10
+
+
+def run_of(tape: list[int], held: Checker) -> Tape:
+    choose = Tape(tape)
+    run(choose, "begin", INTERRUPTS, held)
+    return choose
+
+
+@pytest.mark.parametrize("kind", ["interrupt", "interrupt a wait"])
+def test_an_interrupted_start_that_is_not_given_up_is_found(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Its process lives on: only the deadline would end the browser that nobody has."""
+
+    def nothing(self: Handle, error: BaseException) -> None:
+        """Leaves it."""
+
+    monkeypatch.setattr(Handle, "give_up", nothing)
+    with pytest.raises(Failure, match="sim-11"):
+        seeds(range(500), budget=replace(INTERRUPTS, kinds=frozenset({kind})))
 
 
 def everything_reached(scenario: str, budget: Budget, *, prune: bool) -> tuple[int, frozenset[int], set[object]]:
@@ -211,6 +246,21 @@ def test_the_bug_of_a_tape_is_found_when_it_is_back(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Kept, "_refused", forgets)
     with pytest.raises(Failure, match="sim-3"):
         replay(Path(__file__).parent / "tapes" / "owner-gone-while-the-disk-is-full.json")
+
+
+def test_a_start_that_fails_past_its_deadline_is_found_when_it_is_given_up_as_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every reader sees it timed out already; nobody has written that down, and its browser runs."""
+    give_up = Handle.give_up
+
+    def only_if_it_seems_to_live(self: Handle, error: BaseException) -> None:
+        if self.last is None or self.status().status in LIVE:
+            give_up(self, error)
+
+    monkeypatch.setattr(Handle, "give_up", only_if_it_seems_to_live)
+    with pytest.raises(Failure, match="sim-11"):
+        replay(Path(__file__).parent / "tapes" / "start-fails-past-the-deadline.json")
 
 
 @pytest.fixture

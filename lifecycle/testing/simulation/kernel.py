@@ -100,8 +100,18 @@ class Kernel:
         self._alive(task)
         task.label = label
         self._park(task)
+        self._interrupted(task)
+
+    def interrupt(self, task: Task) -> None:
+        """Ctrl-C for *task*, wherever it stands: at a point, or waiting."""
+        task.interrupt = True
+        if task.true is not None or task.until is not None:
+            task.until = self.elapsed_us
+
+    def _interrupted(self, task: Task) -> None:
         if task.interrupt:
             task.interrupt = False
+            self.seen("interrupt")
             raise KeyboardInterrupt
 
     def seen(self, *what: object) -> None:
@@ -120,6 +130,7 @@ class Kernel:
             self._park(task)
         finally:
             task.true = task.until = None
+        self._interrupted(task)
 
     def _alive(self, task: Task) -> None:
         if not task.process.alive:

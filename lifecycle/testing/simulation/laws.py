@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.testing.invariants import Invariant
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from lifecycle.log.port import Recorded
     from lifecycle.testing.laws.facts import Findings
     from lifecycle.testing.simulation.ports import SimulatedBrowser
-    from lifecycle.testing.simulation.world import World
+    from lifecycle.testing.simulation.world import Actor, World
     from lifecycle.testing.told import Fact
 
-__all__ = ["LAWS", "Acting", "Ended", "Rest"]
+__all__ = ["LAWS", "Acting", "Ended", "NotBegun", "Rest"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +40,15 @@ class Ended:
         """The event's public fields."""
         found: dict[str, Any] = json.loads(self.row.data)
         return found
+
+
+@dataclass(frozen=True, eq=False)
+class NotBegun:
+    """A start() that fails with *error*, at the moment when its caller hears of it."""
+
+    actor: Actor = field(repr=False)
+    session_id: str
+    error: BaseException
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +94,17 @@ def cause_is_true(it: Ended) -> Findings:
             yield world.interrupted or "interrupted by nobody"
         case _:
             pass
+
+
+def nothing_is_left_of_a_start(it: NotBegun) -> Findings:
+    world = it.actor.world
+    told = world.stories.get(it.session_id)
+    browser = world.browsers.get(it.session_id)
+    # An interrupt while it gives up, or a log that refuses, leaves it to the keeper, the guard and the deadline.
+    hindered = isinstance(it.error, KeyboardInterrupt) and it.error.__context__ is not None
+    if not hindered and it.actor.process.name not in world.refusals:
+        yield told is None or not told.live or "start() has failed, and its session lives"
+        yield browser is None or not browser.running or "start() has failed, and its browser runs"
 
 
 def released_is_gone(it: Ended) -> Findings:
@@ -173,5 +193,11 @@ LAWS: Final = (
         "Whoever is to end a keeper that hangs looks for it before writing `released` in its place.",
         Ended,
         hung_keeper_is_gone,
+    ),
+    Invariant(
+        "sim-11",
+        "A start() that fails, or is interrupted, leaves neither a session that lives nor a browser.",
+        NotBegun,
+        nothing_is_left_of_a_start,
     ),
 )

@@ -71,6 +71,8 @@ class LogPort:
         world.kernel.point("log.append")
         fault = world.fault("log.append", ("refused", "unknown", "disk_full"))
         if world.disk_full or fault in ("refused", "disk_full"):
+            if world.kernel.current is not None:
+                world.refusals.add(world.kernel.current.process.name)
             world.kernel.seen("append", "refused")
             raise LogUnavailable("simulated: nothing was written")
         before = world.log.head(stream)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -35,8 +36,10 @@ def owner(work: Callable[[Actor, Any], None], **config: Any) -> Callable[[Actor]
     """A script with one session in a `with` block."""
 
     def program(actor: Actor) -> None:
-        with actor.client.Session(**_config(**config)) as session:
-            actor.world.mark("started")
+        session = actor.client.Session(**_config(**config))
+        with ExitStack() as block:
+            with actor.starting(session.session_id):
+                block.enter_context(session)
             work(actor, session)
 
     return program

@@ -6,6 +6,7 @@ asks one function what happens next (choice.py), and holds what happened against
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -17,12 +18,12 @@ from lifecycle.ports import Exit
 from lifecycle.testing.invariants import Checker, Entry, Quiet, invariants
 from lifecycle.testing.laws.worlds import Answer
 from lifecycle.testing.simulation.kernel import Kernel, Process, ProcessClock
-from lifecycle.testing.simulation.laws import LAWS, Acting, Ended, Rest
+from lifecycle.testing.simulation.laws import LAWS, Acting, Ended, NotBegun, Rest
 from lifecycle.testing.simulation.ports import HostPort, Keeper, LogPort, SimulatedBrowser
 from lifecycle.testing.told import ENDINGS, Fact, Told, tell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from lifecycle.client.shared import Shared
     from lifecycle.log.port import Cursor, Recorded
@@ -64,6 +65,7 @@ EVENTS: Final = (
     "clock steps forward",
     "time passes",
     "interrupt",
+    "interrupt a wait",
     "keeper hangs",
     "skew",
 )
@@ -133,6 +135,18 @@ class Actor:
             raise
         self.commands[at] = (name, session_id, "ok")
         return found
+
+    @contextmanager
+    def starting(self, session_id: str) -> Generator[None]:
+        """Whatever keeps a session from starting in here, may leave nothing behind."""
+        try:
+            yield
+        except BaseException as error:
+            if self.process.alive:
+                self.world.mark(f"start ended with {type(error).__name__}")
+                self.world.check(NotBegun(self, session_id, error))
+            raise
+        self.world.mark("started")
 
     def stop(self, session_id: str, call: Callable[[], Any]) -> None:
         """End a session, and remember what was told."""
@@ -466,9 +480,9 @@ class World:
         if (until := self.kernel.next_wake_us()) is not None and until > self.kernel.elapsed_us:
             yield "time passes", lambda: self._pass(until - self.kernel.elapsed_us)
         owner = self._owner()
-        for task in ready:
-            if task.process is owner and task.name == "main" and task.label not in ("begin", "wait"):
-                yield "interrupt", partial(self._interrupt, task)
+        for task in self.kernel.tasks:
+            if task.process is owner and task.name == "main" and task.label != "begin" and not task.interrupt:
+                yield "interrupt a wait" if task.label == "wait" else "interrupt", partial(self._interrupt, task)
         for keeper in self.keepers.values():
             if keeper.process.alive and keeper.process.tasks and not keeper.hangs:
                 yield "keeper hangs", partial(self._hang, keeper, 20_000_000)
@@ -482,7 +496,7 @@ class World:
 
     def _interrupt(self, task: Task) -> None:
         self.interrupted = True
-        task.interrupt = True
+        self.kernel.interrupt(task)
 
     def _dies(self, browser: SimulatedBrowser, exit: Exit) -> None:
         browser.died = exit
