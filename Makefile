@@ -126,19 +126,24 @@ mutmut: $(INSTALLED)
 	$(UV_SETTINGS) $(BIN)/uv run -q --no-sync --with mutmut==3.8.1 python -m tests.mutants.generated $(ONLY)
 
 # Every operation of the disk, more and longer rounds; CHAOS_SEED=N plays another one. What failed is kept, and named.
-# The log is attacked a second time on a SQLite without the WAL-reset bug, where one can be had.
+# The log is attacked a second time on a SQLite without the WAL-reset bug, where one can be had. All of it in one table.
+CHAOS_FIGURES = build/chaos.jsonl
+chaos chaos-short: export CHAOS_FIGURES := $(CHAOS_FIGURES)
 chaos: browser chaos-on
 	CHAOS_EVERY=1 CHAOS_SECONDS=60 CHAOS_ROUNDS=60 $(BIN)/python -m pytest -q -o timeout=1800 tests/chaos
+	$(BIN)/python -m tests.chaos.bad_inputs
 	if fixed=$$($(BIN)/python -m tests.chaos.fixed_sqlite build/sqlite); then \
 	    LD_LIBRARY_PATH=$$fixed CHAOS_EVERY=12 CHAOS_SECONDS=30 $(BIN)/python -m pytest -q -o timeout=1800 \
 	        tests/chaos/test_wal_reset.py tests/chaos/test_writers.py tests/chaos/test_disk_faults.py; fi
+	$(BIN)/python -m tests.chaos.figures --page docs/explanation/reliability.md
 
 # `make test` runs the same tests with a little of each attack: CI runs those and not this.
 chaos-short: browser chaos-on
 	CHAOS_EVERY=12 CHAOS_SECONDS=10 CHAOS_ROUNDS=12 $(BIN)/python -m pytest -q $(PARALLEL) tests/chaos
+	$(BIN)/python -m tests.chaos.figures
 
 chaos-on: $(INSTALLED)
-	@$(BIN)/python -c 'import os, platform, sqlite3; print(platform.platform(), "Python", platform.python_version(), "SQLite", sqlite3.sqlite_version, "cores", os.cpu_count(), "memory MB", os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20, "seed", os.environ.get("CHAOS_SEED", 7))'
+	@$(BIN)/python -m tests.chaos.figures --begin
 
 # The proof that the attacks can see: a bug of each kind is planted, and found.
 chaos-proof: browser

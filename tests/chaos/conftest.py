@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # At the end, so that an installed wheel is tested and not the source beside it.
 sys.path.append(str(Path(__file__).parents[2]))
 
+from tests.chaos.record import Figures  # found by that path
 
 #: Where the state of what failed is kept.
 KEPT = Path(__file__).parents[2] / "build" / "chaos-failed"
@@ -35,6 +36,17 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
                     shutil.copytree(folder, kept, symlinks=True, ignore=shutil.ignore_patterns("profiles", "tmp"))
                 report.sections.append(("what was left", f"kept in {kept}"))
     return report
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Figures:
+    """Takes the figures of this test, and says them."""
+
+    def say(line: str) -> None:
+        with capsys.disabled():
+            print(line, end=" ")
+
+    return Figures(request.path, say)
 
 
 @pytest.fixture

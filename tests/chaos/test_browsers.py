@@ -20,33 +20,39 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lifecycle.testing.log_samples import created, new
+from lifecycle.testing.log_samples import annotated, created, new, started
 from lifecycle_chromium import ChromiumHost
-from tests.chaos.check import whole
+from tests.chaos.aftermath import CANARY, PRELUDE, acknowledged, launched, leaked, lost, settled, shown
+from tests.chaos.record import SEED, judged
 from tests.client.world import World, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.chaos.record import Figures
     from tests.client.world import Script
 
 pytestmark = pytest.mark.browser
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "6"))
-SEED = int(os.environ.get("CHAOS_SEED", "7"))
 
-SCRIPT = """
+SCRIPT = (
+    PRELUDE
+    + """
 say(os.getpid())
 for n in range(2):
     try:
-        with client.Session(headless=True, max_duration_minutes=1.0) as session:
-            session.page.goto("data:text/html,<title>x</title>")
+        with client.Session(headless=True, max_duration_minutes=1.0, proxy=PROXY) as session:
+            secretive(session.page)
             for _ in range(10):
                 session.page.title()
-                session.annotate("step", {"n": 1})
-    except LifecycleError as error:
+                step(session)
+            if n:
+                raise RuntimeError(f"https://x.example/?key={CANARY}")
+    except (LifecycleError, RuntimeError) as error:
         say(type(error).__name__)
 """
+)
 VICTIMS = ("script", "keeper", "driver", "browser", "renderer", "gpu-process")
 
 
@@ -95,34 +101,9 @@ def _group(pid: int) -> int:
     return 0
 
 
-def settled(world: World, patience_s: float = 20) -> list[str]:
-    """Let reconcile finish; then what is wrong with the record, and what is left of the sessions."""
-    client = world.client()
-    try:
-        client.reconcile()
-        ended = ("closed", "error", "timed_out")
-        until(
-            lambda: all(view.status in ended for view in client.sessions.list()), "a session does not end", patience_s
-        )
-        client.reconcile()
-        views = client.sessions.list()
-        until(
-            lambda: all(client.log.read(view.session_id)[-1].type == "session.released" for view in views),
-            "a session is not released",
-            20,
-        )
-    finally:
-        client.close()
-    with contextlib.suppress(AssertionError):
-        until(lambda: not world.left(), "", 10)
-    return [*world.left(), *whole(world.log, ()), *(f"no cause: {view.session_id}" for view in views if not view.cause)]
-
-
 @pytest.mark.timeout(900)
-def test_whoever_is_killed_nothing_is_lost_and_nothing_is_left(
-    world: World, capsys: pytest.CaptureFixture[str]
-) -> None:
-    chance, killed = random.Random(SEED), Counter[str]()
+def test_whoever_is_killed_nothing_is_lost_and_nothing_is_left(world: World, figures: Figures) -> None:
+    chance, killed, runs = random.Random(SEED), Counter[str](), list[list[str]]()
     for number in range(ROUNDS):
         who = VICTIMS[number % len(VICTIMS)]
         script = world.script(SCRIPT)
@@ -131,17 +112,26 @@ def test_whoever_is_killed_nothing_is_lost_and_nothing_is_left(
         pid, patience = victim_of(script, who), time.monotonic() + 3
         while pid is None and time.monotonic() < patience and script.process.poll() is None:
             pid = victim_of(script, who)
+        found = shown(world)
         if pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
                 killed[who] += 1
         script.end(90)
-        assert settled(world) == [], f"seed {SEED}, round {number}: {who} was killed"
+        runs.append([*found, *settled(world)])
+        assert runs[-1] == [], f"seed {SEED}, round {number}: {who} was killed"
+    assert killed
     client = world.client()
     causes = Counter(str(view.cause) for view in client.sessions.list())
-    with capsys.disabled():
-        print(f"\n[seed {SEED}: killed {dict(killed)}; endings {dict(causes)}; left behind 0]", end=" ")
-    assert killed
+    figures(
+        "real browsers, somebody killed at random",
+        {f"sessions ended with {cause}": count for cause, count in sorted(causes.items())},
+        seed=SEED,
+        kills=killed.total(),
+        acknowledged=acknowledged(world),
+        **judged(runs, browsers=True),
+        browsers=launched(world),
+    )
 
 
 @pytest.mark.parametrize(
@@ -189,9 +179,48 @@ def test_each_planted_leftover_is_seen(plant: str, seen: str, world: World) -> N
 
 def test_a_session_that_stays_active_without_its_browser_is_seen_planted(world: World) -> None:
     """Its keeper seems to live, for it is this very process: no reconcile puts that right."""
-    client = world.client()
-    me = ChromiumHost().identity()
-    event = created("s-1", at=time.time_ns() // 1000).model_copy(update={"owner": me, "keeper": me, "keeper_id": "k-1"})
-    client.log.append("s-1", [new(event)], expected=0)
-    with pytest.raises(AssertionError, match="a session does not end"):
+    client, me = world.client(), ChromiumHost().identity()
+    at = time.time_ns() // 1000
+    gone = me.model_copy(update={"started": me.started - 1})
+    first = created("s-1", at=at).model_copy(update={"owner": me, "keeper": me, "keeper_id": "k-1"})
+    then = started(at).model_copy(update={"keeper": me, "keeper_id": "k-1", "browser": gone})
+    client.log.append("s-1", [new(first), new(then)], expected=0)
+    with pytest.raises(AssertionError, match=r"a session does not end; \['no browser: s-1'\]"):
         settled(world, patience_s=0.5)
+
+
+def test_a_step_that_was_acknowledged_and_is_not_there_is_seen_planted(world: World) -> None:
+    with (world.folder / "acknowledged").open("w") as file:
+        file.write("s-1 1\ns-1 2\ns-1 3")
+    client = world.client()
+    step = annotated(n=1).model_copy(update={"name": "step"})
+    client.log.append("s-1", [new(created("s-1")), new(started()), new(step)], expected=0)
+    assert lost(world, client) == ["lost: step 2 of s-1"]
+
+
+@pytest.mark.parametrize(
+    ("place", "seen"),
+    [
+        ("file", "canary in {folder}/log.db.d/planted"),
+        ("log", "canary in {folder}/log.db"),
+        ("output", "canary in the output"),
+        ("command line", "canary shown by process"),
+        ("environment", "canary shown by process"),
+    ],
+)
+def test_a_canary_is_seen_wherever_it_is_planted(place: str, seen: str, world: World) -> None:
+    client = world.client()
+    client.log.append("s-1", [new(created("s-1", labels={"a": CANARY} if place == "log" else {}))], expected=0)
+    if place == "file":
+        (world.runtime / "planted").write_text(CANARY)
+    script = world.script(
+        f"say('{CANARY[:5]}' + '{CANARY[5:]}')\nsignal.pause()" if place == "output" else "say('x')\nsignal.pause()",
+        *([CANARY] if place == "command line" else []),
+        env={**os.environ, "A": CANARY} if place == "environment" else None,
+    )
+    script.hear()
+    found = [*leaked(world), *shown(world)]
+    script.kill()
+    client.close()
+    assert found
+    assert all(text.startswith(seen.format(folder=world.folder)) for text in found), found

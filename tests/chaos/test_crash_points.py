@@ -18,19 +18,20 @@ import pytest
 import lifecycle
 import lifecycle_chromium
 from lifecycle import crash
-from tests.chaos.test_browsers import settled
+from tests.chaos.aftermath import PRELUDE, acknowledged, launched, settled
+from tests.chaos.record import SEED, judged
 from tests.client.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lifecycle import SessionView
+    from tests.chaos.record import Figures
 
 pytestmark = pytest.mark.browser
 
 #: `make test` plays each point in one of the two ways.
 BOTH: Final = "CHAOS_ROUNDS" in os.environ
-SEED: Final = int(os.environ.get("CHAOS_SEED", "7"))
 SOURCES: Final = [path for p in (lifecycle, lifecycle_chromium) for path in Path(str(p.__file__)).parent.rglob("*.py")]
 
 #: Imported by every Python that finds it on its path: arms one point, as nothing in the library can.
@@ -52,11 +53,14 @@ def die(name):
         os.kill(os.getpid(), signal.SIGKILL)
 crash.on_point = die
 """
-SCRIPT: Final = """
+SCRIPT: Final = (
+    PRELUDE
+    + """
 point, how = arguments
 try:
-    with client.Session(page=False, max_duration_minutes=1, labels={"point": point, "how": how}) as session:
-        session.annotate("step")
+    labels = {"point": point, "how": how}
+    with client.Session(page=False, max_duration_minutes=1, labels=labels, proxy=PROXY) as session:
+        step(session)
         if point == "keeper.ending":  # which only a session comes to that its keeper ends
             os.kill(client.log.load(session.session_id, None).browser.pid, signal.SIGKILL)
             session.wait_ended(30)
@@ -64,6 +68,7 @@ except LifecycleError as error:
     say(type(error).__name__)
 client.close()
 """
+)
 RECONCILE: Final = "client.reconcile()\n"
 
 
@@ -123,34 +128,43 @@ class Attacks:
 
 
 @pytest.mark.timeout(600)
-def test_a_process_killed_at_any_point_leaves_a_true_record_and_nothing_else(
-    world: World, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_process_killed_at_any_point_leaves_a_true_record_and_nothing_else(world: World, figures: Figures) -> None:
     attack = Attacks(world)
     ways = ("alone", "together")
     played = [
         (point, how) for number, point in enumerate(points()) for how in (ways if BOTH else [ways[(number + SEED) % 2]])
     ]
+    prepared = 0
     first = [(point, how) for point, how in played if not point.startswith("reconcile.")]
     with ThreadPoolExecutor(3) as threads:
         reached = dict(zip(first, threads.map(attack, *zip(*first, strict=True)), strict=True))
     for point, how in set(played) - set(first):
         # What reconcile is to put right when it is killed: a session whose keeper and owner are gone.
         assert attack("keeper.started", "together", SCRIPT.replace('"point": point', f'"point": "{point} {how}"'))
+        prepared += 2
         reached[point, how] = attack(point, how, RECONCILE)
-    assert settled(world) == []
+    found = settled(world)
+    assert found == []
     missed = [one for one, hit in reached.items() if not hit]
     assert missed == []
     causes = _causes(world)
     for point, how in first:
-        found = causes.pop((point, how), None)
+        cause = causes.pop((point, how), None)
         if point == "client.prepared":
-            assert found is None, f"{point}: killed before `created`, and there is a session"
+            assert cause is None, f"{point}: killed before `created`, and there is a session"
         else:
-            assert found in expected(point), f"{point}, {how}: {found}"
+            assert cause in expected(point), f"{point}, {how}: {cause}"
     assert set(causes.values()) <= {"keeper_lost"}
-    with capsys.disabled():
-        print(f"\n[{len(points())} points, {len(reached)} deaths there, left behind 0]", end=" ")
+    figures(
+        "death at each named point, real browsers",
+        {"points": len(points())},
+        seed=SEED,
+        states=len(reached),
+        kills=prepared + sum(1 if how == "alone" else 2 for _, how in reached),
+        acknowledged=acknowledged(world),
+        **judged([found], browsers=True),
+        browsers=launched(world),
+    )
 
 
 def _causes(world: World) -> dict[tuple[str, str], str | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 from contextlib import closing
@@ -17,12 +18,17 @@ from lifecycle.testing.history import rows
 from lifecycle.testing.log_samples import annotated, begin, new
 from tests.audit.tampering import KEY
 from tests.chaos.check import looked_at, whole
+from tests.chaos.record import SEED
 from tests.log.support import foreign
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SEED = 11
+    from tests.chaos.record import Figures
+
+
+#: `make chaos` flips more.
+FLIPS = 60 * int(os.environ.get("CHAOS_ROUNDS", "6")) // 6
 
 
 def history(path: Path, *, closed: bool = True) -> SqliteLog:
@@ -50,7 +56,7 @@ def copy_of(path: Path, to: Path) -> Path:
     return to / "log.db"
 
 
-def test_a_flipped_bit_is_found_or_touches_no_event(memory_dir: Path) -> None:
+def test_a_flipped_bit_is_found_or_touches_no_event(memory_dir: Path, figures: Figures) -> None:
     history(memory_dir / "log.db")
     image = (memory_dir / "log.db").read_bytes()
     with closing(SqliteLog(memory_dir / "log.db")) as log:
@@ -58,7 +64,7 @@ def test_a_flipped_bit_is_found_or_touches_no_event(memory_dir: Path) -> None:
     chance, silent = random.Random(SEED), 0
     victim = memory_dir / "victim" / "log.db"
     victim.parent.mkdir()
-    for _ in range(60):
+    for _ in range(FLIPS):
         spoiled = bytearray(image)
         spoiled[chance.randrange(len(image))] ^= 1 << chance.randrange(8)
         victim.write_bytes(spoiled)
@@ -69,17 +75,20 @@ def test_a_flipped_bit_is_found_or_touches_no_event(memory_dir: Path) -> None:
                     assert list(rows(log)) == right
         except LifecycleError:
             pass
-    assert silent < 60, "nothing was ever found"
+    assert silent < FLIPS, "nothing was ever found"
+    figures("bits flipped in the database", {"found": FLIPS - silent, "in no event": silent}, seed=SEED, bad=FLIPS)
 
 
-def test_a_database_cut_anywhere_is_named(memory_dir: Path) -> None:
+def test_a_database_cut_anywhere_is_named(memory_dir: Path, figures: Figures) -> None:
     history(memory_dir / "log.db")
     image = (memory_dir / "log.db").read_bytes()
     victim = memory_dir / "victim" / "log.db"
     victim.parent.mkdir()
-    for size in range(1, len(image) - 1, len(image) // 40):
+    sizes = range(1, len(image) - 1, len(image) // 40)
+    for size in sizes:
         victim.write_bytes(image[:size])
         assert found(victim), f"cut to {size} of {len(image)} bytes and nothing was found"
+    figures("database cut anywhere", {"found": len(sizes)}, bad=len(sizes))
 
 
 def found(path: Path) -> bool:
@@ -90,7 +99,7 @@ def found(path: Path) -> bool:
         return True
 
 
-def test_a_write_ahead_log_cut_anywhere_leaves_a_sound_prefix(memory_dir: Path) -> None:
+def test_a_write_ahead_log_cut_anywhere_leaves_a_sound_prefix(memory_dir: Path, figures: Figures) -> None:
     with history(memory_dir / "log.db", closed=False) as log:
         right = [row.event_id for row in rows(log)]
         source = copy_of(memory_dir / "log.db", memory_dir / "copy")
@@ -99,7 +108,8 @@ def test_a_write_ahead_log_cut_anywhere_leaves_a_sound_prefix(memory_dir: Path) 
     victim = memory_dir / "victim" / "log.db"
     victim.parent.mkdir()
     lengths: set[int] = set()
-    for size in range(0, len(wal), 4096 + 24):
+    sizes = range(0, len(wal), 4096 + 24)
+    for size in sizes:
         for suffix in ("-wal", "-shm"):
             victim.with_name(f"log.db{suffix}").unlink(missing_ok=True)
         victim.write_bytes(main)
@@ -112,6 +122,7 @@ def test_a_write_ahead_log_cut_anywhere_leaves_a_sound_prefix(memory_dir: Path) 
             assert verify(log, against=kept).ok == (len(left) == len(right))
         lengths.add(len(left))
     assert len(lengths) > 10
+    figures("write-ahead log cut anywhere", {"different prefixes": len(lengths)}, bad=len(sizes))
 
 
 def test_what_a_missing_write_ahead_log_took_shows_against_a_checkpoint(memory_dir: Path) -> None:

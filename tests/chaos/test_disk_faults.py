@@ -7,19 +7,21 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lifecycle.log import SqliteLog
 from tests.chaos.power import Outcome, cut_everywhere, read
+from tests.chaos.record import SEED, judged
+
+if TYPE_CHECKING:
+    from tests.chaos.record import Figures
 
 HERE = Path(__file__).parent
 #: Long forms take every moment and more seeds: `make chaos`.
 EVERY = int(os.environ.get("CHAOS_EVERY", "40"))
-SEED = int(os.environ.get("CHAOS_SEED", "7"))
 
 
 @pytest.fixture(scope="session")
@@ -53,18 +55,15 @@ def run(shim: Path, folder: Path, *arguments: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-@dataclass(frozen=True)
-class _Died:
-    runs: int
-    ambiguous: int
-
-
 @pytest.mark.parametrize("journal", ["wal", "delete"])
 @pytest.mark.parametrize("mode", ["killed", "torn", "EIO once", "EIO for ever", "ENOSPC once", "ENOSPC for ever"])
 def test_whatever_happens_at_any_operation_nothing_acknowledged_is_lost(
-    mode: str, journal: str, shim: Path, memory_dir: Path, capsys: pytest.CaptureFixture[str]
+    mode: str, journal: str, shim: Path, memory_dir: Path, figures: Figures
 ) -> None:
-    """Writes, truncations, syncs, removals: each one in turn fails, or is where the process dies."""
+    """Writes, truncations, syncs, removals: each one in turn fails, or is where the process dies.
+
+    An append that was cut short, or refused, is written again with the same event ids: that settles whether it stands.
+    """
     moments = run(shim, memory_dir, journal, "FULL", mode, str(EVERY))
     assert [moment for moment in moments if moment["wrong"]] == []
     assert all(moment["code"] in (0, -9) for moment in moments), moments
@@ -73,9 +72,17 @@ def test_whatever_happens_at_any_operation_nothing_acknowledged_is_lost(
         assert moments[-1]["code"] == 0, "the last operation was not reached"
     else:
         assert any(moment["told"] < moment["all"] for moment in moments) or "once" in mode, "nothing ever failed"
-    report = _Died(len(moments), sum(moment["stored"] > moment["told"] for moment in moments))
-    with capsys.disabled():
-        print(f"\n[{journal}/{mode}: {report.runs} runs, lost 0, {report.ambiguous} stored but not told]", end=" ")
+    figures(
+        f"death at each operation, {journal}"
+        if mode in ("killed", "torn")
+        else f"EIO and ENOSPC at each operation, {journal}",
+        {"stood untold": sum(moment["stored"] > moment["told"] for moment in moments)},
+        states=len(moments),
+        kills=sum(moment["code"] == -9 for moment in moments),
+        acknowledged=sum(moment["told"] for moment in moments),
+        **judged([moment["wrong"] for moment in moments]),
+        ambiguous=sum(moment["doubt"] for moment in moments),
+    )
 
 
 def recorded(shim: Path, folder: Path, journal: str, synchronous: str) -> Outcome:
@@ -86,19 +93,30 @@ def recorded(shim: Path, folder: Path, journal: str, synchronous: str) -> Outcom
 
 
 @pytest.mark.parametrize("journal", ["wal", "delete"])
-def test_no_power_cut_loses_what_was_acknowledged(
-    journal: str, shim: Path, memory_dir: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_no_power_cut_loses_what_was_acknowledged(journal: str, shim: Path, memory_dir: Path, figures: Figures) -> None:
     outcome = recorded(shim, memory_dir, journal, "FULL")
-    with capsys.disabled():
-        print(f"\n[{journal}, seed {SEED}: {outcome.states} states, lost {outcome.lost}]", end=" ")
+    figures(
+        f"power cut before each operation, {journal}",
+        seed=SEED,
+        states=outcome.states,
+        lost=outcome.lost,
+        corrupt=outcome.broken,
+    )
     assert outcome.states > 200
     assert (outcome.lost, outcome.broken) == (0, 0), outcome.first
 
 
-def test_a_power_cut_loses_where_commits_are_not_synced(shim: Path, memory_dir: Path) -> None:
+def test_a_power_cut_loses_where_commits_are_not_synced(shim: Path, memory_dir: Path, figures: Figures) -> None:
     """The model can see: NORMAL promises less, and the difference shows."""
     outcome = recorded(shim, memory_dir, "wal", "NORMAL")
+    figures(
+        "power cut before each operation, synchronous=NORMAL",
+        seed=SEED,
+        control=True,
+        states=outcome.states,
+        lost=outcome.lost,
+        corrupt=outcome.broken,
+    )
     assert outcome.lost > 0
     assert outcome.broken == 0, outcome.first
     SqliteLog(memory_dir / "log.db").close()

@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.chaos.aftermath import CANARY, launched, leaked
+from tests.chaos.check import whole
+from tests.chaos.record import judged
 from tests.client.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.chaos.record import Figures
 
 pytestmark = [
     pytest.mark.browser,
@@ -82,10 +87,9 @@ def as_nobody(paths: list[Path], port: int, secrets: list[str]) -> list[str]:
     not any(Path(p).exists() for p in ("/usr/bin/python3", "/usr/local/bin/python3")),
     reason="no Python that another user may run",
 )
-def test_nothing_of_a_running_session_is_open_to_another_user(world: World) -> None:
+def test_nothing_of_a_running_session_is_open_to_another_user(world: World, figures: Figures) -> None:
     world.folder.chmod(0o755)  # the way in is open: what is inside has to protect itself
-    secret = "c4n4ry-in-the-proxy"
-    with world.client().Session(page=False, proxy=f"http://user:{secret}@127.0.0.1:9") as session:
+    with world.client().Session(page=False, proxy=f"http://user:{CANARY}@127.0.0.1:9") as session:
         url = session.cdp_url()
         assert url is not None
         port, token = int(url.split(":")[2].split("/")[0]), url.split("/")[3]
@@ -93,7 +97,7 @@ def test_nothing_of_a_running_session_is_open_to_another_user(world: World) -> N
         paths = [path for path in (world.folder, *world.folder.rglob("*")) if not path.is_symlink()]
         inside = [path for path in paths if path not in (world.folder, world.tmp)]
         assert any("profiles" in str(path) for path in inside)
-        assert as_nobody(inside, port, [token, secret]) == []
+        assert as_nobody(inside, port, [token, CANARY]) == []
         for path in (world.log, *world.runtime.iterdir()):
             assert not stat.S_IMODE(path.stat().st_mode) & 0o077, path
         # The look itself can see: what is opened to them shows.
@@ -101,3 +105,8 @@ def test_nothing_of_a_running_session_is_open_to_another_user(world: World) -> N
         assert as_nobody([world.log], port, [token]) == [f"read {world.log}"]
         assert as_nobody([], port, ["remote-debugging-pipe"]), "no command line was looked at"
         world.log.chmod(0o600)
+    found = [*whole(world.log, ()), *leaked(world)]
+    assert found == []
+    # Four ways into each file and folder, five addresses of the gate.
+    tried = 4 * len(inside) + 5
+    figures("another user of the machine", bad=tried, **judged([found]), browsers=launched(world))

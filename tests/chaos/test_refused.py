@@ -5,25 +5,32 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lifecycle import AsyncClient, Client
+from lifecycle.core.events import SessionAnnotated
 from lifecycle.errors import LaunchFailed, LogUnavailable
 from lifecycle.log import MemoryLog, SqliteLog
+from lifecycle.log.codec import decode
 from lifecycle.testing import FakeBrowser, VirtualClock, check_history
 from lifecycle.testing.history import rows
 from lifecycle.testing.log_samples import created, new
 from lifecycle_chromium import ChromiumHost, paths, process
 from lifecycle_chromium.serving import core_identity
+from tests.chaos.check import whole
+from tests.chaos.record import SEED, judged
+from tests.log.support import run_child
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from lifecycle.log.port import Appended, Expected, NewEvent
+    from tests.chaos.record import Figures
 
 
 class Refusing(MemoryLog):
@@ -117,6 +124,45 @@ def test_a_task_that_is_cancelled_in_an_append_knows_nothing_and_the_log_all() -
     assert list(check_history(rows(log))) == []
 
 
+def test_a_storm_of_cancellations_loses_nothing_and_doubles_nothing(tmp_path: Path, figures: Figures) -> None:
+    """At whatever moment an append is cancelled, it stands once or not at all, and the session goes on from there."""
+    chance, told, doubt = random.Random(SEED), list[int](), list[int]()
+
+    async def body() -> str:
+        async with AsyncClient(tmp_path / "log.db", browser=FakeBrowser()) as client:
+            session = await client.Session(page=False).start()
+            for n in range(60):
+                task = asyncio.ensure_future(session.annotate("step", {"n": n}))
+                await asyncio.sleep(chance.uniform(0, 0.006))  # the moment is the attack
+                task.cancel()
+                try:
+                    await task
+                    told.append(n)
+                except asyncio.CancelledError:
+                    doubt.append(n)
+            await session.annotate("step", {"n": 60})
+            await session.stop()
+            return session.session_id
+
+    session_id = asyncio.run(body())
+    with SqliteLog(tmp_path / "log.db") as log:
+        annotations = [event for event in map(decode, log.read(session_id)) if isinstance(event, SessionAnnotated)]
+    steps = [dict(event.data or {})["n"] for event in annotations]
+    found = whole(tmp_path / "log.db", ())
+    assert found == []
+    assert steps == [n for n in range(61) if n in steps], "in another order, or twice"
+    assert {*told, 60} <= set(steps)
+    assert doubt, "no append was cancelled"
+    figures(
+        "tasks cancelled in an append",
+        {"stood untold": len(set(steps) & set(doubt))},
+        seed=SEED,
+        acknowledged=len(told) + 1,
+        ambiguous=len(doubt),
+        **judged([found]),
+    )
+
+
 class Marked(VirtualClock):
     """Its monotonic time can be told from everything else."""
 
@@ -153,6 +199,25 @@ def test_no_monotonic_time_is_ever_stored() -> None:
     assert len(found) > 20
     # Seconds, milliseconds, microseconds.
     assert [number for number in found for scale in (1, 1e3, 1e6) if 6.9e9 < number / scale < 7.1e9] == []
+
+
+FORKS = """
+import os, sys
+from lifecycle.client.system import Uuid7
+ids = Uuid7()
+ids.new()
+for _ in range(4):
+    if not os.fork():
+        break
+os.write(1, "".join(f"{ids.new()}\\n" for _ in range(80)).encode())
+"""
+
+
+def test_forked_children_make_no_id_twice() -> None:
+    """A generator whose state was copied with the process would begin the same series in each of them."""
+    found = run_child(FORKS).stdout.split()
+    # The last 62 bits, which hold no time: all of them random.
+    assert len({text[19:] for text in found}) == len(found) == 400
 
 
 def test_a_copy_of_a_log_takes_no_living_keeper_for_gone(tmp_path: Path) -> None:

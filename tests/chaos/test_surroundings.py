@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.chaos.test_browsers import settled
-from tests.client.world import World
+from tests.chaos.aftermath import launched, leaked, settled
+from tests.chaos.check import whole
+from tests.chaos.record import judged
+from tests.client.world import World, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lifecycle.core import Event
+    from tests.chaos.record import Figures
 
 
 def _may_unshare() -> bool:
@@ -63,8 +66,24 @@ for when in ("running", "before"):
     assert list(profiles.iterdir()) == [], list(profiles.iterdir())
 client.close()
 """
+#: Somebody else gets the pid *browser*.
+TAKEN: Final = """
+for _ in range(200):
+    with open("/proc/sys/kernel/ns_last_pid", "w") as last:
+        last.write(str(browser - 1))
+    stranger = os.fork()
+    if not stranger:
+        os.setpgid(0, 0)
+        signal.pause()
+    if stranger == browser:
+        break
+    os.kill(stranger, signal.SIGKILL)
+    os.waitpid(stranger, 0)
+assert stranger == browser, "the pid was not to be had again"
+"""
 #: The browser's pid is given to somebody else between its death and reconcile.
-REUSED: Final = """
+REUSED: Final = (
+    """
 import subprocess
 SESSION = '''
 import sys, time
@@ -86,18 +105,9 @@ try:
         os.waitpid(-1, 0)
 except ChildProcessError:
     pass
-for _ in range(200):
-    with open("/proc/sys/kernel/ns_last_pid", "w") as last:
-        last.write(str(browser - 1))
-    stranger = os.fork()
-    if not stranger:
-        os.setpgid(0, 0)
-        signal.pause()
-    if stranger == browser:
-        break
-    os.kill(stranger, signal.SIGKILL)
-    os.waitpid(stranger, 0)
-assert stranger == browser, "the pid was not to be had again"
+"""
+    + TAKEN
+    + """
 client.reconcile()
 ending = client.sessions.get(found.session_id)
 lives = os.waitpid(stranger, os.WNOHANG) == (0, 0)
@@ -105,6 +115,25 @@ say(ending.status, ending.cause, "lives" if lives else "killed")
 client.close()
 os.kill(stranger, signal.SIGKILL)
 """
+)
+#: A container that is started again: another pid namespace, the same machine, boot, log, and pids.
+RESTARTED: Final = (
+    """
+(session_id,) = arguments
+found = client.log.load(session_id, None)
+browser = found.browser.pid
+"""
+    + TAKEN
+    + """
+before = client.reconcile()
+while client.sessions.get(session_id).status == "active":
+    time.sleep(0.05)
+((what, cause, how),) = [(one.session_id, one.cause, one.how) for one in client.reconcile()]
+say(before, what == session_id, cause, how, "lives" if os.waitpid(stranger, os.WNOHANG) == (0, 0) else "killed")
+client.close()
+os.kill(stranger, signal.SIGKILL)
+"""
+)
 ELSEWHERE: Final = """
 with client.Session(page=False, max_duration_minutes=1) as session:
     say(session.session_id)
@@ -150,25 +179,27 @@ def world() -> Iterator[World]:
 
 
 @as_root
-def test_a_full_disk_under_the_profile(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_under_the_profile(world: World, figures: Figures) -> None:
     said = world.script(FULL, under=["unshare", "-m"]).ended_with(0)
-    assert settled(world) == []
+    found = settled(world)
+    assert found == []
     running, before = said.splitlines()
     assert running == "running closed stopped"
     assert before.startswith(("before closed stopped", "before LaunchFailed", "before BrowserLost")), before
-    with capsys.disabled():
-        print(f"\n[full profile disk: {said.splitlines()}, left behind 0]", end=" ")
+    figures("full disk under the profile", **judged([found], browsers=True), browsers=launched(world))
 
 
 @as_root
-def test_a_pid_that_is_used_again_is_left_alone(world: World) -> None:
+def test_a_pid_that_is_used_again_is_left_alone(world: World, figures: Figures) -> None:
     said = world.script(REUSED, under=["unshare", "-p", "-f", "--mount-proc", "--kill-child"]).ended_with(0)
     assert said.split() == ["error", "keeper_lost", "lives"]
-    assert settled(world) == []
+    found = settled(world)
+    assert found == []
+    figures("a pid that is used again", kills=2, **judged([found], browsers=True), browsers=launched(world))
 
 
 @as_root
-def test_a_session_of_another_pid_namespace_is_left_alone(world: World) -> None:
+def test_a_session_of_another_pid_namespace_is_left_alone(world: World, figures: Figures) -> None:
     """Its pids mean other processes here, and its keeper's lock is all that could be seen."""
     script = world.script(ELSEWHERE, under=["unshare", "-p", "-f", "--mount-proc", "--kill-child"])
     (session_id,) = script.hear()
@@ -180,7 +211,28 @@ def test_a_session_of_another_pid_namespace_is_left_alone(world: World) -> None:
     assert client.sessions.get(session_id).cause == "stopped"
     assert client.reconcile() == []
     client.close()
-    assert settled(world) == []
+    found = settled(world)
+    assert found == []
+    figures("another pid namespace", **judged([found], browsers=True), browsers=launched(world))
+
+
+@as_root
+def test_a_container_that_is_started_again_takes_no_stranger_for_its_browser(world: World, figures: Figures) -> None:
+    under = ["unshare", "-p", "-f", "--mount-proc", "--kill-child"]
+    first = world.script(ELSEWHERE.replace("minutes=1", "minutes=0.25"), under=under)
+    (session_id,) = first.hear()
+    first.kill()  # and with the first process all others of its namespace
+    until(lambda: not world.processes(), "the container lives on")
+    said = world.script(RESTARTED, session_id, under=under).ended_with(0)
+    assert said == "[] True max_duration out of reach lives\n"
+    # Nobody can tell from here whether they are in use: its profile and its endpoint stay.
+    left = [world.runtime / "profiles" / session_id, world.runtime / "endpoints" / f"{session_id}.json"]
+    assert sorted(text.split()[1].rstrip(":") for text in world.left()) == sorted(map(str, left))
+    shutil.rmtree(left[0])
+    left[1].unlink()
+    found = [*whole(world.log, ()), *leaked(world)]
+    assert found == []
+    figures("a container that is started again", kills=1, **judged([found]), browsers=launched(world))
 
 
 def _may_limit_memory() -> bool:
@@ -204,11 +256,12 @@ def _may_limit_memory() -> bool:
         ),
     ],
 )
-def test_no_memory_left(what: str, world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_memory_left(what: str, world: World, figures: Figures) -> None:
     script = world.script(EATER, what)
     said = script.ended_with(0).split()
     events = world.history(said[-1])
-    assert settled(world) == []
+    found = settled(world)
+    assert found == []
     seen = [event.type for event in events]
     cause = _cause(events)
     if what == "page":
@@ -219,8 +272,7 @@ def test_no_memory_left(what: str, world: World, capsys: pytest.CaptureFixture[s
     group = Path("/sys/fs/cgroup/memory") / world.folder.name
     if group.exists():
         group.rmdir()
-    with capsys.disabled():
-        print(f"\n[out of memory, {what}: {cause}, left behind 0]", end=" ")
+    figures(f"no memory left, {what}", **judged([found], browsers=True), browsers=launched(world))
 
 
 def _cause(events: list[Event]) -> str:

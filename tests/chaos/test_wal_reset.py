@@ -21,10 +21,13 @@ from lifecycle.log.driver import SqliteError, sqlite3
 from lifecycle.log.versions import loses_commits
 from lifecycle.testing.log_samples import begin
 from tests.chaos.check import whole
+from tests.chaos.record import judged
 from tests.log.support import child
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.chaos.record import Figures
 
 ROOT = Path(__file__).parents[2]
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "5"))
@@ -53,15 +56,15 @@ def listen(process: subprocess.Popen[str], told: list[str]) -> None:
     told.extend(map(str.strip, process.stdout))
 
 
-def test_our_checkpoints_lose_nothing(memory_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_our_checkpoints_lose_nothing(memory_dir: Path, figures: Figures) -> None:
     path = memory_dir / "log.db"
     with closing(SqliteLog(path, journal="wal")) as log:
         begin(log, "s-0")
     acknowledged = write_for(path, SECONDS)
-    assert whole(path, acknowledged) == []
-    with capsys.disabled():
-        print(f"\n[SQLite {sqlite3.sqlite_version}: {len(acknowledged)} acknowledged, lost 0]", end=" ")
+    found = whole(path, acknowledged)
+    assert found == []
     assert len(acknowledged) > 100
+    figures("WAL reset beside our own checkpoints, wal", kills=3, acknowledged=len(acknowledged), **judged([found]))
 
 
 def write_for(path: Path, seconds: float) -> list[str]:
@@ -105,7 +108,7 @@ def over(process: subprocess.Popen[str]) -> int:
 
 
 @pytest.mark.skipif(SECONDS < 30, reason="a race that takes up to a minute: make chaos")
-def test_plain_wal_loses_commits_where_sqlite_has_the_bug(memory_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_plain_wal_loses_commits_where_sqlite_has_the_bug(memory_dir: Path, figures: Figures) -> None:
     """The attack can see: what a program without the library's care loses, on the same machine and SQLite."""
     affected = loses_commits(sqlite3.sqlite_version_info)
     told = lost = rounds = 0
@@ -130,17 +133,19 @@ def test_plain_wal_loses_commits_where_sqlite_has_the_bug(memory_dir: Path, caps
         except SqliteError:
             stored = {}  # damaged beyond reading
         lost += sum(done[:2]) - sum(stored.values())
-    with capsys.disabled():
-        print(
-            f"\n[plain WAL, SQLite {sqlite3.sqlite_version}: {told} acknowledged, {lost} lost, {rounds} rounds]",
-            end=" ",
-        )
+    figures(
+        "plain programs, WAL beside foreign checkpoints",
+        {"runs of ten seconds": rounds},
+        control=True,
+        acknowledged=told,
+        lost=lost,
+    )
     assert (lost > 0) == affected
 
 
 @pytest.mark.parametrize("journal", ["wal", "delete"])
 def test_foreign_checkpoints_beside_our_writers(
-    journal: Literal["wal", "delete"], memory_dir: Path, capsys: pytest.CaptureFixture[str]
+    journal: Literal["wal", "delete"], memory_dir: Path, figures: Figures
 ) -> None:
     """Each mode is held to it where it is promised: WAL where SQLite is sound, a rollback journal anywhere."""
     path = memory_dir / "log.db"
@@ -154,11 +159,13 @@ def test_foreign_checkpoints_beside_our_writers(
     for process in others:
         checkpoints += over(process)
     found = whole(path, acknowledged)
-    with capsys.disabled():
-        print(
-            f"\n[{journal}, SQLite {sqlite3.sqlite_version}, {checkpoints} foreign checkpoints:"
-            f" {len(acknowledged)} acknowledged, {found or 'lost 0'}]",
-            end=" ",
-        )
+    figures(
+        f"foreign checkpoints beside our writers, {journal}",
+        {"foreign checkpoints": checkpoints},
+        control=not safe,
+        kills=3,
+        acknowledged=len(acknowledged),
+        **judged([found]),
+    )
     if safe:
         assert found == []

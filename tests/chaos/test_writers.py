@@ -9,22 +9,21 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from lifecycle.log import SqliteLog
+from lifecycle.testing.history import rows
 from lifecycle.testing.log_processes import Writer
 from lifecycle.testing.log_samples import begin
 from tests.chaos.check import looked_at, whole
+from tests.chaos.record import SEED, judged
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
+    from tests.chaos.record import Figures
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "3"))
-SEED = int(os.environ.get("CHAOS_SEED", "7"))
 
 
-def test_writers_that_are_killed_lose_nothing_they_were_told(
-    memory_dir: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_writers_that_are_killed_lose_nothing_they_were_told(memory_dir: Path, figures: Figures) -> None:
     path = memory_dir / "log.db"
     chance, told, looks = random.Random(SEED), 0, 0
     kills: list[Writer] = []
@@ -47,8 +46,17 @@ def test_writers_that_are_killed_lose_nothing_they_were_told(
         kills += writers
     acknowledged = {event_id for writer in kills for event_id in writer.acknowledged}
     told = len(acknowledged)
-    assert whole(path, acknowledged) == []
-    with capsys.disabled():
-        print(f"\n[seed {SEED}: {len(kills)} kills, {told} acknowledged, lost 0, {looks} looks meanwhile]", end=" ")
+    found = whole(path, acknowledged)
+    assert found == []
     assert len(kills) >= 4
     assert told > 50
+    with closing(SqliteLog(path, read_only=True)) as log:
+        stored = {row.event_id for row in rows(log) if row.type == "session.annotated"}
+    figures(
+        "writers killed at random",
+        {"looks meanwhile": looks, "stood untold": len(stored - acknowledged)},
+        seed=SEED,
+        kills=len(kills),
+        acknowledged=told,
+        **judged([found]),
+    )

@@ -15,7 +15,7 @@ from typing import Final
 
 from lifecycle.errors import LogUnavailable
 from lifecycle.log import SqliteLog, checkpoint
-from lifecycle.log.port import NewEvent
+from lifecycle.log.port import ANY, NewEvent
 from lifecycle.testing.log_samples import annotated, closed, created, navigated, new, released, started
 from tests.chaos.check import whole
 
@@ -63,6 +63,17 @@ def append_all(path: Path, synchronous: str, work: list[list[NewEvent]], tell: i
                 return
 
 
+def resolve(log: SqliteLog, untold: list[list[NewEvent]], told: int) -> tuple[bool, list[str]]:
+    """Write the first of the *untold* batches again, whether it stands or not; and how that went wrong."""
+    if not untold:
+        return False, []
+    batch = untold[0]
+    log.append("s-1", batch, expected=ANY)
+    rows = log.read("s-1")
+    once = [row.event_id for row in rows[told:]] == [event.event_id for event in batch]
+    return True, [] if once else [f"doubt: {len(rows)} events after {told} told and {len(batch)} written again"]
+
+
 def moments(folder: Path, journal: str, synchronous: str, mode: str, every: int) -> None:
     """Every *every*-th moment until one passes without anything having happened."""
     for moment in range(1, 2000, every):
@@ -86,6 +97,7 @@ def moments(folder: Path, journal: str, synchronous: str, mode: str, every: int)
         wrong = whole(path, told, attempted)
         with SqliteLog(path) as log:
             stored = log.head("s-1")
+            doubt, unresolved = resolve(log, [batch for batch in work if batch[0].event_id not in told], len(told))
         print(
             json.dumps(
                 {
@@ -94,7 +106,8 @@ def moments(folder: Path, journal: str, synchronous: str, mode: str, every: int)
                     "told": len(told),
                     "stored": stored,
                     "all": len(attempted),
-                    "wrong": wrong,
+                    "doubt": doubt,
+                    "wrong": wrong + unresolved,
                 }
             ),
             flush=True,

@@ -91,12 +91,15 @@ def say(*words):
             text=True,
             start_new_session=True,  # so that a test's signal, or Ctrl-C for the tests, reaches whom it is meant for
         )
+        #: what it has said and printed, as far as it was heard
+        self.printed = ""
         world.scripts.append(self)
 
     def hear(self) -> list[str]:
         """The words of the next line it says; waits for it."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
+        self.printed += line
         if not line:
             raise AssertionError(f"the script ended without a word: {self.end()}")
         return line.split()
@@ -108,6 +111,7 @@ def say(*words):
     def end(self, seconds: float = 40) -> tuple[int, str, str]:
         """Wait for its end: exit code, what it said that was not heard yet, and what it printed on stderr."""
         said, printed = self.process.communicate(timeout=seconds)
+        self.printed += said + printed
         return self.process.returncode, said, printed
 
     def ended_with(self, code: int) -> str:

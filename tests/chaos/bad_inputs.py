@@ -1,0 +1,88 @@
+"""The tests that feed bad input, run and counted: one case, one bad input or more, each refused by name.
+
+    python -m tests.chaos.bad_inputs        after it, CHAOS_FIGURES has a line for each kind
+
+Damaged files are counted where they are made, in test_damage.py.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from typing import Final
+
+import pytest
+
+from tests.chaos.record import ROOT, Figures
+
+__all__ = ["KINDS"]
+
+#: Files, or single tests of them. Whatever else is in a file feeds bad input as well.
+KINDS: Final[dict[str, tuple[str, ...]]] = {
+    "command lines, and what they name": ("tests/cli/test_bad_input.py",),
+    "arguments of the Python API": ("tests/client/test_bad_input.py",),
+    "configuration and values of events": (
+        "tests/core/test_deadlines.py::test_any_other_value_is_refused_by_name_with_what_is_allowed",
+        "tests/core/test_events.py::test_what_can_not_be_recorded_is_refused_at_construction",
+        "tests/log/test_canonical.py::test_what_has_no_canonical_form_is_refused",
+        "tests/adapters/chromium/test_launch.py::test_arguments_that_open_another_way_in_or_show_a_secret_are_refused",
+    ),
+    "stored events that are none": (
+        "tests/core/test_upcast.py::test_what_does_not_have_the_shape_is_malformed_and_says_where",
+        "tests/log/test_canonical.py::test_what_canonical_never_wrote_is_not_read",
+        "tests/log/test_codec.py::test_what_is_stored_wrong_is_named",
+    ),
+    "files that are no log": (
+        "tests/log/test_opening.py::test_an_unsuitable_file_is_named_and_left_alone",
+        "tests/log/test_opening.py::test_what_is_no_path_is_refused",
+        "tests/log/test_opening.py::test_options_out_of_range_are_refused_before_anything_is_made",
+    ),
+    "handshakes with the gate": (
+        "tests/adapters/chromium/test_gate.py::test_a_token_that_could_be_guessed_or_is_no_word_is_refused",
+        "tests/adapters/chromium/test_gate.py::test_another_host_name_is_refused",
+        "tests/adapters/chromium/test_gate.py::test_two_host_names_are_refused",
+        "tests/adapters/chromium/test_gate.py::test_a_web_page_is_refused_even_with_the_token",
+        "tests/adapters/chromium/test_gate.py::test_without_the_token_everything_is_the_same_refusal",
+        "tests/adapters/chromium/test_gate.py::test_one_session_s_token_does_not_open_another_s_door",
+        "tests/adapters/chromium/test_gate.py::test_a_request_has_a_size_and_a_time",
+        "tests/adapters/chromium/test_gate.py::test_strangers_that_say_nothing_do_not_fill_the_house",
+    ),
+    "SQL in every filter": (
+        "tests/chaos/test_hostile_input.py::test_sql_in_any_filter_finds_nothing_and_changes_nothing",
+    ),
+}
+
+
+class _Passed:
+    """How many cases of each test passed."""
+
+    def __init__(self) -> None:
+        self.cases = Counter[str]()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and report.passed:
+            test = report.nodeid.partition("[")[0]
+            self.cases[test] += 1
+            self.cases[test.partition("::")[0]] += 1
+
+
+def main() -> int:
+    passed = _Passed()
+    # Their figures are cases alone; what such a test would tell of itself is told when it runs for itself.
+    kept = os.environ.pop("CHAOS_FIGURES", None)
+    code = pytest.main(["-q", *(test for tests in KINDS.values() for test in tests)], plugins=[passed])
+    if kept is not None:
+        os.environ["CHAOS_FIGURES"] = kept
+    if code:
+        return int(code)
+    figures = Figures(ROOT / "tests/chaos/bad_inputs.py")
+    for kind, tests in KINDS.items():
+        counted = [passed.cases[test] for test in tests]
+        assert all(counted), f"no case ran: {[test for test in tests if not passed.cases[test]]}"
+        figures(kind, bad=sum(counted), command="python -m tests.chaos.bad_inputs")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
