@@ -10,13 +10,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from heapq import merge
-from typing import TYPE_CHECKING, Any, Final, Literal
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from lifecycle.audit.envelope import FIELDS, envelope, line
+from lifecycle.core.events import SessionReleased
 from lifecycle.core.evolve import evolve
 from lifecycle.errors import HistoryError
 from lifecycle.log.canonical import parse
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from lifecycle.log.port import EventLog, Recorded
     from lifecycle.projections import Progress
 
-__all__ = ["FORMATS", "Format", "Summaries", "cloud_event", "export", "rows_of", "summary"]
+__all__ = ["FORMATS", "Begun", "Format", "Summaries", "cloud_event", "export", "lines_of_rows", "rows_of", "summary"]
 
 Format = Literal["jsonl", "cloudevents", "csv"]
 FORMATS: Final[tuple[Format, ...]] = ("jsonl", "cloudevents", "csv")
@@ -64,9 +67,28 @@ def export(
     Raises:
         LogUnavailable, LogTampered: As reading says; what came before is a file without its last line.
     """
-    rows = rows_of(log, sessions, progress)
+    return lines_of_rows(log, rows_of(log, sessions, progress), form, private=private, source=source)
+
+
+class Begun(Protocol):
+    """The beginning of an export, as it stands in a file."""
+
+    @property
+    def same(self) -> bool:
+        """Whether it is the same, as far as its lines were given out."""
+        ...
+
+    def summary(self, session_id: str) -> str | None:
+        """The next line there, if it is what that session amounted to."""
+        ...
+
+
+def lines_of_rows(
+    log: EventLog, rows: Iterator[Recorded], form: Format, *, private: bool, source: str, begun: Begun | None = None
+) -> Iterator[str]:
+    """The lines of an export of *rows*, which rows_of gave; what sessions amounted to is taken from *begun*."""
     if form == "jsonl":
-        return _json_lines(rows)
+        return _json_lines(log, rows, begun)
     if form == "cloudevents":
         return (json.dumps(cloud_event(row, source, private=private), ensure_ascii=False) + "\n" for row in rows)
     return _csv(rows, private)
@@ -109,13 +131,27 @@ class _Open:
     session: Session | None = None
     failure_id: str | None = None
     readable: bool = True
+    #: the version that has gone by
+    by: int = 0
 
 
 class Summaries:
-    """What histories amount to, told as they come to their end; holds the sessions that are not released."""
+    """What histories amount to, told as they come to their end; holds the sessions that are not released.
 
-    def __init__(self) -> None:
+    Of events that went by() it looks up in *log* those that it needs in the end.
+    """
+
+    def __init__(self, log: EventLog | None = None) -> None:
+        self._log = log
         self._open: dict[str, _Open] = {}
+
+    def by(self, row: Recorded) -> None:
+        """Let an event go by that need not be looked at now."""
+        self._open.setdefault(row.stream, _Open()).by = row.version
+
+    def drop(self, stream: str) -> None:
+        """What this session amounts to is known."""
+        self._open.pop(stream, None)
 
     def add(self, row: Recorded) -> dict[str, Any] | None:
         """One more event; the summary of its session if that was the last one.
@@ -124,6 +160,18 @@ class Summaries:
             HistoryError: It can't follow. The session is left out from here on.
         """
         stream = self._open.setdefault(row.stream, _Open())
+        self._catch_up(row.stream, stream)
+        return self._step(stream, row)
+
+    def _catch_up(self, name: str, stream: _Open) -> None:
+        until, stream.by = stream.by, 0
+        if not until or self._log is None or name == STREAM:
+            return
+        for row in takewhile(lambda row: row.version <= until, _stream(self._log, name)):
+            with suppress(HistoryError):  # left out from here on
+                self._step(stream, row)
+
+    def _step(self, stream: _Open, row: Recorded) -> dict[str, Any] | None:
         if not stream.readable or row.stream == STREAM:
             return None
         try:
@@ -143,7 +191,8 @@ class Summaries:
 
     def rest(self) -> Iterator[dict[str, Any]]:
         """The summaries of those that have not come to their end."""
-        for stream in self._open.values():
+        for name, stream in self._open.items():
+            self._catch_up(name, stream)
             if stream.readable and stream.session is not None:
                 yield summary(stream.session, stream.failure_id)
 
@@ -154,10 +203,10 @@ def summary(session: Session, failure_id: str | None) -> dict[str, Any]:
     return {name: json.loads(value) if name in _PARSED and value is not None else value for name, value in row}
 
 
-def _json_lines(rows: Iterator[Recorded]) -> Iterator[str]:
+def _json_lines(log: EventLog, rows: Iterator[Recorded], begun: Begun | None) -> Iterator[str]:
     digest = sha256()
     count = sessions = 0
-    summaries = Summaries()
+    summaries = Summaries(log)
 
     def told(text: str) -> str:
         digest.update(text.encode())
@@ -166,6 +215,15 @@ def _json_lines(rows: Iterator[Recorded]) -> Iterator[str]:
     for row in rows:
         count += 1
         yield told(line(envelope(row)))
+        if begun is not None and begun.same:
+            if row.type != SessionReleased.type:
+                summaries.by(row)
+                continue
+            if (stands := begun.summary(row.stream)) is not None:
+                summaries.drop(row.stream)
+                sessions += 1
+                yield told(stands)
+                continue
         try:
             ended = summaries.add(row)
         except HistoryError:

@@ -1,15 +1,18 @@
 """verify(): is the log what it was? Every event and hash, the table, the read model, a checkpoint if there is one.
 
 One pass over the events in their order, in pages, so that writers go on meanwhile; it holds what it needs of the
-sessions that are not released. Then the read model, the stored tree and the file itself. Nothing is written.
+sessions that are not released. Then the read model, the stored tree and the file itself. Nothing is written, but, when
+it is interrupted, how far it came (lifecycle.audit.halted).
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.audit.halted import Halted, halted, place_of
 from lifecycle.audit.merkle import Frontier, leaf_hash
 from lifecycle.audit.note import body_of
 from lifecycle.core.events import SessionFailed, SessionReleased
@@ -28,12 +31,13 @@ from lifecycle.log.loading import fact_of, load
 from lifecycle.log.material import material
 from lifecycle.log.outline import covers_private
 from lifecycle.log.receipts import STREAM, LogCheckpointed, LogForgotten, is_receipt
-from lifecycle.log.record import NAMES, recorded
+from lifecycle.log.record import NAMES, recorded, values
 from lifecycle.projections.maintain import failure_of
 from lifecycle.projections.rows import COLUMNS, to_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from lifecycle.audit.note import Checkpoint
     from lifecycle.log.material import Material
@@ -96,6 +100,9 @@ class Verification:
     newer: Mapping[str, str]
     forgotten: int
     against: Checkpoint | None = None
+    #: So many of the first events were looked at by an interrupted run that this one took up. Of these it has looked at
+    #: the hashes only, and at sessions that went on: what was changed in the rest since then, it does not find.
+    resumed: int = 0
 
     @property
     def ok(self) -> bool:
@@ -112,16 +119,21 @@ def cannot_open(error: HistoryError | LogUnsuitable) -> Verification:
     return Verification(events=0, sessions=0, size=0, root=b"", faults=(fault,), more=0, newer={}, forgotten=0)
 
 
-def verify(log: EventLog, *, against: Checkpoint | None = None, progress: Progress | None = None) -> Verification:
+def verify(
+    log: EventLog, *, against: Checkpoint | None = None, progress: Progress | None = None, resume: bool = False
+) -> Verification:
     """Hold the whole of *log* against itself, and against a checkpoint that was taken from it earlier.
 
     Without *against*, whoever rewrote history and everything that is computed from it is not found, nor is an end that
     was cut off with all its traces. *progress* is called with the events looked at and their number.
 
+    Interrupted by any exception, one that *progress* raises included, it leaves beside the log how far it came, unless
+    it has found a fault. With *resume* the next goes on there; `Verification.resumed` says what that leaves open.
+
     Raises:
         LogUnavailable: It can't be read now.
     """
-    return _Pass(log, against, progress).run()
+    return _Pass(log, against, progress, resume).run()
 
 
 @dataclass(slots=True)
@@ -151,7 +163,14 @@ class _Pass:
     log: EventLog
     against: Checkpoint | None
     progress: Progress | None
+    resume: bool
     look: Material = field(init=False)
+    kept: Path | None = field(init=False)
+    #: how far everything was sound, at the end of a page
+    reached: Halted | None = None
+    resumed: int = 0
+    #: streams that came to their end since then
+    ended: list[str] = field(default_factory=list[str])
     faults: list[Fault] = field(default_factory=list[Fault])
     more: int = 0
     seen: int = 0
@@ -172,9 +191,27 @@ class _Pass:
 
     def __post_init__(self) -> None:
         self.look = material(self.log)
+        self.kept = place_of(self.log)
+        self._plant()
+
+    def _plant(self) -> None:
+        """An empty tree."""
+        self.nodes.clear()
         self.tree = Frontier(lambda level, number, hashed: self.nodes.setdefault(level, []).append((number, hashed)))
 
     def run(self) -> Verification:
+        try:
+            found = self._run()
+        except BaseException:
+            if self.kept is not None and self.reached is not None and not self.faults:
+                replace(self.reached, open=[*self.streams, *self.ended]).keep(self.kept)
+            raise
+        if self.kept is not None:
+            with suppress(OSError):
+                self.kept.unlink(missing_ok=True)
+        return found
+
+    def _run(self) -> Verification:
         integrity = self.look.integrity()
         self._guarded("the file", self._events)
         self._guarded("sessions", self._read_model)
@@ -191,6 +228,7 @@ class _Pass:
             newer=self.newer,
             forgotten=self.forgotten,
             against=self.against,
+            resumed=self.resumed,
         )
 
     def _guarded(self, where: str, step: Callable[[], None]) -> None:
@@ -238,7 +276,9 @@ class _Pass:
     def _events(self) -> None:
         end = self.look.end()
         self._read_receipts()
-        for rows in self._rows(0, end):
+        if self.resume and (before := halted(self.kept, end)) is not None:
+            self._take_up(before)
+        for rows in self._rows(self.last, end):
             for raw in rows:
                 if isinstance(raw, _Unreadable):
                     self._unreadable(raw.position, raw.error)
@@ -246,6 +286,8 @@ class _Pass:
                     self._event(raw)
                     self.seen += 1
             self._grow()
+            self._settle()
+            self._reach()
             if self.progress is not None:
                 self.progress(self.seen, end)
         for name, stream in self.streams.items():
@@ -253,6 +295,64 @@ class _Pass:
         self._settle()
         if self.last != end:
             self._fault(where="events", what="the last position", expected=end, found=self.last)
+
+    def _reach(self) -> None:
+        """All up to here has been looked at."""
+        self.reached = Halted(
+            position=self.last, root=self.tree.root().hex(), sessions=self.sessions, forgotten=self.forgotten, open=[]
+        )
+        self.ended = []
+
+    def _take_up(self, before: Halted) -> None:
+        """Begin where an interrupted one stopped, if what it saw is still there; else at the beginning."""
+        try:
+            self._leaf_by_leaf(before.position)
+            found = self.tree.root().hex()
+            sound = found == before.root and all(self._again(name, before.position) for name in before.open)
+        except HistoryError:
+            found, sound = before.root, False  # the whole pass names it
+        if sound:
+            self.last = self.seen = self.resumed = before.position
+            self.sessions, self.forgotten = before.sessions, before.forgotten
+            self._reach()
+            return
+        self._plant()
+        for gone in (self.streams, self.faults, self.leaves, self.newer, self.unreadable):
+            gone.clear()
+        if found != before.root:
+            self._fault(
+                where="events",
+                what=f"the root over the first {before.position} events, which an interrupted run looked at",
+                expected=before.root,
+                found=found,
+                position=before.position,
+            )
+
+    def _leaf_by_leaf(self, until: int) -> None:
+        """The tree over events that have been looked at."""
+        for begin in range(0, until, _PAGE):
+            for hashed in self.look.hashes(begin, min(begin + _PAGE, until)):
+                self.leaves.append(leaf_hash(bytes.fromhex(hashed) if _HEX.fullmatch(hashed) else b""))
+            self._grow()
+
+    def _again(self, name: str, until: int) -> bool:
+        """Follow a stream that had not come to its end; whether all of it is sound, as it was."""
+        stream = _Stream()
+        while rows := self.log.read(name, after=stream.version, until=stream.version + _PAGE):
+            for row in rows:
+                if row.position > until:
+                    break
+                if row.version != stream.version + 1 or hash_of(row, stream.hash) != row.hash:
+                    return False
+                stream.version, stream.hash = row.version, row.hash
+                stream.held.append((*values(row), row.private, row.private_salt))
+                if len(stream.held) >= _HELD:
+                    self._replay(name, stream)
+            if rows[-1].position > until or stream.version < rows[-1].version:
+                break
+        if stream.version:
+            self.streams[name] = stream
+        return stream.broken is None or name in self.newer
 
     def _read_receipts(self) -> None:
         """What was forgotten, known before the events that miss it."""
@@ -319,6 +419,7 @@ class _Pass:
         if raw[_TYPE] == SessionReleased.type or raw[_STREAM] == STREAM or len(stream.held) >= _HELD:
             self._replay(raw[_STREAM], stream)
             if stream.session is not None and stream.session.released and stream.broken is None:
+                self.ended.append(raw[_STREAM])
                 del self.streams[raw[_STREAM]]
                 self.settled.append((raw[_STREAM], stream))
                 if len(self.settled) >= _BATCH:

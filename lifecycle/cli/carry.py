@@ -13,6 +13,7 @@ import click
 from lifecycle.audit import carry
 from lifecycle.audit.export import FORMATS, Format
 from lifecycle.audit.export import export as lines_from
+from lifecycle.audit.into_file import export_to
 from lifecycle.cli.exits import OK, UNVERIFIED
 from lifecycle.cli.filters import asked_for, filters
 from lifecycle.cli.logs import options, path_of, reading, recorder_for
@@ -35,9 +36,14 @@ jsonl is the complete record, with what is private, as it was hashed; `lifecycle
 cloudevents are CloudEvents 1.0, one a line; csv has a header. These two leave out what is private, but with --private.
 A part of a log always comes with the log's own receipts.
 
+With --to FILE it is written there, and FILE is there when all of it is; until then it stands in FILE.part. After
+Ctrl-C, --resume goes on: what FILE.part has is compared with the log, and stays as far as it is the same.
+
 \b
 Examples:
   lifecycle export > everything.jsonl
+  lifecycle export --to everything.jsonl
+  lifecycle export --to everything.jsonl --resume
   lifecycle export ID > one.jsonl
   lifecycle export --label job=nightly --since yesterday > nightly.jsonl
   lifecycle export --format cloudevents --source https://example.com/crawler
@@ -46,15 +52,27 @@ Examples:
 @click.argument("ids", nargs=-1)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="jsonl", help="Default: jsonl.")
 @click.option("--private", is_flag=True, help="With private fields, in the other formats too.")
+@click.option("--to", metavar="FILE", help="A new file instead of stdout.")
+@click.option("--resume", is_flag=True, help="With --to: go on with what an interrupted one left.")
 @click.option("--source", default="urn:session-lifecycle", metavar="URI", help="What CloudEvents call this log.")
 @filters
 @options
 def export(
-    ids: tuple[str, ...], form: Format, private: bool, source: str, log: str | None, as_json: bool, **given: Any
+    ids: tuple[str, ...],
+    form: Format,
+    private: bool,
+    to: str | None,
+    resume: bool,
+    source: str,
+    log: str | None,
+    as_json: bool,
+    **given: Any,
 ) -> int:
     """Write events."""
-    if as_json and form == "csv":
+    if as_json and form == "csv" and to is None:
         raise click.UsageError("--json and --format csv contradict each other")
+    if resume and to is None:
+        raise click.UsageError("--resume goes with --to")
     asked = asked_for(given)
     if ids and asked:
         raise click.UsageError("give IDS, or options that choose, not both")
@@ -65,8 +83,17 @@ def export(
             chosen = [sessions.resolve(one) for one in ids]
         elif asked:
             chosen = [view.session_id for view in sessions.list(**asked)]
-        for line in lines_from(opened, form, sessions=chosen, private=private, source=source, progress=progress):
-            sys.stdout.write(line)
+        if to is None:
+            for line in lines_from(opened, form, sessions=chosen, private=private, source=source, progress=progress):
+                sys.stdout.write(line)
+            return OK
+        done = export_to(
+            opened, to, form, sessions=chosen, private=private, source=source, resume=resume, progress=progress
+        )
+    if as_json:
+        print_json({"to": to, "events": done.events, "bytes": done.bytes, "there": done.there}, indent=2)
+    else:
+        print_line(f"{done.events} events exported to {printable(to)}; {done.there} of {done.bytes} bytes were there")
     return OK
 
 

@@ -44,10 +44,14 @@ was signed before and kept elsewhere tells: give it with --against, and its key 
 
 Exits with 4 and names the first fault if there is one; --json names up to 100.
 
+After Ctrl-C, --resume goes on where it stopped. Of what was looked at before, it looks at the hashes again, and at
+sessions that went on, but not at the rest: what was changed there since then is found without --resume only.
+
 \b
 Examples:
   lifecycle verify
   lifecycle verify --against monday.checkpoint --key crawler.pub
+  lifecycle verify --resume
 """,
 )
 @click.option(
@@ -56,16 +60,17 @@ Examples:
 @click.option(
     "--key", "key_", metavar="KEY", help="Who signed it: the text `lifecycle key` printed, or a file with it."
 )
+@click.option("--resume", is_flag=True, help="Go on where an interrupted one stopped.")
 @options
-def verify(checkpoint_: str | None, key_: str | None, log: str | None, as_json: bool) -> int:
+def verify(checkpoint_: str | None, key_: str | None, resume: bool, log: str | None, as_json: bool) -> int:
     """Look at everything."""
     if (checkpoint_ is None) is not (key_ is None):
         raise click.UsageError("--against and --key belong together")
     checked = read_checkpoint(checkpoint_, load_verifying_key(key_)) if checkpoint_ and key_ else None
     began = time.monotonic()
     try:
-        with reading(log) as opened, shown("verified") as progress:
-            found = look(opened, against=checked, progress=progress)
+        with reading(log) as opened, shown("verified", resumed=resume) as progress:
+            found = look(opened, against=checked, progress=progress, resume=resume)
     except NewerLog:
         raise
     except (HistoryError, LogUnsuitable) as error:
@@ -92,6 +97,12 @@ def _tell(found: Verification, took_s: float) -> None:
     print_line(f"root {base64.b64encode(found.root).decode()} over {found.size} events")
     if found.against:
         print_line(f"its first {found.against.size} events are those of the checkpoint of {found.against.origin}")
+    if found.resumed:
+        print_line(
+            f"the first {found.resumed} were looked at by a run that was interrupted, since then only their hashes"
+        )
+        print_line("verified in two runs: what was changed between them in those events needs a run without --resume")
+        return
     print_line("verified: nothing was changed, and the list of sessions is what the events say")
 
 
@@ -99,6 +110,7 @@ def _as_json(found: Verification, took_s: float) -> dict[str, Any]:
     return {
         "verified": found.ok,
         "events": found.events,
+        "resumed": found.resumed,
         "sessions": found.sessions,
         "forgotten": found.forgotten,
         "size": found.size,

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from lifecycle.audit.diff import Difference
     from lifecycle.audit.export import Format
     from lifecycle.audit.history import Step
+    from lifecycle.audit.into_file import Exported
     from lifecycle.audit.note import Checkpoint
     from lifecycle.audit.retention import Forgotten
     from lifecycle.audit.stats import Stats
@@ -254,9 +255,12 @@ class AsyncClient:
         against: str | PathLike[str] | Checkpoint | None = None,
         key: str | None = None,
         progress: Progress | None = None,
+        resume: bool = False,
     ) -> Verification:
         """As Client.verify; *progress* is called in another thread."""
-        return await self._worker.run(lambda shared: proofs.verified(shared.recorder, against, key, progress))
+        return await self._worker.run(
+            lambda shared: proofs.verified(shared.recorder, against, key, progress, resume=resume)
+        )
 
     async def checkpoint(self, key: str | PathLike[str], *, record: bool = False) -> Checkpoint:
         """As Client.checkpoint."""
@@ -279,9 +283,26 @@ class AsyncClient:
             for line in batch:
                 yield line
 
-    async def import_export(self, file: str | PathLike[str]) -> Imported:
-        """As Client.import_export."""
-        return await self._worker.run(lambda shared: proofs.imported(shared.recorder, file))
+    async def export_to(
+        self,
+        path: str | PathLike[str],
+        form: Format = "jsonl",
+        *,
+        sessions: Collection[str] | None = None,
+        private: bool = False,
+        resume: bool = False,
+        progress: Progress | None = None,
+    ) -> Exported:
+        """As Client.export_to; *progress* is called in another thread."""
+        return await self._worker.run(
+            lambda shared: proofs.exported_to(
+                shared.sessions, shared.recorder, path, form, sessions, progress, private=private, resume=resume
+            )
+        )
+
+    async def import_export(self, file: str | PathLike[str], *, progress: Progress | None = None) -> Imported:
+        """As Client.import_export; *progress* is called in another thread."""
+        return await self._worker.run(lambda shared: proofs.imported(shared.recorder, file, progress))
 
     async def check(self, file: str | PathLike[str] | None = None) -> Checked:
         """As Client.check."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lifecycle.audit.carry import Checked, Imported
     from lifecycle.audit.checkpoint import Proof
     from lifecycle.audit.export import Format
+    from lifecycle.audit.into_file import Exported
     from lifecycle.audit.note import Checkpoint
     from lifecycle.audit.retention import Forgotten
     from lifecycle.audit.verify import Verification
@@ -24,6 +25,7 @@ __all__ = [
     "backed_up",
     "checked",
     "exported",
+    "exported_to",
     "forgotten",
     "imported",
     "proved",
@@ -38,6 +40,8 @@ def verified(
     against: str | PathLike[str] | Checkpoint | None,
     key: str | None,
     progress: Progress | None,
+    *,
+    resume: bool,
 ) -> Verification:
     """As Client.verify."""
     from lifecycle.audit.note import Checkpoint, load_verifying_key, read_checkpoint
@@ -46,10 +50,11 @@ def verified(
     if against is None or isinstance(against, Checkpoint):
         if key is not None:
             raise InvalidConfig("key", key, "goes with a checkpoint's file, and only with it")
-        return verify(recorder.log, against=against, progress=progress)
+        return verify(recorder.log, against=against, progress=progress, resume=resume)
     if key is None:
         raise InvalidConfig("key", key, "who signed the checkpoint: a text that `lifecycle key` prints, or its file")
-    return verify(recorder.log, against=read_checkpoint(against, load_verifying_key(key)), progress=progress)
+    signed = read_checkpoint(against, load_verifying_key(key))
+    return verify(recorder.log, against=signed, progress=progress, resume=resume)
 
 
 def taken(recorder: Recorder, key: str | PathLike[str], *, record: bool) -> Checkpoint:
@@ -73,19 +78,42 @@ def exported(
     sessions: Sessions, recorder: Recorder, form: Format, ids: Collection[str] | None, *, private: bool
 ) -> Iterator[str]:
     """As Client.export."""
-    from lifecycle.audit.export import FORMATS, export
+    from lifecycle.audit.export import export
+
+    return export(recorder.log, form, sessions=_chosen(sessions, form, ids), private=private)
+
+
+def exported_to(
+    sessions: Sessions,
+    recorder: Recorder,
+    path: str | PathLike[str],
+    form: Format,
+    ids: Collection[str] | None,
+    progress: Progress | None,
+    *,
+    private: bool,
+    resume: bool,
+) -> Exported:
+    """As Client.export_to."""
+    from lifecycle.audit.into_file import export_to
+
+    chosen = _chosen(sessions, form, ids)
+    return export_to(recorder.log, path, form, sessions=chosen, private=private, resume=resume, progress=progress)
+
+
+def _chosen(sessions: Sessions, form: Format, ids: Collection[str] | None) -> list[str] | None:
+    from lifecycle.audit.export import FORMATS
 
     if form not in FORMATS:
         raise InvalidConfig("form", form, f"one of {', '.join(FORMATS)}")
-    chosen = None if ids is None else [sessions.resolve(one) for one in ids]
-    return export(recorder.log, form, sessions=chosen, private=private)
+    return None if ids is None else [sessions.resolve(one) for one in ids]
 
 
-def imported(recorder: Recorder, file: str | PathLike[str]) -> Imported:
+def imported(recorder: Recorder, file: str | PathLike[str], progress: Progress | None) -> Imported:
     """As Client.import_export."""
     from lifecycle.audit.carry import import_lines, lines_of
 
-    return import_lines(lines_of(file), recorder.log)
+    return import_lines(lines_of(file, progress), recorder.log)
 
 
 def checked(recorder: Recorder, file: str | PathLike[str] | None) -> Checked:

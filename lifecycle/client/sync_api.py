@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from lifecycle.audit.export import Format
     from lifecycle.audit.follow import Follower
     from lifecycle.audit.history import Step
+    from lifecycle.audit.into_file import Exported
     from lifecycle.audit.note import Checkpoint
     from lifecycle.audit.retention import Forgotten
     from lifecycle.audit.stats import Stats
@@ -254,19 +255,22 @@ class Client:
         against: str | PathLike[str] | Checkpoint | None = None,
         key: str | None = None,
         progress: Progress | None = None,
+        resume: bool = False,
     ) -> Verification:
         """Hold the whole log against itself: hashes, histories, the list of sessions, the file's rules. Reads only.
 
         Args:
             against: A checkpoint that was signed before: the file that holds it, with *key*, who signed it (the text
                 that `lifecycle key` prints, or a file with it). It alone tells a log that was rewritten consistently.
-            progress: Called with the number of events looked at, and of all.
+            progress: Called with the number of events looked at, and of all. What it raises interrupts.
+            resume: Go on where an interrupted one stopped. Of what was looked at then it looks at the hashes again, and
+                at sessions that went on; `Verification.resumed` says how many events that were.
 
         Raises:
             BadCheckpoint: The checkpoint is forged, cut, or signed with another key.
             InvalidConfig, MissingExtra: No such file or key; the extra `audit` is not installed.
         """
-        return proofs.verified(self._shared.recorder, against, key, progress)
+        return proofs.verified(self._shared.recorder, against, key, progress, resume=resume)
 
     def checkpoint(self, key: str | PathLike[str], *, record: bool = False) -> Checkpoint:
         """What the log holds now, signed with the key in the file *key*; its `text` is for somebody to keep.
@@ -297,14 +301,47 @@ class Client:
         """
         return proofs.exported(self._shared.sessions, self._shared.recorder, form, sessions, private=private)
 
-    def import_export(self, file: str | PathLike[str]) -> Imported:
+    def export_to(
+        self,
+        path: str | PathLike[str],
+        form: Format = "jsonl",
+        *,
+        sessions: Collection[str] | None = None,
+        private: bool = False,
+        resume: bool = False,
+        progress: Progress | None = None,
+    ) -> Exported:
+        """Write what export() gives into the new file *path*, which is there when it is whole.
+
+        Args:
+            resume: Go on with what an interrupted one left in `PATH.part`. What stands there and is not what would be
+                written is written anew.
+            progress: Called with the number of events written, and of all. What it raises interrupts.
+
+        Raises:
+            InvalidConfig: There is such a file, or it can't be written.
+        """
+        return proofs.exported_to(
+            self._shared.sessions,
+            self._shared.recorder,
+            path,
+            form,
+            sessions,
+            progress,
+            private=private,
+            resume=resume,
+        )
+
+    def import_export(self, file: str | PathLike[str], *, progress: Progress | None = None) -> Imported:
         """Read the "jsonl" export in *file* into this log, which is empty or holds the beginning of it.
+
+        Interrupted, it goes on when it is called again. *progress* is called with the bytes read, and of all.
 
         Raises:
             BadExport: It is cut or changed; names the line.
             LogUnsuitable: The log holds something else.
         """
-        return proofs.imported(self._shared.recorder, file)
+        return proofs.imported(self._shared.recorder, file, progress)
 
     def check(self, file: str | PathLike[str] | None = None) -> Checked:
         """Replay an export, or this log, by today's rules: the first event refused, the first field that differs."""

@@ -60,6 +60,7 @@ FORMS: Final = (
     (r"(?:Headless)?Chrom\w+/[\d.]+", "<browser>"),
     (r"tab=[0-9A-F]{8}", "tab=<tab>"),
     (r"\b\d+ events", "<count> events"),
+    (r"\b\d+ of \d+ bytes", "<count> of <count> bytes"),
     (r'"cursor": \d+', '"cursor": <count>'),
     (r"browser_path=[^\s,]+", "browser_path=<path>"),
 )
