@@ -7,6 +7,10 @@ from typing import Final
 
 from tests.mutants.bug import planted_in as _in
 
+_SLOWER: Final = (
+    "what is not passed at once is judged by evolve, with the whole history: a deadline too early here only costs time"
+)
+
 BUGS: Final = [
     *_in(
         "client/recorder.py",
@@ -24,8 +28,9 @@ BUGS: Final = [
         ("a note taken on the deadline", "if not last_at <= at < ends:", "if not last_at <= at <= ends:"),
         ("a note taken from the past", "if not last_at <= at < ends:", "if not created_at <= at < ends:"),
         ("an access taken before the session", "not created_at <= (used := int(found[1])) <= at:", "not 0 <= (used := int(found[1])) <= at:"),
-        ("an access moves no deadline", "            if idle is not None:\n                ends = seen + idle", "            if False:\n                ends = seen + idle"),
-        ("an extension forgotten by the next access", "if ends < least:", "if False:"),
+        ("an access moves no deadline", "            if idle is not None:\n                ends = seen + idle", "            if False:\n                ends = seen + idle", _SLOWER),
+        ("an extension forgotten by the next access", "if ends < least:", "if False:", _SLOWER),
+        ("the maximum forgotten by the next access", "if ends > longest:", "if False:"),
         ("a note of a newer shape taken", "elif schema_version == 1 and (covers", "elif (covers"),
         ("what is known already is changed", "        own = draft(since)", "        own = since"),
     ),
@@ -107,6 +112,9 @@ BUGS: Final = [
         ("the list of sessions lags", "            if session is not None:\n                self._sessions.put(session)\n", ""),
         ("nobody is woken", "            self._changed.notify_all()\n            return Appended", "            return Appended"),
         ("versions begin at 0", "found[max(after, 0) :", "found[max(after - 1, 0) :"),
+        ("the head of the whole log", "return len(self._streams.get(stream, ()))", "return len(self._log)"),
+        ("kept in the order of time", "            self._take(made)\n", "            self._take(made)\n            self._log.sort(key=lambda row: row.at)\n"),
+        ("opened without its last event", "self._take(list(rows))", "self._take(list(rows)[:-1])"),
     ),
     *_in(
         "log/sqlite.py",
@@ -114,6 +122,10 @@ BUGS: Final = [
         ("a lost acknowledgement told as a failure", "if error.__cause__ is not None and uncertain(error.__cause__) and (stands := self._stands(stream, batch)):", "if (stands := None):"),
         ("nobody else is told", "        if not appended.duplicate:\n            self._tell()\n", ""),
         ("a sealed log taken for an open one", "if sealed and batch[0].new.event.type != LogForgotten.type:", "if False:"),
+    ),
+    *_in(
+        "projections/query.py",
+        ("an overdue session in two lists", "or effective(session, self.now) in self.statuses)", "or {session.status, effective(session, self.now)} & set(self.statuses))"),
     ),
     *_in(
         "projections/maintain.py",
