@@ -1,7 +1,9 @@
 """`make bench`: every row side by side, as ratios, interleaved and repeated; the table, JSON, and the page's part.
 
-    python -m tests.bench [--rows NAME,NAME] [--rounds N] [--scale N] [--json FILE] [--page FILE]
-    python -m tests.bench --growth [--most EVENTS] [--directory DIR] [--page FILE]
+    python -m tests.bench [--rows NAME,NAME] [--rounds N] [--scale N] [--json FILE] [--page FILE] [--resume]
+    python -m tests.bench --growth [--most EVENTS] [--directory DIR] [--page FILE] [--resume]
+
+What has been measured stands in the JSON file at once; with --resume an interrupted run goes on where it stopped.
 
 Times mean nothing on a machine that others use. A round times each side of a row one after the other, and only the
 ratio within a round counts: the table has the median of the rounds and how far they spread.
@@ -22,7 +24,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 
 from lifecycle_chromium.find import find_browser
 from tests.bench import growth
@@ -52,6 +54,10 @@ class Row:
     peers: tuple[Peer, ...] = ()
     #: more of it with --scale
     grows: bool = False
+
+    def scaled(self, scale: int) -> int:
+        """How much of it there is with --scale."""
+        return self.size * scale if self.grows else self.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +226,7 @@ class Result:
 
 def measure(row: Row, rounds: int, scale: int) -> Result:
     """One row: floor, ours and peers in turn, *rounds* times."""
-    size = row.size * scale if row.grows else row.size
+    size = row.scaled(scale)
     peers = [(peer, python) for peer in row.peers if (python := _installed(peer.name))]
     to_floor: list[float] = []
     to_peers: list[list[float]] = [[] for _ in peers]
@@ -258,14 +264,15 @@ def _into_page(page: Path, text: str) -> None:
     page.write_text(f"{before}{MARKS[0]}\n\n{text}\n\n{MARKS[1]}{after}", encoding="utf-8")
 
 
-def _as_json(results: list[Result]) -> str:
+def _as_json(results: list[Result], rounds: int) -> list[dict[str, Any]]:
     def plain(ratio: Ratio) -> dict[str, float]:
         return {"median": ratio.median, "low": ratio.low, "high": ratio.high}
 
-    told = [
+    return [
         {
             "what": one.row.title,
             "size": one.size,
+            "rounds": rounds,
             "to_floor": plain(one.floor),
             "allowed": one.row.most,
             "peers": {peer.name: {**plain(ratio), "wanted": peer.least} for peer, ratio in one.peers},
@@ -273,7 +280,22 @@ def _as_json(results: list[Result]) -> str:
         }
         for one in results
     ]
-    return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
+
+
+def kept(path: Path, rows: list[Row], rounds: int, scale: int) -> list[Result]:
+    """The results of *rows* that an interrupted run left in *path*, taken as they would be taken now."""
+    found = {one["what"]: one for one in json.loads(path.read_text(encoding="utf-8"))} if path.exists() else {}
+    results: list[Result] = []
+    for row in rows:
+        one = found.get(row.title)
+        if one is not None and (one["size"], one.get("rounds")) == (row.scaled(scale), rounds):
+            peers = tuple((peer, _again(one["peers"][peer.name])) for peer in row.peers if peer.name in one["peers"])
+            results.append(Result(row, one["size"], _again(one["to_floor"]), peers))
+    return results
+
+
+def _again(plain: dict[str, float]) -> Ratio:
+    return Ratio(plain["median"], plain["low"], plain["high"])
 
 
 def main() -> None:
@@ -290,28 +312,40 @@ def main() -> None:
     parser.add_argument(
         "--directory", type=Path, default=BUILD / "growth", help="with --growth: where its logs are made"
     )
+    parser.add_argument("--resume", action="store_true", help="measure nothing again that the JSON file has")
     asked = parser.parse_args()
+    try:
+        measured(asked)
+    except KeyboardInterrupt:
+        print("interrupted; --resume goes on", file=sys.stderr)
+        sys.exit(130)
+
+
+def measured(asked: argparse.Namespace) -> None:
+    """Do what was asked for."""
     if asked.growth:
-        figures = growth.run(asked.most, asked.directory, BUILD / "growth.json")
+        figures = growth.run(asked.most, asked.directory, BUILD / "growth.json", resume=asked.resume)
         if asked.page is not None:
             asked.page.with_name("growth.svg").write_text(growth.drawn(figures), encoding="utf-8")
         return
     wanted = None if asked.rows is None else asked.rows.split(",")
     chosen = [row for row in ROWS if wanted is None or row.work in wanted]
     BUILD.mkdir(exist_ok=True)
-    results: list[Result] = []
+    results = kept(asked.json, chosen, asked.rounds, asked.scale) if asked.resume else []
+    missing = [row for row in chosen if row not in {one.row for one in results}]
     began = time.monotonic()
-    for number, row in enumerate(chosen, start=1):
+    for number, row in enumerate(missing, start=1):
         results.append(measure(row, asked.rounds, asked.scale))
-        took = time.monotonic() - began
-        left = took / number * (len(chosen) - number)
+        left = (time.monotonic() - began) / number * (len(missing) - number)
         print(
-            f"{number}/{len(chosen)} {row.title}: {results[-1].floor}, {results[-1].verdict}; about {left:.0f} s left",
+            f"{len(results)}/{len(chosen)} {row.title}: {results[-1].floor}, {results[-1].verdict};"
+            f" about {left:.0f} s left",
             file=sys.stderr,
             flush=True,
         )
         # At every row, so that an interrupt leaves what has been measured.
-        asked.json.write_text(_as_json(results), encoding="utf-8")
+        growth.saved(asked.json, _as_json(results, asked.rounds))
+    results.sort(key=lambda one: chosen.index(one.row))
     text = table(results, asked.rounds)
     print(text)
     if asked.page is not None:

@@ -1,10 +1,10 @@
 """What things cost in logs of 10⁴ to 10⁷ events: `make bench BENCH='--growth'`, a JSON file and a chart for docs.
 
-    python -m tests.bench.growth [--most EVENTS] [--directory DIR] [--json FILE] [--svg FILE]
+    python -m tests.bench.growth [--most EVENTS] [--directory DIR] [--json FILE] [--svg FILE] [--resume]
 
-Logs are made once and kept in the directory until all is measured (10 million events take 9 GB), and what has been
-measured stands in the JSON file at once: an interrupted run goes on where it stopped. Each figure is taken in a process
-of its own, as CPU time, which others on the machine disturb least; where it works through the log, that of one event.
+Logs are made once and kept in the directory (10 million events take 9 GB), and what has been measured stands in the
+JSON file at once: with --resume an interrupted run goes on where it stopped. Each figure is taken in a process of its
+own, as CPU time, which others on the machine disturb least; where it works through the log, that of one event.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final
 
 from lifecycle.audit.checkpoint import Tree
 from lifecycle.audit.verify import verify
+from lifecycle.cli.rates import line
 from lifecycle.log import SqliteLog
 from lifecycle.testing.log_samples import SECOND, fresh_id
 from tests.bench.big import grow
@@ -92,13 +93,13 @@ def load(log: SqliteLog) -> float:
 
 def verifying(log: SqliteLog) -> float:
     """verify, an event."""
-    assert verify(log).ok
+    assert verify(log, progress=told("verified")).ok
     return 0
 
 
 def checkpoint(log: SqliteLog) -> float:
     """The root over everything, nothing of it known before; an event."""
-    Tree(log.material).root()
+    Tree(log.material, progress=told("hashed")).root()
     return 0
 
 
@@ -110,7 +111,7 @@ def replay(log: SqliteLog) -> float:
 
 def rebuild(log: SqliteLog) -> float:
     """Every session replayed and compared; an event."""
-    assert log.sessions.rebuild().equal
+    assert log.sessions.rebuild(told("replayed")).equal
     return 0
 
 
@@ -155,35 +156,50 @@ def measure(path: Path, what: str) -> dict[str, float]:
 
 def _in_process(path: Path, what: str) -> dict[str, float]:
     command = [sys.executable, "-m", "tests.bench.growth", "--one", what, "--directory", str(path)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def _told(doing: str) -> Callable[[int, int], None]:
+def told(done: str) -> Callable[[int, int], None]:
+    """Says on stderr, now and then, how many of how many are *done* (a past participle)."""
     began = last = time.monotonic()
+    first: int | None = None
+    before = 0
 
-    def tell(done: int, total: int) -> None:
-        nonlocal last
+    def tell(count: int, total: int) -> None:
+        nonlocal began, last, first, before
         now = time.monotonic()
-        if now - last >= 5:
+        if first is None or count < before:  # the first of it, or other work begins
+            began, first = now, count
+        before = count
+        if now - last >= 5 and count > first:
             last = now
-            rate = done / (now - began)
-            print(f"{doing} {done} of {total}, {rate:.0f}/s, {(total - done) / rate:.0f} s left", file=sys.stderr)
+            print(line(done, "events", count, total, now - began, first), file=sys.stderr)
 
     return tell
 
 
-def run(most: int, directory: Path, kept: Path) -> dict[str, dict[str, dict[str, float]]]:
-    """Size -> what -> figures; those that *kept* has are not taken again."""
-    figures: dict[str, dict[str, dict[str, float]]] = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
+def saved(path: Path, what: object) -> None:
+    """Keep *what* in *path*; an interrupt leaves what was there before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(what, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    new.replace(path)
+
+
+def run(most: int, directory: Path, kept: Path, *, resume: bool = False) -> dict[str, dict[str, dict[str, float]]]:
+    """Size -> what -> figures; with *resume* those that *kept* has are not taken again."""
+    figures: dict[str, dict[str, dict[str, float]]] = {}
+    if resume and kept.exists():
+        figures = json.loads(kept.read_text("utf-8"))
     directory.mkdir(parents=True, exist_ok=True)
     for size in (size for size in SIZES if size <= most):
         path = directory / f"{size}.db"
         known = figures.setdefault(str(size), {})
         if missing := [what for what in WORK if what not in known]:
             with SqliteLog(path, synchronous="NORMAL") as log:
-                grow(log, size, _told(f"making {size} events:"))
+                grow(log, size, told("made"))
         for what in missing:
             # The smaller ones are over in no time: the best of three.
             known[what] = min(
@@ -192,7 +208,7 @@ def run(most: int, directory: Path, kept: Path) -> dict[str, dict[str, dict[str,
             print(
                 f"{size} events, {what}: {known[what]['us']:.2f} µs, {known[what]['peak_mb']:.0f} MB", file=sys.stderr
             )
-            kept.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+            saved(kept, figures)
     return figures
 
 
@@ -220,12 +236,13 @@ def main() -> None:
     parser.add_argument("--directory", type=Path, default=ROOT / "build" / "growth", help="where the logs are made")
     parser.add_argument("--json", type=Path, default=ROOT / "build" / "growth.json")
     parser.add_argument("--svg", type=Path, help="a file for the chart")
+    parser.add_argument("--resume", action="store_true", help="take no figure again that the JSON file has")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.one:
         print(json.dumps(measure(asked.directory, asked.one)))
         return
-    figures = run(asked.most, asked.directory, asked.json)
+    figures = run(asked.most, asked.directory, asked.json, resume=asked.resume)
     if asked.svg is not None:
         asked.svg.write_text(drawn(figures), "utf-8")
 

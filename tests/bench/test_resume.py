@@ -1,0 +1,110 @@
+"""A run of the benchmarks that was interrupted goes on, and measures nothing twice."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.bench import __main__ as bench
+from tests.bench import growth
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Two small logs, measured in this process; waits for the signal at the tenth figure.
+WAITING: Final = """
+import signal, sys
+from tests.bench import __main__ as bench, growth
+left = 10
+def measured(path, what):
+    global left
+    left -= 1
+    if left == 0:
+        print("here", flush=True)
+        signal.pause()
+    return {"us": float(left), "peak_mb": 1.0, "events": 500}
+growth.SIZES, growth._in_process = (100_000 + 500, 100_000 + 1000), measured
+growth.grow = lambda log, to, progress: to
+bench.main()
+"""
+
+
+def test_a_measurement_of_growth_that_was_interrupted_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "BUILD", tmp_path)
+    words = ["--growth", "--directory", str(tmp_path / "logs")]
+    code = WAITING.replace(
+        "bench.main()", f"import pathlib\nbench.BUILD = pathlib.Path({str(tmp_path)!r})\nbench.main()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *words], stdout=subprocess.PIPE, text=True, cwd=growth.ROOT
+    ) as child:
+        assert child.stdout is not None
+        try:
+            assert child.stdout.readline() == "here\n"
+            child.send_signal(signal.SIGINT)
+            assert child.wait(60) == 130
+        finally:
+            child.kill()
+    before = json.loads((tmp_path / "growth.json").read_text())
+    assert [len(figures) for figures in before.values()] == [8, 1]
+    taken: list[str] = []
+
+    def measured(_path: Path, what: str) -> dict[str, float]:
+        taken.append(what)
+        return {"us": 100.0, "peak_mb": 1.0, "events": 500}
+
+    monkeypatch.setattr(growth, "SIZES", (100_500, 101_000))
+    monkeypatch.setattr(growth, "_in_process", measured)
+    monkeypatch.setattr(growth, "grow", lambda _log, to, _progress: to)
+    monkeypatch.setattr(sys, "argv", ["bench", *words, "--resume"])
+    bench.main()
+    assert taken == list(growth.WORK)[1:]
+    after = json.loads((tmp_path / "growth.json").read_text())
+    assert after["100500"] == before["100500"]
+    assert after["101000"]["load"] == before["101000"]["load"]
+    monkeypatch.setattr(sys, "argv", ["bench", *words])
+    taken.clear()
+    bench.main()
+    assert taken == [*growth.WORK] * 2  # not asked to go on
+
+
+def test_rows_that_were_measured_are_not_measured_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken: list[str] = []
+    stop_at = 3
+
+    def measured(row: bench.Row, rounds: int, scale: int) -> bench.Result:
+        if len(taken) == stop_at:
+            raise KeyboardInterrupt
+        taken.append(row.title)
+        ratio = bench.Ratio(1.0 + len(row.title), 1.0, 100.0)
+        return bench.Result(row, row.scaled(scale), ratio, tuple((peer, ratio) for peer in row.peers[:rounds]))
+
+    def run(*words: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["bench", "--json", str(tmp_path / "bench.json"), *words])
+        bench.main()
+        return capsys.readouterr().out
+
+    monkeypatch.setattr(bench, "BUILD", tmp_path)
+    monkeypatch.setattr(bench, "measure", measured)
+    with pytest.raises(SystemExit, match="130"):
+        run()
+    stop_at = 1000
+    taken.clear()
+    resumed = run("--resume")
+    assert taken == [row.title for row in bench.ROWS[3:]]
+    assert resumed == run()
+    taken.clear()
+    assert run("--resume") == resumed
+    assert taken == []
+    run("--resume", "--rounds", "2")  # measured otherwise: all of it
+    assert len(taken) == len(bench.ROWS)
+    taken.clear()
+    run("--resume", "--rounds", "2", "--scale", "10")
+    assert taken == [row.title for row in bench.ROWS if row.grows]
