@@ -50,7 +50,7 @@ Each error keeps its fields as attributes, can be pickled, and says in `retryabl
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -103,6 +103,10 @@ __all__ = [
     "WrongThread",
     "WrongVersion",
 ]
+
+
+#: a log without a locator, as one in memory is
+_NAMELESS: Final = "this log"
 
 
 def _rebuild(cls: type[LifecycleError], args: tuple[Any, ...], fields: dict[str, Any]) -> LifecycleError:
@@ -184,13 +188,13 @@ class NotStarted(UsageError):
 
 
 class UnknownSession(UsageError):
-    """No session of that id stands in this log."""
+    """No session of that id stands in this log; `log` is its locator, or says that it has none."""
 
-    def __init__(self, session_id: str, log: str) -> None:
+    def __init__(self, session_id: str, log: str | None) -> None:
         self.session_id = session_id
-        self.log = log
+        self.log = log or _NAMELESS
         shown = session_id if len(session_id) <= 64 else f"{session_id[:40]}… ({len(session_id)} characters)"
-        super().__init__(f"no session {shown!r} in {log}")
+        super().__init__(f"no session {shown!r} in {self.log}")
 
 
 class AmbiguousSession(UsageError):
@@ -242,12 +246,12 @@ class MissingExtra(UsageError):
 
 
 class LogUnsuitable(UsageError):
-    """The file can't serve as a log of ours; `locator` names it."""
+    """The file can't serve as a log of ours; `locator` names it, or says that it has none."""
 
-    def __init__(self, locator: str, reason: str) -> None:
-        self.locator = locator
+    def __init__(self, locator: str | None, reason: str) -> None:
+        self.locator = locator or _NAMELESS
         self.reason = reason
-        super().__init__(f"{locator}: {reason}")
+        super().__init__(f"{self.locator}: {reason}")
 
 
 class NotALog(LogUnsuitable):

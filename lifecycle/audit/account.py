@@ -9,18 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from lifecycle.audit.history import steps
+from lifecycle.audit.history import rows_of, steps
 from lifecycle.core import ENDINGS, LIVE, deadline, evolve
 from lifecycle.core.evolve import pass_over
 from lifecycle.errors import FutureSchema, HistoryError, UnknownEventType
 from lifecycle.log.codec import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from lifecycle.audit.history import Step
     from lifecycle.core import Session
-    from lifecycle.log.port import Recorded
+    from lifecycle.log.port import EventLog, Recorded
 
 __all__ = ["OPERATION", "Account", "account", "text_of"]
 
@@ -49,8 +47,13 @@ class Account:
     problem: str | None = None
 
 
-def account(rows: Sequence[Recorded]) -> Account:
-    """Go through *rows*, one session's events from its first."""
+def account(log: EventLog, session_id: str) -> Account:
+    """Go through the session's events.
+
+    Raises:
+        UnknownSession: There are none.
+    """
+    rows = rows_of(log, session_id)
     found = Account(steps=steps(rows))
     for row, step in zip(rows, found.steps, strict=True):
         _see(found, step)

@@ -177,7 +177,7 @@ def restore(lines: Iterable[str], log: EventLog) -> tuple[int, int]:
         LogUnavailable: As append.
     """
     if not isinstance(log, SqliteLog):
-        raise LogUnsuitable(log.locator or "this log", "can't take an export; give a SQLite file")
+        raise LogUnsuitable(log.locator, "can't take an export; give a SQLite file")
     look = material(log)
     there = look.end()
     known: list[str] = []
@@ -310,7 +310,7 @@ def backup(log: EventLog, to: str | os.PathLike[str], progress: Progress | None 
         LogUnsuitable: The log is not a file.
     """
     if not isinstance(log, SqliteLog):
-        raise LogUnsuitable(log.locator or "this log", "is no file; export it")
+        raise LogUnsuitable(log.locator, "is no file; export it")
     log.backup(to, progress)
     try:
         copy = open_log(os.fspath(to), create=False, read_only=True)

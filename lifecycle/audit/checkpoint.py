@@ -149,7 +149,7 @@ def prove(log: EventLog, stream: str, version: int, at: Checkpoint) -> Proof:
 
 def _with_prev(rows: Sequence[Recorded], stream: str, version: int, log: EventLog) -> tuple[Recorded, str]:
     if not rows and not log.head(stream):
-        raise UnknownSession(stream, log.locator or "this log")
+        raise UnknownSession(stream, log.locator)
     if not rows or rows[-1].version != version:
         raise InvalidConfig("version", version, f"a version of {stream}, 1 to {log.head(stream)}")
     return rows[-1], rows[-2].hash if len(rows) > 1 else FIRST

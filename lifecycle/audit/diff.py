@@ -12,7 +12,6 @@ from lifecycle.audit.account import account
 from lifecycle.audit.detail import detail, mapping
 from lifecycle.audit.words import duration, offset
 from lifecycle.core import view
-from lifecycle.errors import UnknownSession
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -102,10 +101,7 @@ def diff(log: EventLog, a: str, b: str, now: int) -> Difference:
 
 
 def _look(log: EventLog, session_id: str, now: int) -> tuple[dict[str, str], tuple[Step, ...]]:
-    rows = log.read(session_id)
-    if not rows:
-        raise UnknownSession(session_id, log.locator or "this log")
-    found = account(rows)
+    found = account(log, session_id)
     fields: dict[str, str] = {}
     if found.session is not None and found.problem is None:
         fields = {name: _said(value) for name, value in view(found.session, now) if name not in _OWN}

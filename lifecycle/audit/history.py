@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from lifecycle.log.port import Cursor, EventLog, Recorded
 
-__all__ = ["Step", "history", "step", "steps", "who_acted"]
+__all__ = ["Step", "history", "rows_of", "step", "steps", "who_acted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +68,14 @@ def history(log: EventLog, session_id: str) -> tuple[Step, ...]:
     Raises:
         UnknownSession: Its stream is empty.
     """
-    rows = log.read(session_id)
-    if not rows:
-        raise UnknownSession(session_id, log.locator or "this log")
-    return steps(rows)
+    return steps(rows_of(log, session_id))
+
+
+def rows_of(log: EventLog, session_id: str) -> tuple[Recorded, ...]:
+    """The events of a session as they are stored, oldest first; UnknownSession where there are none."""
+    if not (rows := log.read(session_id)):
+        raise UnknownSession(session_id, log.locator)
+    return rows
 
 
 def steps(rows: Iterable[Recorded]) -> tuple[Step, ...]:

@@ -43,7 +43,7 @@ def forget(log: EventLog, session_id: str, receipt: Callable[[Event], NewEvent])
         LogUnavailable: Nothing was deleted; trying again is safe.
     """
     if not isinstance(log, SqliteLog):
-        raise LogUnsuitable(log.locator or "this log", "is no file")
+        raise LogUnsuitable(log.locator, "is no file")
     deleted = 0
 
     def made(through: int, rows: int) -> NewEvent:
@@ -70,7 +70,7 @@ def seal(
         InvalidConfig: *following* is there already. Nothing was done.
     """
     if not isinstance(log, SqliteLog):
-        raise LogUnsuitable(log.locator or "this log", "is no file")
+        raise LogUnsuitable(log.locator, "is no file")
     if following is not None and os.path.exists(following):
         raise InvalidConfig("next", os.fspath(following), "a file that is not there yet")
     if not any(row.type == LogSealed.type for row in log.read(STREAM)):

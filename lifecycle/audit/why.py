@@ -13,7 +13,6 @@ from lifecycle.audit.history import Step
 from lifecycle.audit.words import ago, duration
 from lifecycle.core import Cause, Session, SessionView, deadline, moment, view
 from lifecycle.core.deadlines import rule
-from lifecycle.errors import UnknownSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -59,10 +58,7 @@ def why(log: EventLog, session_id: str, now: int, *, relative: bool = False) -> 
     Raises:
         UnknownSession: Its stream is empty.
     """
-    rows = log.read(session_id)
-    if not rows:
-        raise UnknownSession(session_id, log.locator or "this log")
-    found = account(rows)
+    found = account(log, session_id)
     session, live = found.session, found.live
     if session is None or live is None or found.problem is not None:
         return _unreadable(session_id, found)

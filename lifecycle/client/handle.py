@@ -37,7 +37,6 @@ from lifecycle.errors import (
     KeeperUnavailable,
     LifecycleError,
     LogUnavailable,
-    MalformedEvent,
     NoGate,
     NotStarted,
     SessionEnded,
@@ -162,7 +161,12 @@ class Handle:
         """Have *call* called once with the ending; to be said before begin() or attach()."""
         self._endings, self._on_end = endings, Once(self.session_id, call)
 
-    def _listen(self) -> None:
+    def _begin_once(self) -> None:
+        self.check_fork()
+        with self._lock:
+            if self._begun:
+                raise AlreadyStarted(self.session_id)
+            self._begun = True
         if self._endings is not None and self._on_end is not None:
             self._endings.watch(self.session_id, self._on_end)
 
@@ -299,12 +303,7 @@ class Handle:
         Raises:
             AlreadyStarted, BrowserNotFound, KeeperUnavailable, LogUnavailable: Nothing was started.
         """
-        self.check_fork()
-        with self._lock:
-            if self._begun:
-                raise AlreadyStarted(self.session_id)
-            self._begun = True
-        self._listen()
+        self._begin_once()
         request = self.request
         assert request is not None  # attach() is the way for sessions reached by id
         config = viewing.possible(request.config)
@@ -383,12 +382,7 @@ class Handle:
             SessionEnded: It is over.
             KeeperUnavailable: Its keeper can't be reached from here.
         """
-        self.check_fork()
-        with self._lock:
-            if self._begun:
-                raise AlreadyStarted(self.session_id)
-            self._begun = True
-        self._listen()
+        self._begin_once()
         clock = self.recorder.clock
         until = clock.monotonic() + _ATTACH_WAIT_S
         while (session := self.load()).status is State.CREATED and clock.monotonic() < until:
@@ -449,11 +443,16 @@ class Handle:
         """Record an embedder's own fact."""
         self.check("annotate()")
         if data is not None and not isinstance(data, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] # users
-            raise InvalidConfig("annotate", data, "the data must be a mapping of names to JSON values")
+            raise InvalidConfig("data", data, "must be a mapping of names to JSON values")
         try:
-            self._note(Record(event=SessionAnnotated(name=name, data=dict(data) if data else None)))
-        except (ValidationError, MalformedEvent) as error:
-            raise InvalidConfig("annotate", name, f"a name of 1 to 256 characters, and JSON data: {error}") from None
+            event = SessionAnnotated(name=name, data=dict(data) if data else None)
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            if wrong["loc"][0] == "name":
+                raise InvalidConfig("name", name, f"must be text of 1 to 256 characters: {wrong['msg']}") from None
+            where = ".".join(map(str, wrong["loc"]))
+            raise InvalidConfig("data", data, f"must be JSON values; {where}: {wrong['msg']}") from None
+        self._note(Record(event=event))
 
     def operated(self, event: SessionOperation) -> None:
         """Record an operation on the page.

@@ -102,7 +102,7 @@ class Recorder:
             known, began = self._known.get(session_id) or (None, None)
         session = self._replay(session_id, known)
         if session is None:
-            raise UnknownSession(session_id, self.log.locator or "this log")
+            raise UnknownSession(session_id, self.log.locator)
         self._remember(session, began)
         return session
 

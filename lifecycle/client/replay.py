@@ -54,7 +54,7 @@ def find(recorder: Recorder, session_id: str) -> Recording:
     """
     rows = recorder.log.read(session_id)
     if not rows:
-        raise UnknownSession(session_id, str(recorder.log.locator))
+        raise UnknownSession(session_id, recorder.log.locator)
     created, released = decode(rows[0]), decode(rows[-1])
     assert isinstance(created, SessionCreated)
     if created.recording_limit_bytes is None:

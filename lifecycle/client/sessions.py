@@ -157,7 +157,7 @@ class Sessions:
                     raise AmbiguousSession(session_id, found[:_CANDIDATES], more=len(found) > _CANDIDATES)
                 if found:
                     return found[0]
-        raise UnknownSession(session_id, log.locator or "this log")
+        raise UnknownSession(session_id, log.locator)
 
     def _known(self, after: str | None) -> str | None:
         """The whole id, where *after* is the beginning of one; otherwise the index says what is wrong with it."""

@@ -16,6 +16,7 @@ import pytest
 from lifecycle import Client, InvalidConfig, Session, SqliteLog
 from lifecycle.core.events import CookiesLoaded, SessionReleased
 from lifecycle.log.codec import decode
+from tests.client.world import until
 
 pytestmark = pytest.mark.browser
 COOKIE: dict[str, Any] = {
@@ -91,7 +92,7 @@ def test_a_timeout_saves_them(tmp_path: Path) -> None:
     client, file = Client(tmp_path / "log.db"), tmp_path / "cookies.json"
     session = client.Session(page=False, cookie_file=file, idle_timeout_minutes=1 / 30).start()
     session.set_cookies([COOKIE])
-    _until(lambda: client.log.read(session.session_id)[-1].type == "session.released")
+    until(lambda: client.log.read(session.session_id)[-1].type == "session.released", "not in time")
     assert session.status().status == "timed_out"
     assert _names(file) == ["who"]
     client.close()
@@ -116,7 +117,7 @@ def test_a_killed_owner_does_not_lose_them(tmp_path: Path) -> None:
         session_id = owner.stdout.readline().strip()
         os.kill(owner.pid, signal.SIGKILL)
     log = SqliteLog(tmp_path / "log.db")
-    _until(lambda: log.read(session_id)[-1].type == "session.released")
+    until(lambda: log.read(session_id)[-1].type == "session.released", "not in time")
     released = decode(log.read(session_id)[-1])
     assert isinstance(released, SessionReleased)
     assert released.receipts["cookies_count"] == 1
@@ -141,10 +142,3 @@ def test_exactly_one_source_is_wanted(tmp_path: Path) -> None:
             with pytest.raises(InvalidConfig, match="either"):
                 session.set_cookies(**arguments)  # type: ignore[arg-type] # both, and neither
     client.close()
-
-
-def _until(condition: Any) -> None:
-    until = time.monotonic() + 15
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.01)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from lifecycle.core.events import SessionReleased, SessionStarted
 from lifecycle.errors import LaunchFailed
 from lifecycle.log.codec import decode
 from lifecycle_chromium.find import find_browser, sandbox_args
+from tests.client.world import until
 
 pytestmark = pytest.mark.browser
 
@@ -37,7 +37,7 @@ class Foreign:
             stderr=subprocess.DEVNULL,
         )
         port = profile / "DevToolsActivePort"
-        _until(lambda: port.exists() and port.read_text().count("\n") == 1)
+        until(lambda: port.exists() and port.read_text().count("\n") == 1, "not in time")
         number, path = port.read_text().split("\n")
         self.http = f"http://127.0.0.1:{number}"
         self.ws = f"ws://127.0.0.1:{number}{path}"
@@ -58,13 +58,6 @@ def foreign(tmp_path: Path) -> Iterator[Foreign]:
 def client(tmp_path: Path) -> Iterator[Client]:
     with Client(tmp_path / "log.db") as made:
         yield made
-
-
-def _until(condition: Any) -> None:
-    until = time.monotonic() + 15
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def _events(client: Client, session: Session) -> list[Any]:
@@ -90,7 +83,7 @@ def test_it_is_used_and_left_running(client: Client, foreign: Foreign, scheme: s
 
 def test_a_deadline_disconnects_and_does_not_end_it(client: Client, foreign: Foreign) -> None:
     session = client.Session(cdp_url=foreign.ws, idle_timeout_minutes=1 / 30, page=False).start()
-    _until(lambda: client.log.read(session.session_id)[-1].type == "session.released")
+    until(lambda: client.log.read(session.session_id)[-1].type == "session.released", "not in time")
     assert session.status().status == "timed_out"
     assert foreign.process.poll() is None
     with client.Session(cdp_url=foreign.ws) as again:

@@ -87,7 +87,7 @@ BUGS: Final = [
         "client/handle.py",
         ("a block that attached ends its session", "if not (self.attached or (self.request is not None and self.request.keep_alive)):", "if not (self.request is not None and self.request.keep_alive):"),
         ("a kept block ends its session", "if not (self.attached or (self.request is not None and self.request.keep_alive)):", "if not self.attached:"),
-        ("a second start goes on", "            if self._begun:\n                raise AlreadyStarted(self.session_id)\n            self._begun = True\n        self._listen()\n        request", "            self._begun = True\n        self._listen()\n        request"),
+        ("a second start goes on", "            if self._begun:\n                raise AlreadyStarted(self.session_id)\n            self._begun = True\n", "            self._begun = True\n"),
         ("the ending not offered to the keeper", "            if self._talk is not None:\n                self._talk.end(command)\n            raise", "            raise"),
         ("created after the browser was started", "            guard.watch(self.last)\n", ""),
     ),

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle.audit.account import account
 from lifecycle.core import LIVE, view
-from lifecycle.errors import UnknownSession
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -113,10 +112,7 @@ def timeline(log: EventLog, session_ids: Iterable[str], now: int, *, align: bool
 
 
 def _row(log: EventLog, session_id: str, now: int) -> Row:
-    history = log.read(session_id)
-    if not history:
-        raise UnknownSession(session_id, log.locator or "this log")
-    found = account(history)
+    found = account(log, session_id)
     first, last = found.steps[0], found.steps[-1]
     common: dict[str, Any] = {
         "session_id": session_id,
