@@ -31,6 +31,7 @@ __all__ = [
     "Examinable",
     "Exit",
     "Finding",
+    "Found",
     "Ids",
     "KeptBrowser",
     "PageConnection",
@@ -41,6 +42,8 @@ __all__ = [
     "Receipts",
     "RecordingOrder",
     "Remains",
+    "Starting",
+    "Sweeping",
     "Talk",
 ]
 

@@ -583,5 +583,4 @@ def _child() -> None:
 
 
 atexit.register(_close_all)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_child)
+os.register_at_fork(after_in_child=_child)

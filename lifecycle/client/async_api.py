@@ -494,6 +494,7 @@ class AsyncSession:
 
         Raises:
             NotStarted: Before start(), and after page=False.
+            NoGate: As Session.page.
         """
         handle = self._started("page")
         handle.check("page")

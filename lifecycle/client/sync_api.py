@@ -344,7 +344,11 @@ class Client:
         return proofs.imported(self._shared.recorder, file, progress)
 
     def check(self, file: str | PathLike[str] | None = None) -> Checked:
-        """Replay an export, or this log, by today's rules: the first event refused, the first field that differs."""
+        """Replay an export, or this log, by today's rules: the first event refused, the first field that differs.
+
+        Raises:
+            BadExport, InvalidConfig: The file is cut or changed; there is no such file.
+        """
         return proofs.checked(self._shared.recorder, file)
 
     def backup(self, to: str | PathLike[str]) -> Verification:
@@ -486,6 +490,7 @@ class Session:
             NotStarted: Before start().
             SessionEnded: The session is over.
             WrongThread: Playwright's sync API can't run in this thread.
+            NoGate: Another process has attached the session to a browser that somebody else launched.
         """
         self._handle.check("page")
         self._handle.check_pages("page")
@@ -609,6 +614,7 @@ class Session:
         Raises:
             NotStarted: Before start().
             SessionEnded: The session is over.
+            NoGate: Its browser was launched by somebody else, who knows the way to it.
         """
         return self._handle.cdp_url()
 
@@ -621,6 +627,7 @@ class Session:
         Raises:
             NotStarted: Before start().
             SessionEnded: The session is over.
+            NoGate: As cdp_url().
             ViewerUnavailable: The process did not come up; the session goes on.
         """
         return self._handle.viewer_url()
