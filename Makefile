@@ -134,7 +134,7 @@ chaos: browser chaos-on
 	CHAOS_SECONDS=60 $(BIN)/python -m pytest -q -o timeout=1800 tests/chaos/test_wal_reset.py
 	CHAOS_EVERY=1 CHAOS_SECONDS=60 CHAOS_ROUNDS=60 $(BIN)/python -m pytest -q $(PARALLEL) -o timeout=1800 tests/chaos \
 	    --ignore=tests/chaos/test_wal_reset.py
-	$(BIN)/python -m tests.chaos.bad_inputs
+	$(BIN)/python -m tests.chaos.cases
 	if fixed=$$($(BIN)/python -m tests.chaos.fixed_sqlite build/sqlite); then \
 	    LD_LIBRARY_PATH=$$fixed CHAOS_EVERY=12 CHAOS_SECONDS=30 $(BIN)/python -m pytest -q -o timeout=1800 \
 	        tests/chaos/test_wal_reset.py tests/chaos/test_writers.py tests/chaos/test_disk_faults.py; fi

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.chaos import figures as made
-from tests.chaos.bad_inputs import KINDS
+from tests.chaos.cases import ATTACKS, BAD_INPUTS
 from tests.chaos.faults import defined
 from tests.chaos.record import ROOT, Figures, judged
 
@@ -97,8 +97,8 @@ def test_findings_are_told_apart() -> None:
     assert judged(runs, browsers=True) == {"lost": 1, "corrupt": 1, "orphaned": 2}
 
 
-def test_the_tests_that_feed_bad_input_exist() -> None:
-    for test in (test for tests in KINDS.values() for test in tests):
+def test_the_tests_that_are_counted_by_their_cases_exist() -> None:
+    for test in (test for tests in [*ATTACKS.values(), *BAD_INPUTS.values()] for test in tests):
         file, _, function = test.partition("::")
         assert (ROOT / file).is_file()
         assert not function or function in defined(file), test

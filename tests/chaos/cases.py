@@ -1,8 +1,9 @@
-"""The tests that feed bad input, run and counted: one case, one bad input or more, each refused by name.
+"""Attacks that are tests of other folders, run and counted by their cases.
 
-    python -m tests.chaos.bad_inputs        after it, CHAOS_FIGURES has a line for each kind
+    python -m tests.chaos.cases         after it, CHAOS_FIGURES has a line for each kind
 
-Damaged files are counted where they are made, in test_damage.py.
+Of bad input one case is one input or more, each refused by name; damaged files are counted where they are made, in
+test_damage.py.
 """
 
 from __future__ import annotations
@@ -10,16 +11,27 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.chaos.record import ROOT, Figures
+from tests.chaos.record import Figures
 
-__all__ = ["KINDS"]
+__all__ = ["ATTACKS", "BAD_INPUTS"]
 
-#: Files, or single tests of them. Whatever else is in a file feeds bad input as well.
-KINDS: Final[dict[str, tuple[str, ...]]] = {
+#: Files, or single tests of them, by what they attack.
+ATTACKS: Final[dict[str, tuple[str, ...]]] = {
+    "full disks, size limits, no descriptors left, errors after the commit": ("tests/log/test_disk.py",),
+    "places that may only be read": ("tests/log/test_read_only.py",),
+    "processes: killed in a statement, stopped, interrupted, many": ("tests/log/test_processes.py",),
+    "forks": ("tests/log/test_fork.py",),
+    "death and damage while a log is made": ("tests/log/test_making.py",),
+    "logs of older versions": ("tests/histories/test_histories.py",),
+    "events of newer versions": ("tests/client/test_newer_version.py",),
+}
+#: The same of what feeds bad input.
+BAD_INPUTS: Final[dict[str, tuple[str, ...]]] = {
     "command lines, and what they name": ("tests/cli/test_bad_input.py",),
     "arguments of the Python API": ("tests/client/test_bad_input.py",),
     "configuration and values of events": (
@@ -71,16 +83,20 @@ def main() -> int:
     passed = _Passed()
     # Their figures are cases alone; what such a test would tell of itself is told when it runs for itself.
     kept = os.environ.pop("CHAOS_FIGURES", None)
-    code = pytest.main(["-q", *(test for tests in KINDS.values() for test in tests)], plugins=[passed])
+    kinds = {**ATTACKS, **BAD_INPUTS}
+    code = pytest.main(["-q", *(test for tests in kinds.values() for test in tests)], plugins=[passed])
     if kept is not None:
         os.environ["CHAOS_FIGURES"] = kept
     if code:
         return int(code)
-    figures = Figures(ROOT / "tests/chaos/bad_inputs.py")
-    for kind, tests in KINDS.items():
+    figures, command = Figures(Path(__file__)), "python -m tests.chaos.cases"
+    for kind, tests in kinds.items():
         counted = [passed.cases[test] for test in tests]
         assert all(counted), f"no case ran: {[test for test in tests if not passed.cases[test]]}"
-        figures(kind, bad=sum(counted), command="python -m tests.chaos.bad_inputs")
+        if kind in ATTACKS:
+            figures(kind, {"cases": sum(counted)}, command=command)
+        else:
+            figures(kind, bad=sum(counted), command=command)
     return 0
 
 
