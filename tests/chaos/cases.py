@@ -9,14 +9,15 @@ test_damage.py.
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Final
+from xml.etree import ElementTree
 
-import pytest
-
-from tests.chaos.record import Figures
+from tests.chaos.record import ROOT, Figures
 
 __all__ = ["ATTACKS", "BAD_INPUTS"]
 
@@ -66,33 +67,34 @@ BAD_INPUTS: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
-class _Passed:
-    """How many cases of each test passed."""
+def _passed(tests: list[str]) -> Counter[str]:
+    """How many cases of each of *tests*, and of each of their files, passed.
 
-    def __init__(self) -> None:
-        self.cases = Counter[str]()
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when == "call" and report.passed:
-            test = report.nodeid.partition("[")[0]
-            self.cases[test] += 1
-            self.cases[test.partition("::")[0]] += 1
+    Raises:
+        subprocess.CalledProcessError: Not all of them.
+    """
+    # What such a test would tell of itself is told when it runs for itself.
+    quiet = {name: value for name, value in os.environ.items() if name != "CHAOS_FIGURES"}
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder, "report.xml")
+        pytest = [sys.executable, "-m", "pytest", "-q", f"--junit-xml={report}", *tests]
+        subprocess.run(pytest, cwd=ROOT, env=quiet, check=True)
+        cases = Counter[str]()
+        for case in ElementTree.parse(report).iter("testcase"):
+            if not len(case):  # nothing to say of it: it passed
+                file = f"{case.attrib['classname'].replace('.', '/')}.py"
+                cases[file] += 1
+                cases[f"{file}::{case.attrib['name'].partition('[')[0]}"] += 1
+        return cases
 
 
 def main() -> int:
-    passed = _Passed()
-    # Their figures are cases alone; what such a test would tell of itself is told when it runs for itself.
-    kept = os.environ.pop("CHAOS_FIGURES", None)
     kinds = {**ATTACKS, **BAD_INPUTS}
-    code = pytest.main(["-q", *(test for tests in kinds.values() for test in tests)], plugins=[passed])
-    if kept is not None:
-        os.environ["CHAOS_FIGURES"] = kept
-    if code:
-        return int(code)
+    cases = _passed([test for tests in kinds.values() for test in tests])
     figures, command = Figures(Path(__file__)), "python -m tests.chaos.cases"
     for kind, tests in kinds.items():
-        counted = [passed.cases[test] for test in tests]
-        assert all(counted), f"no case ran: {[test for test in tests if not passed.cases[test]]}"
+        counted = [cases[test] for test in tests]
+        assert all(counted), f"no case passed: {[test for test in tests if not cases[test]]}"
         if kind in ATTACKS:
             figures(kind, {"cases": sum(counted)}, command=command)
         else:
