@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import ExitStack, closing
 from dataclasses import asdict
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -115,14 +117,14 @@ Examples:
 @options
 def import_(file: str, log: str | None, as_json: bool) -> int:
     """Read an export."""
-    opened = open_log(path_of(log))
-    try:
+    with ExitStack() as stack:
         with shown("read", "bytes") as read:
-            written, there = carry.restore(carry.lines_of(file, read), opened)
+            lines = carry.lines_of(file, read)
+            first = list(islice(lines, 1))  # a file that can't be read makes no log
+            opened = stack.enter_context(closing(open_log(path_of(log))))
+            written, there = carry.restore(chain(first, lines), opened)
         with shown("replayed") as replayed:
             done = carry.Imported(written, there, opened.sessions.rebuild(replayed).unreadable)
-    finally:
-        opened.close()
     if as_json:
         print_json({"events": done.events, "there": done.there, "unreadable": done.unreadable}, indent=2)
     else:

@@ -186,7 +186,8 @@ class Kept:
             self.look()
         except LifecycleError as error:
             reason = f"the log refuses `started`: {error}"
-            self.end(Fail(cause=Cause.LAUNCH_FAILED, error_type="LogUnavailable", error_message=redact.message(reason)))
+            kind, message = type(error).__name__, redact.message(reason)
+            self.end(Fail(cause=Cause.LAUNCH_FAILED, error_type=kind, error_message=message))
             return reason
         return None
 

@@ -39,6 +39,14 @@ def test_a_log_that_is_not_there_is_not_made(tmp_path: Path, command: Command, v
     assert not list(tmp_path.iterdir())
 
 
+def test_an_import_of_what_can_not_be_read_makes_no_log(tmp_path: Path, command: Command) -> None:
+    for file in (tmp_path / "none.jsonl", tmp_path):
+        result = command("import", file, "--log", tmp_path / "new.db")
+        assert result.exit_code == 2
+        assert result.stderr.startswith(f"Error: FILE='{file}': an exported file: ")
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_default_log_is_not_made_by_looking(tmp_path: Path, command: Command) -> None:
     result = command("list", XDG_DATA_HOME=str(tmp_path), HOME=str(tmp_path), LIFECYCLE_LOG="")
     assert result.exit_code == 3
