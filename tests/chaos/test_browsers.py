@@ -101,7 +101,7 @@ def _group(pid: int) -> int:
     return 0
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_whoever_is_killed_nothing_is_lost_and_nothing_is_left(world: World, figures: Figures) -> None:
     chance, killed, runs = random.Random(SEED), Counter[str](), list[list[str]]()
     for number in range(ROUNDS):
