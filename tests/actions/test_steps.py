@@ -141,7 +141,7 @@ def test_what_happens_meanwhile_is_not_interrupted_instead(silent: str) -> None:
 
     ran, took = Driven("sync").run(body)
     assert ran
-    assert took < 1
+    assert took < 15, "as long as the other task sleeps, or longer"
 
 
 def test_limits_inside_limits(driven: Driven, silent: str) -> None:

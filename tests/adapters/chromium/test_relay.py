@@ -319,11 +319,11 @@ def test_a_killed_browser_disconnects_its_clients_at_once(
     begun = time.monotonic()
     os.kill(browser.process.pid, signal.SIGKILL)
     assert raw.closed() == (1001, "the browser is gone")
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < SOON_S
     raw.close()
     with pytest.raises(PlaywrightError):
         first_page(client).wait_for_timeout(60_000)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 2 * SOON_S, "as long as it would have waited"
     assert not client.is_connected()
     assert browser.process.wait(SOON_S) == Exit(None, signal.SIGKILL)
     doorman.wait_for("disconnected 1")
