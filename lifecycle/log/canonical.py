@@ -1,39 +1,42 @@
 """Canonical JSON: one text for one value (RFC 8785), so that a hash over it can be checked by anybody.
 
 Only what survives every JSON reader is accepted: integers within ±(2^53 - 1), finite floats, no lone surrogates, at
-most 64 levels. Nearly every event consists of strings, integers and plain keys; for those the standard library's sorted
-compact form *is* the canonical form (tests/log/test_canonical.py proves it), and `rfc8785` writes the rest.
+most 64 levels. Checked and written in one pass, which takes less than the standard library's encoder after a check;
+`rfc8785` writes the floats, and tests/log/test_canonical.py holds the rest against it.
 """
 
 from __future__ import annotations
 
 import json
+from json.encoder import encode_basestring as quoted
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 import rfc8785
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["MAX_DEPTH", "MAX_INTEGER", "canonical", "parse"]
+__all__ = ["MAX_DEPTH", "MAX_INTEGER", "canonical", "parse", "quoted", "refuse"]
 
 MAX_DEPTH: Final = 64
 #: RFC 7493: beyond this, readers that hold numbers as doubles round.
 MAX_INTEGER: Final = 2**53 - 1
 
-_encode = json.JSONEncoder(
-    ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False, check_circular=False
-).encode
+
+def refuse(value: object) -> NoReturn:
+    """Say that *value* is of no type that JSON has."""
+    raise ValueError(f"{_shown(value)} of type {type(value).__name__} is not JSON")
 
 
-def canonical(value: object) -> str:
+def canonical(value: object, other: Callable[[object], object] = refuse) -> str:
     """*value* (None, bool, int, float, str, list, tuple, dict with text keys) as RFC 8785 text.
+
+    *other* is asked for what stands for a value of any other type.
 
     Raises:
         ValueError: The value has no canonical form; the message says which part and why.
     """
-    plain = _check(value, 1)
-    text = _encode(value) if plain else rfc8785.dumps(value).decode()  # type: ignore[arg-type]  # _check has proved it
+    text = _write(value, 1, other)
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -41,36 +44,50 @@ def canonical(value: object) -> str:
     return text
 
 
-def _check(value: object, depth: int) -> bool:
-    """Whether the standard library's form of *value* is the canonical one; refuses what has none."""
+def _write(value: object, depth: int, other: Callable[[object], object]) -> str:
     # Exact types first: an Enum or a bool is a subclass, and looking them up one by one keeps this short and fast.
     kind = type(value)
-    if kind is str or value is None or kind is bool:
-        return True
+    if kind is str:
+        return quoted(value)  # type: ignore[arg-type]  # a str
     if kind is int:
         if not -MAX_INTEGER <= value <= MAX_INTEGER:  # type: ignore[operator]  # an int
             raise ValueError(f"the integer {_shown(value)} is beyond ±(2^53 - 1)")
-        return True
+        return repr(value)
+    if value is None:
+        return "null"
+    if kind is bool:
+        return "true" if value else "false"
     if kind is float:
         if value - value != 0:  # type: ignore[operator]  # a float
             raise ValueError(f"{value} is not a number that JSON has")
-        return False
+        return rfc8785.dumps(cast("float", value)).decode()
+    if isinstance(value, dict):
+        _check_depth(depth)
+        held = cast("dict[str, object]", value)
+        return f"{{{','.join([f'{quoted(key)}:{_write(held[key], depth + 1, other)}' for key in _sorted(held)])}}}"
+    if isinstance(value, list | tuple):
+        _check_depth(depth)
+        return f"[{','.join([_write(item, depth + 1, other) for item in cast('Sequence[object]', value)])}]"
+    return _write(other(value), depth, other)
+
+
+def _check_depth(depth: int) -> None:
     if depth > MAX_DEPTH:
         raise ValueError(f"is nested more than {MAX_DEPTH} levels deep")
+
+
+def _sorted(held: dict[str, object]) -> list[str]:
+    """The keys in the order of RFC 8785: by UTF-16 units."""
     plain = True
-    if isinstance(value, dict):
-        for key, item in cast("dict[Any, object]", value).items():
-            if type(key) is not str:
-                raise ValueError(f"the key {_shown(key)} is not text")
-            # Keys sort by UTF-16 units in RFC 8785 and by code points here; they differ past the surrogates' block.
-            plain &= key.isascii() or max(key) < "\ud800"
-            plain &= _check(item, depth + 1)
-        return plain
-    if isinstance(value, list | tuple):
-        for item in cast("Sequence[object]", value):
-            plain &= _check(item, depth + 1)
-        return plain
-    raise ValueError(f"{_shown(value)} of type {kind.__name__} is not JSON")
+    for key in held:
+        if type(key) is not str:
+            raise ValueError(f"the key {_shown(key)} is not text")
+        plain &= key.isascii()
+    return sorted(held) if plain else sorted(held, key=_units)
+
+
+def _units(key: str) -> bytes:
+    return key.encode("utf-16-be", "surrogatepass")
 
 
 def _shown(value: object) -> str:
@@ -114,8 +131,8 @@ def _integer(digits: str) -> int | float:
     return value if abs(value) <= MAX_INTEGER else float(value)
 
 
-def _refuse(word: str) -> NoReturn:
+def _no_number(word: str) -> NoReturn:
     raise ValueError(f"{word} is not JSON")
 
 
-_decode = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_constant=_refuse).decode
+_decode = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_constant=_no_number).decode

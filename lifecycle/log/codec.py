@@ -15,16 +15,16 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from enum import Enum
-from json.encoder import encode_basestring as _text
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
 
 from lifecycle.core.events import EVENT_TYPES, private_fields
 from lifecycle.core.upcast import load
 from lifecycle.errors import FutureSchema, InvalidConfig, LogTampered, MalformedEvent, UnknownEventType
-from lifecycle.log.canonical import MAX_INTEGER, canonical, parse
+from lifecycle.log.canonical import MAX_INTEGER, canonical, parse, refuse
+from lifecycle.log.canonical import quoted as _text
 from lifecycle.log.receipts import RECEIPTS
 
 if TYPE_CHECKING:
@@ -95,10 +95,9 @@ def encode(event: Event) -> Encoded:
     try:
         held = event.__dict__
         shown, hidden = _FIELDS[event.type]
-        public = {name: _plain(value) for name in shown if (value := held[name]) is not None}
-        secret = {name: _plain(value) for name in hidden if (value := held[name]) is not None}
-        data = canonical(public)
-        private = canonical(secret) if secret else None
+        data = canonical({name: value for name in shown if (value := held[name]) is not None}, _plain)
+        secret = {name: value for name in hidden if (value := held[name]) is not None}
+        private = canonical(secret, _plain) if secret else None
     except RecursionError:
         raise InvalidConfig("event", event.type, "is nested too deep") from None
     except ValueError as error:
@@ -111,23 +110,14 @@ def encode(event: Event) -> Encoded:
 
 
 def _plain(value: object) -> object:
-    """*value* with models as dicts and enumerations as their values.
+    """What stands in the text for a model or a member of an enumeration.
 
     Not pydantic's own dump: what is hashed must not hang on its version, and it runs Python code inside native code for
     free-form data, where an interrupt gets lost.
     """
-    kind = type(value)
-    if kind is str or kind is int or kind is bool:
-        return value
     if isinstance(value, BaseModel):
-        return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in cast("dict[object, object]", value).items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in cast("Sequence[object]", value)]
-    return value
+        return value.__dict__
+    return value.value if isinstance(value, Enum) else refuse(value)
 
 
 def decode(row: Recorded) -> Event:

@@ -53,9 +53,8 @@ RECORD: Final[dict[str, str]] = {
     event_id TEXT PRIMARY KEY NOT NULL,
     salt BLOB NOT NULL CHECK (length(salt) = 16),
     body TEXT NOT NULL CHECK (body GLOB '{*}')
-) STRICT""",
+) STRICT, WITHOUT ROWID""",
     "events_one_ending": f"CREATE UNIQUE INDEX events_one_ending ON events (stream) WHERE type IN ({_ENDINGS})",
-    "events_one_release": "CREATE UNIQUE INDEX events_one_release ON events (stream) WHERE type = 'session.released'",
     "events_one_seal": "CREATE UNIQUE INDEX events_one_seal ON events (type) WHERE type = 'log.sealed'",
     "events_no_update": """CREATE TRIGGER events_no_update BEFORE UPDATE ON events BEGIN
     SELECT RAISE(ABORT, 'lifecycle: events are append-only, an UPDATE is refused');

@@ -9,7 +9,7 @@ from lifecycle.core.events import SessionFailed
 from lifecycle.core.evolve import Session, fold
 from lifecycle.errors import HistoryError, LogTampered
 from lifecycle.log.codec import events as typed
-from lifecycle.projections.rows import COLUMNS, INSERT, NOTE, SELECT, UPDATE, from_row, to_note, to_row, to_update
+from lifecycle.projections.rows import COLUMNS, INSERT, SELECT, from_row, to_row, to_update
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -79,12 +79,7 @@ def known(conn: Connection, stream: str, head: int, read: Callable[[], Sequence[
 
 def store(conn: Connection, before: Session | None, after: Session, failure_id: str | None) -> None:
     """Write the row of the session *after*, which was *before*, in the caller's transaction."""
-    if before is not None and after.status is before.status and after.released is before.released:
-        written = conn.execute(NOTE, to_note(after)).rowcount
-    elif before is not None:
-        written = conn.execute(UPDATE, to_update(to_row(after, failure_id))).rowcount
-    else:
-        written = 0
+    written = before is not None and conn.execute(*to_update(before, after, failure_id)).rowcount
     if not written:
         conn.execute(INSERT, to_row(after, failure_id))
         label(conn, after)

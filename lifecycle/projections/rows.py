@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.core.deadlines import deadline
@@ -17,7 +17,9 @@ from lifecycle.errors import LogTampered
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["COLUMNS", "INSERT", "NOTE", "SELECT", "UPDATE", "from_row", "to_note", "to_row", "to_update"]
+    from pydantic import BaseModel
+
+__all__ = ["COLUMNS", "INSERT", "SELECT", "from_row", "to_row", "to_update"]
 
 COLUMNS: Final = (
     "session_id",
@@ -47,27 +49,13 @@ COLUMNS: Final = (
     "browser",
 )
 
-#: What no event after `created` changes, so that an update need not write it.
-_FIXED: Final = frozenset(
-    [
-        "session_id",
-        "created_at",
-        "idle_timeout_us",
-        "max_duration_us",
-        "keep_alive",
-        "keeper_id",
-        "config",
-        "labels",
-        "owner",
-    ]
-)
-_CHANGING: Final = tuple(name for name in COLUMNS if name not in _FIXED)
-
 INSERT: Final = f"INSERT INTO sessions ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+
+#: What every event may change. The rest changes together, when a session starts, ends or is released: SQLite writes
+#: each index anew that a column of the statement stands in, whether or not its value is another.
 _NOTED: Final = ("version", "last_at", "last_accessed_at", "deadline", "extended_until")
-#: what an event changes that leaves the status as it is; no column of an index among them
-NOTE: Final = f"UPDATE sessions SET {', '.join(f'{name} = ?' for name in _NOTED)} WHERE session_id = ?"
-UPDATE: Final = f"UPDATE sessions SET {', '.join(f'{name} = ?' for name in _CHANGING)} WHERE session_id = ?"
+_STARTED: Final = ("started_at", "ownership", "browser_version", "keeper", "browser")
+_ENDED: Final = ("closed_at", "cause", "error_type", "failure_id")
 
 #: Columns of a query over `sessions AS s` whose rows from_row takes; only a failed session has a message to look up.
 SELECT: Final = (
@@ -102,26 +90,50 @@ def to_row(session: Session, failure_id: str | None) -> tuple[Any, ...]:
         session.config.model_dump_json(),
         json.dumps(session.labels, ensure_ascii=False, sort_keys=True),
         session.owner.model_dump_json(),
-        None if session.keeper is None else session.keeper.model_dump_json(),
-        None if session.browser is None else session.browser.model_dump_json(),
+        _text(session.keeper),
+        _text(session.browser),
     )
 
 
-def to_note(session: Session) -> tuple[Any, ...]:
-    """The parameters of NOTE."""
-    return (
-        session.version,
-        session.last_at,
-        session.last_accessed_at,
-        deadline(session),
-        session.extended_until,
-        session.session_id,
+def to_update(before: Session, after: Session, failure_id: str | None) -> tuple[str, list[Any]]:
+    """The statement that makes the row of *before* that of *after*, a later one of the same session; its parameters."""
+    values: list[Any] = [
+        after.version,
+        after.last_at,
+        after.last_accessed_at,
+        deadline(after),
+        after.extended_until,
+    ]
+    moved = after.status is not before.status
+    started = after.started_at != before.started_at
+    ended = after.closed_at != before.closed_at
+    released = after.released is not before.released
+    if moved:
+        values.append(after.status.value)
+    if started:
+        values += (after.started_at, after.ownership, after.browser_version, _text(after.keeper), _text(after.browser))
+    if ended:
+        values += (after.closed_at, after.cause and after.cause.value, after.error_type, failure_id)
+    if released:
+        values.append(int(after.released))
+    values.append(after.session_id)
+    return _update(moved, started, ended, released), values
+
+
+@cache
+def _update(moved: bool, started: bool, ended: bool, released: bool) -> str:
+    names = (
+        *_NOTED,
+        *(("status",) if moved else ()),
+        *(_STARTED if started else ()),
+        *(_ENDED if ended else ()),
+        *(("released",) if released else ()),
     )
+    return f"UPDATE sessions SET {', '.join(f'{name} = ?' for name in names)} WHERE session_id = ?"
 
 
-def to_update(row: Sequence[Any]) -> tuple[Any, ...]:
-    """The parameters of UPDATE, from a whole row."""
-    return (*(value for name, value in zip(COLUMNS, row, strict=True) if name not in _FIXED), row[0])
+def _text(model: BaseModel | None) -> str | None:
+    return None if model is None else model.model_dump_json()
 
 
 # The same few processes own and keep many sessions.
