@@ -24,6 +24,8 @@ __all__ = ["WAL_LIMIT_BYTES", "Checkpoints", "truncate"]
 WAL_LIMIT_BYTES: Final = 16 * 1024 * 1024
 #: How long a checkpoint waits for readers in other programs before it is put off; every writer waits with it.
 _PATIENCE_MS: Final = 50
+#: commits between two looks at the size; a short-lived process looks at its first
+_LOOK_EVERY: Final = 16
 
 
 class Checkpoints:
@@ -33,9 +35,13 @@ class Checkpoints:
         self._wal = f"{where.path}-wal"
         self._timeout_ms = int(timeout_s * 1000)
         self._due_bytes = WAL_LIMIT_BYTES
+        self._commits = 0
 
     def after_commit(self, conn: Connection) -> None:
         """Checkpoint if it is due. The events are safe either way: whatever goes wrong is left to the next time."""
+        self._commits += 1
+        if self._commits % _LOOK_EVERY != 1:
+            return
         try:
             size = os.stat(self._wal).st_size
         except OSError:

@@ -13,10 +13,9 @@ what remains can't be guessed back.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic import BaseModel
 
@@ -75,8 +74,7 @@ def _split(cls: type[Event]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 _FIELDS: Final = {name: _split(cls) for name, cls in TYPES.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(NamedTuple):
     """The two texts of one event; `private` is None when it has no private part."""
 
     data: str

@@ -26,6 +26,7 @@ from lifecycle.log.codec import SALT_BYTES
 from lifecycle.log.loading import fact, load
 from lifecycle.log.port import Appended, Cursor, Page
 from lifecycle.log.receipts import STREAM, LogSealed
+from lifecycle.log.record import recorded
 from lifecycle.projections.memory import MemorySessions
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class MemoryLog:
             if any(row.type == LogSealed.type for row in self._streams.get(STREAM, ())):
                 raise SealedLog("the log in memory")
             session = project(stream, self._sessions.peek(stream), batch, len(before))
-            made = rows_of_batch(
+            rows = rows_of_batch(
                 stream,
                 batch,
                 head=len(before),
@@ -119,6 +120,7 @@ class MemoryLog:
                 clock=self._clock,
                 salt=self._salt,
             )
+            made = [recorded(row, "the log in memory") for row in rows]
             self._keep(made)
             self._take(made)
             if session is not None:

@@ -12,7 +12,7 @@ from lifecycle.log.port import Cursor, Recorded
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["COLUMNS", "INSERT", "INSERT_PRIVATE", "NAMES", "recorded", "values"]
+__all__ = ["COLUMNS", "INSERT", "INSERT_PRIVATE", "NAMES", "WIDTH", "recorded", "values"]
 
 #: columns of `events`, in the order in which everything here has them
 NAMES: Final = (
@@ -35,6 +35,8 @@ NAMES: Final = (
 #: Columns of a query over `events AS e LEFT JOIN private AS p` whose rows recorded() takes.
 COLUMNS: Final = ", ".join(f"e.{name}" for name in NAMES) + ", p.body, p.salt"
 INSERT: Final = f"INSERT INTO events ({', '.join(NAMES)}) VALUES ({', '.join('?' * len(NAMES))})"
+#: columns of an INSERT; the two behind them are the private part
+WIDTH: Final = len(NAMES)
 INSERT_PRIVATE: Final = "INSERT INTO private (event_id, salt, body) VALUES (?, ?, ?)"
 
 _TEXT: Final = (str,)

@@ -2,7 +2,8 @@
 
 An append, in this order: check and encode the batch; wait for this writer's turn; BEGIN IMMEDIATE; make sure that the
 file and its guards are still what was opened; look the ids up (a retry ends here); hold *expected* and the session's
-history against the batch; insert; bring `sessions` along; COMMIT, which returns when the events are on disk.
+history against the batch; insert; bring `sessions` along; COMMIT, which returns when the events are on disk. Where
+nobody else has written since this log's last commit, what that left is remembered, and nothing is asked.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import weakref
 from contextlib import closing, suppress
 from dataclasses import replace
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from lifecycle.core.events import SessionFailed
 from lifecycle.errors import (
     HistoryError,
     IllegalHistory,
@@ -23,6 +25,7 @@ from lifecycle.errors import (
     LogUnsuitable,
     SealedLog,
     UnknownSession,
+    WrongVersion,
 )
 from lifecycle.log.batch import (
     check_expected,
@@ -45,8 +48,8 @@ from lifecycle.log.opening import Options
 from lifecycle.log.place import place
 from lifecycle.log.port import Appended, Cursor, Expectation, Page
 from lifecycle.log.receipts import STREAM, LogForgotten
-from lifecycle.log.record import COLUMNS, INSERT, INSERT_PRIVATE, recorded, values
-from lifecycle.projections.maintain import Recent, failure_of, known, store
+from lifecycle.log.record import COLUMNS, INSERT, INSERT_PRIVATE, NAMES, WIDTH, recorded, values
+from lifecycle.projections.maintain import Recent, known, store
 from lifecycle.projections.replay import Rebuild, fill
 from lifecycle.projections.sessions import SqlSessions
 
@@ -77,6 +80,9 @@ _STREAM: Final = f"SELECT {COLUMNS} FROM events AS e LEFT JOIN private AS p USIN
 _WHOLE: Final = f"{_STREAM} ORDER BY e.version"
 _PART: Final = f"{_STREAM} AND e.version > ? AND e.version <= ? ORDER BY e.version"
 _MOST: Final = 2**63 - 1
+_ID: Final = NAMES.index("event_id")
+_HASH: Final = NAMES.index("hash")
+_BODY, _SALT = WIDTH, WIDTH + 1
 _EMPTY: Final = "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM sessions) AND EXISTS (SELECT 1 FROM events)"
 _FACTS: Final = f"SELECT {FACT} FROM events AS e WHERE e.stream = ? AND e.version > ? ORDER BY e.version"
 _LOG: Final = f"SELECT {COLUMNS} FROM events AS e LEFT JOIN private AS p USING (event_id)"
@@ -122,6 +128,22 @@ def _known_ids(
     return found
 
 
+class _Doubt(Exception):
+    """By what is remembered a batch is refused. The next transaction asks the log, since this one is undone."""
+
+
+class _Standing(NamedTuple):
+    """What an append follows: the log's last position, and of its stream the last version and hash, and the session."""
+
+    position: int
+    head: int
+    prev: str | None
+    session: Session | None
+    failure: str | None
+    readable: bool = True
+    sealed: bool = False
+
+
 class SqliteLog:
     """An EventLog in the SQLite file at *path*.
 
@@ -159,6 +181,8 @@ class SqliteLog:
             raise InvalidConfig("timeout_s", timeout_s, "seconds, above 0 and at most 86400")
         self._clock = clock or (lambda: time.time_ns() // 1000)
         self._recent = Recent()
+        #: the last one, where nobody else can have written since; None where the log has to be asked
+        self._position: int | None = None
         self._waiters: list[SimpleQueue[None]] = []
         options = Options(
             place(path),
@@ -206,8 +230,15 @@ class SqliteLog:
     def append(self, stream: str, events: Sequence[NewEvent], *, expected: Expected) -> Appended:
         """As EventLog.append."""
         batch = prepare(stream, events)
+
+        def work(conn: Connection) -> Appended:
+            return self._append(conn, stream, batch, expected)
+
         try:
-            appended = self._file.writing.run(lambda conn: self._append(conn, stream, batch, expected))
+            try:
+                appended = self._file.writing.run(work)
+            except _Doubt:
+                appended = self._file.writing.run(work)
         except LogUnavailable as error:
             # The disk may have taken the commit and failed afterwards: what stands in the log decides.
             if error.__cause__ is not None and uncertain(error.__cause__) and (stands := self._stands(stream, batch)):
@@ -218,6 +249,17 @@ class SqliteLog:
         return appended
 
     def _append(self, conn: Connection, stream: str, batch: Sequence[Prepared], expected: Expected) -> Appended:
+        if not self._file.writing.alone:
+            self._position = None
+            self._recent.doubt()
+        if self._position is not None and (sure := self._recent.sure(stream)):
+            prev, last, failed = sure
+            try:
+                standing = _Standing(self._position, last.version, prev, last, failed)
+                return self._write(conn, stream, batch, expected, standing)
+            except (WrongVersion, HistoryError) as error:
+                raise _Doubt from error  # a batch that stands in the log already, perhaps
+
         def ask(sql: str, given: Sequence[Any]) -> list[Any]:
             return conn.execute(sql, given).fetchall()
 
@@ -231,9 +273,17 @@ class SqliteLog:
         session, failure, readable = self._recent.get(stream, head, prev) or known(
             conn, stream, head, lambda: self._recorded(ask(_WHOLE, (stream,)))
         )
-        after = project(stream, session, batch, head) if readable else None
         if sealed and batch[0].new.event.type != LogForgotten.type:
             raise SealedLog(self.locator)
+        standing = _Standing(position, head, prev, session, failure, readable, sealed)
+        return self._write(conn, stream, batch, expected, standing)
+
+    def _write(
+        self, conn: Connection, stream: str, batch: Sequence[Prepared], expected: Expected, standing: _Standing
+    ) -> Appended:
+        position, head, prev, session, failure, readable, sealed = standing
+        check_expected(stream, expected, head)
+        after = project(stream, session, batch, head) if readable else None
         made = rows(
             stream,
             batch,
@@ -244,18 +294,21 @@ class SqliteLog:
             salt=lambda: os.urandom(SALT_BYTES),
         )
         try:
-            conn.executemany(INSERT, map(values, made))
-            hidden = [(row.event_id, row.private_salt, row.private) for row in made if row.private is not None]
+            conn.executemany(INSERT, [row[:WIDTH] for row in made])
+            hidden = [(row[_ID], row[_SALT], row[_BODY]) for row in made if row[_BODY] is not None]
             if hidden:
                 conn.executemany(INSERT_PRIVATE, hidden)
         except IntegrityError as error:
             # Only on a stream that evolve can't judge: the guards know endings by themselves.
             raise IllegalHistory(stream, head + 1, str(error).removeprefix("lifecycle: ")) from error
         if after is not None and after is not session:
-            failure = failure_of(made) or failure
+            for new, _ in batch:
+                failure = new.event_id if new.event.type == SessionFailed.type else failure
             store(conn, session, after, failure)
-            self._recent.put(stream, made[-1].hash, after, failure)
-        return Appended(made[-1].version, made[-1].position)
+            self._recent.put(stream, made[-1][_HASH], after, failure)
+        # Counts once the transaction is on disk: after one that is not, the next finds itself not alone.
+        self._position = None if sealed or stream == STREAM else position + len(batch)
+        return Appended(head + len(batch), Cursor(position + len(batch)))
 
     def keep_tree(self, hashes: Mapping[tuple[int, int], bytes]) -> None:
         """Store hashes of the Merkle tree by (level, number), for the next checkpoint to go on from."""
@@ -334,6 +387,7 @@ class SqliteLog:
                 except IntegrityError as error:
                     reason = str(error).removeprefix("lifecycle: ")
                     raise IllegalHistory(row.stream, row.version, reason) from error
+            self._position = None
 
         self._file.writing.run(act)
 

@@ -43,6 +43,7 @@ class Turnstile:
         self._threads = threading.RLock()
         self._holder: int | None = None
         self._fd: int | None = None
+        self._identity = (0, 0)
         self._closed = False
 
     def acquire(self, timeout_s: float) -> None:
@@ -59,12 +60,13 @@ class Turnstile:
         while True:
             if self._fd is None:
                 self._fd = self._opener()
+                self._identity = _identity(os.fstat(self._fd))
             fd = self._fd
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 self._queue(fd, began, timeout_s)
-            if self._in_place(fd):
+            if self._in_place():
                 return
             self._drop()  # somebody removed the file: whoever comes next queues at another one
 
@@ -76,12 +78,14 @@ class Turnstile:
             if self._closed:
                 self._drop()
             self._holder = None
-        with suppress(RuntimeError):  # not ours
+        try:  # noqa: SIM105 # suppress() is as many calls as all the rest
             self._threads.release()
+        except RuntimeError:
+            pass  # not ours
 
-    def _in_place(self, fd: int) -> bool:
+    def _in_place(self) -> bool:
         try:
-            return os.path.samestat(os.stat(self._path), os.fstat(fd))
+            return _identity(os.stat(self._path)) == self._identity
         except FileNotFoundError:
             return False
 
@@ -119,6 +123,10 @@ class Turnstile:
                 self._drop()
             finally:
                 self._threads.release()
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
 
 
 def wait_in_line(fd: int, left: Callable[[], float], name: str) -> bool:

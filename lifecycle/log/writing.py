@@ -38,8 +38,8 @@ T = TypeVar("T")
 class Writing:
     """Writes to the file of *handle*, in the order of *queue*.
 
-    *guarded* is called at the beginning of every transaction and makes sure that the file may be written to; what it
-    returns is remembered by *committed* once the transaction is on disk.
+    *guarded* is called at the beginning of a transaction, unless nobody has written since our last one, and makes sure
+    that the file may be written to; what it returns is remembered by *committed* once the transaction is on disk.
     """
 
     def __init__(
@@ -60,6 +60,11 @@ class Writing:
         self._inside: set[int] = set()
         self._conn: Connection | None = None
         self._cookie = 0
+        #: SQLite's data_version, which tells of every commit but this connection's own: now, and at our last commit
+        self._version = 0
+        self._seen: int | None = None
+        #: whether nothing was written between our last transaction, which came to its end, and this one
+        self.alone = False
         self._began = 0.0
         self._lifted = False
         self._checkpoints = Checkpoints(handle.options.place, handle.options.timeout_s)
@@ -118,20 +123,25 @@ class Writing:
             raise refusal(error, handle.locator) from error
         self.lock.acquire()
         self._owner = threading.get_ident()
-        handle.check()
         self._began = time.monotonic()
         if self._conn is None:
             self._conn = handle.connect()
+            self._seen = None
         conn = self._conn
         if conn.in_transaction:
             conn.rollback()
         conn.execute("BEGIN IMMEDIATE")
-        self._cookie = self._guarded(conn)
+        (self._version,) = conn.execute("PRAGMA data_version").fetchone()
+        self.alone = self._version == self._seen
+        self._seen = None
+        if not self.alone:
+            self._cookie = self._guarded(conn)
         return conn
 
     def _commit(self, conn: Connection) -> None:
         self._handle.check()
         conn.execute("COMMIT")
+        self._seen = self._version
         self._committed(self._cookie)
         self._checkpoints.after_commit(conn)
 
@@ -160,8 +170,10 @@ class Writing:
                 guard(self._conn)
             self._lifted = False
             self._owner = None
-        with suppress(RuntimeError):  # not ours
+        try:  # noqa: SIM105 # suppress() is as many calls as all the rest
             self.lock.release()
+        except RuntimeError:
+            pass  # not ours
         self._queue.release()
         self._inside.discard(me)
 

@@ -89,11 +89,13 @@ class Recent:
     """The sessions this process has last appended to, so that their rows need not be read back each time.
 
     An entry counts only while the stream's last event still has the hash it was made at: a hash stands for the whole
-    history, whoever else has written meanwhile, and whether or not our own transaction came to its end.
+    history, whoever else has written meanwhile, and whether or not our own transaction came to its end. Those made
+    since the last *doubt* are sure to have it.
     """
 
     def __init__(self) -> None:
         self._entries: dict[str, tuple[str, Session, str | None]] = {}
+        self._sure: set[str] = set()
 
     def get(self, stream: str, head: int, last_hash: str | None) -> Known | None:
         """The session of *stream* at version *head* with *last_hash*, if it is remembered."""
@@ -103,12 +105,23 @@ class Recent:
             return None
         return entry[1], entry[2], True
 
+    def sure(self, stream: str) -> tuple[str, Session, str | None] | None:
+        """(hash of the last event, session, failure id) of *stream*, if nobody can have written to it since."""
+        return self._entries.get(stream) if stream in self._sure else None
+
+    def doubt(self) -> None:
+        """Somebody else has written, or our last transaction did not come to its end."""
+        self._sure.clear()
+
     def put(self, stream: str, last_hash: str, session: Session, failure_id: str | None) -> None:
         """Remember the session of *stream* at *last_hash*."""
         self._entries.pop(stream, None)
         self._entries[stream] = (last_hash, session, failure_id)
+        self._sure.add(stream)
         if len(self._entries) > _REMEMBERED:
-            del self._entries[next(iter(self._entries))]
+            oldest = next(iter(self._entries))
+            del self._entries[oldest]
+            self._sure.discard(oldest)
 
 
 def label(conn: Connection, session: Session) -> None:

@@ -17,23 +17,24 @@ from lifecycle.errors import FutureSchema, InvalidConfig, LogTampered, Malformed
 from lifecycle.log.batch import Prepared, prepare, rows
 from lifecycle.log.codec import FIRST, LIMIT_BYTES, Encoded, check_hash, check_private, decode, encode
 from lifecycle.log.port import Cursor, NewEvent, Recorded
+from lifecycle.log.record import recorded
 from lifecycle.testing.log_samples import T0, created, failed, new, released, started
 from lifecycle.testing.strategies import any_event
 from tests.log.support import patient
 
 
-def recorded(event: Any) -> Recorded:
+def made(event: Any) -> Recorded:
     """*event* as the first of a stream, whatever the rules say."""
     (row,) = rows(
         "s", prepare("s", [new(event, "e-1")]), head=0, prev=None, position=0, clock=lambda: T0, salt=lambda: b"s" * 16
     )
-    return row
+    return recorded(row, "log")
 
 
 @patient
 @given(any_event)
 def test_every_event_comes_back_equal(event: Event) -> None:
-    assert decode(recorded(event)) == event
+    assert decode(made(event)) == event
 
 
 @patient
@@ -52,7 +53,7 @@ def test_private_fields_stand_in_the_private_text_only(event: Event) -> None:
 @patient
 @given(any_event)
 def test_what_is_forgotten_reads_as_none(event: Event) -> None:
-    row = replace(recorded(event), private=None, private_salt=None)
+    row = replace(made(event), private=None, private_salt=None)
     forgotten = decode(row)
     for name in type(event).model_fields:
         expected = None if name in private_fields(event.type) else getattr(event, name)
@@ -124,7 +125,7 @@ def test_only_the_core_s_own_events_are_recorded(event: Any) -> None:
     ids=str,
 )
 def test_what_is_stored_wrong_is_named(kind: type[Exception], change: dict[str, Any]) -> None:
-    row = replace(recorded(SessionAnnotated(at=T0, name="a")), **change)
+    row = replace(made(SessionAnnotated(at=T0, name="a")), **change)
     with pytest.raises(kind, match=r"session\."):
         decode(row)
 
@@ -145,7 +146,7 @@ def history() -> tuple[Recorded, ...]:
         Prepared(NewEvent(event_id=f"e-{n}", event=event, actor="a", writer="w", correlation_id="c"), encoded)
         for n, (event, encoded) in enumerate(texts)
     ]
-    made = rows(
+    told = rows(
         "s-1",
         batch,
         head=0,
@@ -154,7 +155,7 @@ def history() -> tuple[Recorded, ...]:
         clock=lambda: T0 + 7,
         salt=lambda: next(salts).to_bytes(16, "big"),
     )
-    return tuple(made)
+    return tuple(recorded(row, "log") for row in told)
 
 
 GOLDEN = [
