@@ -6,7 +6,7 @@ deadline), then the Machine, then what a second ending or a second release means
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 from lifecycle.core.commands import Close, Command, Create, Expire, Extend, Fail, Record, Release, Start
 from lifecycle.core.deadlines import deadline, rule
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["decide"]
 
+#: what the deadline does not turn into a timeout
+_UNTIMED: Final = (Create, Release)
+
 
 def decide(session: Session | None, command: Command, now: int) -> tuple[Event, ...]:
     """The events that *command* causes at *now* (µs since the epoch); () when it is accepted and changes nothing.
@@ -45,7 +48,7 @@ def decide(session: Session | None, command: Command, now: int) -> tuple[Event, 
         if isinstance(command, Create):
             return (_at(now, command.event),)
         raise IllegalCommand(session_id=None, state="not created", command=_named(command), legal=legal(None))
-    if session.status in LIVE and not isinstance(command, Create | Release) and now >= (ends := deadline(session)):
+    if session.status in LIVE and not isinstance(command, _UNTIMED) and now >= (ends := deadline(session)):
         fire(session.status, Trigger.EXPIRE, session.session_id)
         return (SessionTimedOut(at=ends, rule=rule(session), evidence=_found(command)),)
     match command:

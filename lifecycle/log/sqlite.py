@@ -129,7 +129,7 @@ def _known_ids(
 
 
 class _Doubt(Exception):
-    """By what is remembered a batch is refused. The next transaction asks the log, since this one is undone."""
+    """By what is remembered a batch is refused, which the log has to be asked about."""
 
 
 class _Standing(NamedTuple):
@@ -231,14 +231,12 @@ class SqliteLog:
         """As EventLog.append."""
         batch = prepare(stream, events)
 
-        def work(conn: Connection) -> Appended:
-            return self._append(conn, stream, batch, expected)
-
+        run = self._file.writing.run
         try:
             try:
-                appended = self._file.writing.run(work)
+                appended = run(lambda conn: self._append(conn, stream, batch, expected))
             except _Doubt:
-                appended = self._file.writing.run(work)
+                appended = run(lambda conn: self._append(conn, stream, batch, expected, ask_all=True))
         except LogUnavailable as error:
             # The disk may have taken the commit and failed afterwards: what stands in the log decides.
             if error.__cause__ is not None and uncertain(error.__cause__) and (stands := self._stands(stream, batch)):
@@ -248,8 +246,10 @@ class SqliteLog:
             self._tell()
         return appended
 
-    def _append(self, conn: Connection, stream: str, batch: Sequence[Prepared], expected: Expected) -> Appended:
-        if not self._file.writing.alone:
+    def _append(
+        self, conn: Connection, stream: str, batch: Sequence[Prepared], expected: Expected, *, ask_all: bool = False
+    ) -> Appended:
+        if ask_all or not self._file.writing.alone:
             self._position = None
             self._recent.doubt()
         if self._position is not None and (sure := self._recent.sure(stream)):

@@ -103,7 +103,7 @@ BUGS: Final = [
         ("another event under the same id taken for a retry", "if differing := _differing(prepared, row):", "if False:"),
         ("one id twice in a batch", "if new.event_id in seen:", "if False:"),
         ("the chain begins anew in every batch", "last = FIRST if prev is None else prev", "last = FIRST"),
-        ("all events of a batch have its first version", "version=head + offset,\n                event_id", "version=head + 1,\n                event_id"),
+        ("all events of a batch have its first version", "        version = head + offset\n", "        version = head + 1\n"),
         ("a session's event in any stream", "if isinstance(first, SessionCreated) and first.session_id != stream:", "if False:"),
         ("an illegal event accepted", "    return fold((prepared.new.event for prepared in batch), session)", "    try:\n        return fold((prepared.new.event for prepared in batch), session)\n    except IllegalHistory:\n        return session"),
     ),
@@ -121,6 +121,8 @@ BUGS: Final = [
         ("the list of sessions lags behind the log", "            store(conn, session, after, failure)\n", ""),
         ("a lost acknowledgement told as a failure", "if error.__cause__ is not None and uncertain(error.__cause__) and (stands := self._stands(stream, batch)):", "if (stands := None):"),
         ("nobody else is told", "        if not appended.duplicate:\n            self._tell()\n", ""),
+        ("a log remembered past somebody else's write", "if ask_all or not self._file.writing.alone:", "if ask_all:"),
+        ("a retry refused by what is remembered", "raise _Doubt from error", "raise"),
         ("a sealed log taken for an open one", "if sealed and batch[0].new.event.type != LogForgotten.type:", "if False:"),
     ),
     *_in(
