@@ -135,6 +135,7 @@ class Writing:
         self.alone = self._version == self._seen
         self._seen = None
         if not self.alone:
+            handle.check()
             self._cookie = self._guarded(conn)
         return conn
 

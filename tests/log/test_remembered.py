@@ -53,14 +53,19 @@ def test_another_log_ends_the_session(log: SqliteLog, tmp_path: Path) -> None:
 
 
 def test_what_was_undone_is_not_remembered(log: SqliteLog, tmp_path: Path) -> None:
-    """The file is not where it was when the transaction comes to its end, so that it is rolled back."""
-    event = new(accessed(T0 + 3 * SECOND))
+    """The file is not where it was when the transaction comes to its end, so that it is rolled back.
+
+    Then another log writes at the same version and position, and only the hash tells the two events apart.
+    """
+    undone = new(accessed(T0 + 3 * SECOND))
     (tmp_path / "log.db").rename(tmp_path / "away.db")
     with pytest.raises(LogUnavailable):
-        log.append("s-1", [event], expected=3)
+        log.append("s-1", [undone], expected=3)
     (tmp_path / "away.db").rename(tmp_path / "log.db")
-    appended = log.append("s-1", [event], expected=3)
-    assert (appended.version, appended.position, appended.duplicate) == (4, 4, False)
+    with SqliteLog(tmp_path / "log.db") as other:
+        other.append("s-1", [new(accessed(T0 + 4 * SECOND))], expected=3)
+    appended = log.append("s-1", [new(accessed(T0 + 5 * SECOND))], expected=4)
+    assert (appended.version, appended.position) == (5, 5)
     _whole(log)
 
 
