@@ -15,7 +15,7 @@ from lifecycle.cli.exits import INTERRUPTED, OK
 from lifecycle.cli.logs import options, reading
 from lifecycle.cli.rates import shown
 from lifecycle.cli.tables import print_json, say
-from lifecycle.cli.text import printable
+from lifecycle.cli.text import printable, whole
 from lifecycle.client.questions import event_types
 from lifecycle.log.port import Cursor
 
@@ -137,7 +137,7 @@ def _after(given: str | None, log: EventLog) -> Cursor | None:
     if given == "now":
         last = log.last(1)
         return last[0].position if last else None
-    if not given.isascii() or not given.isdigit() or given == "0":
+    if not whole(given) or given == "0":
         raise click.BadParameter(f"{printable(given[:80])!r} is neither a cursor, a number from 1, nor now")
     return Cursor(int(given))
 

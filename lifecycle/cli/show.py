@@ -13,7 +13,7 @@ from lifecycle.cli.exits import OK, UNVERIFIED
 from lifecycle.cli.logs import options, reading, recorder_for
 from lifecycle.cli.progress import working
 from lifecycle.cli.tables import on_terminal, print_json, print_line, print_pairs, print_table, say
-from lifecycle.cli.text import ago, duration, iso, now, offset, when
+from lifecycle.cli.text import ago, duration, iso, now, offset, when, whole
 from lifecycle.cli.views import labels_text, limits_text, step_json, view_json
 from lifecycle.client.sessions import Sessions
 from lifecycle.core import ENDINGS, LIVE
@@ -32,7 +32,7 @@ __all__ = ["command", "print_session", "session_json"]
 
 def _point(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | int | None:
     """Callback: a version where there are only digits, else a time."""
-    return int(value) if value and value.isascii() and value.isdigit() else when(ctx, param, value)
+    return int(value) if value and whole(value) else when(ctx, param, value)
 
 
 @click.command(

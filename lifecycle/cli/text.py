@@ -13,7 +13,7 @@ from lifecycle.core import moment
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-__all__ = ["ago", "clock", "duration", "iso", "now", "offset", "parse_when", "printable", "span", "when"]
+__all__ = ["ago", "clock", "duration", "iso", "now", "offset", "parse_when", "printable", "span", "when", "whole"]
 
 #: The one clock of the command; what it shows as `2h ago` and what it takes as such go by it.
 clock = SystemClock()
@@ -22,6 +22,11 @@ clock = SystemClock()
 def now() -> datetime:
     """This moment."""
     return moment(clock.now())
+
+
+def whole(text: str) -> bool:
+    """Whether *text* is a whole number that a log can hold; int() fails on thousands of digits."""
+    return text.isascii() and text.isdigit() and len(text) <= 18
 
 
 def when(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:

@@ -37,17 +37,13 @@ def load(name: str, *given: object) -> Any:
     raise InvalidConfig("adapter", name, f"no adapter of that name is installed (group {GROUP}); installed: {known}")
 
 
-_host: BrowserHost | None = None
+_hosts: Final[dict[str, BrowserHost]] = {}
 
 
 def default_host() -> BrowserHost:
     """Chromium on this machine: one host for the whole process, since its keepers belong to the process."""
-    global _host
-    if _host is not None:
-        return _host
-    made: BrowserHost = load("chromium")
-    _host = made
-    return made
+    # Of two threads that ask first, both get the host of one: setdefault is atomic, and a host by itself does nothing.
+    return _hosts.get("chromium") or _hosts.setdefault("chromium", load("chromium"))
 
 
 class Drivers(Generic[_P]):

@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
@@ -24,6 +25,7 @@ __all__ = ["CookieFile", "Cookies", "Receipt", "cookies_of", "read", "save"]
 Cookies = list[dict[str, Any]]
 _SAME_SITE: Final = {"lax": "Lax", "strict": "Strict", "none": "None", "no_restriction": "None"}
 _LIMIT_BYTES: Final = 16 * 2**20
+_EXPIRY: Final = re.compile(r"-?\d{1,18}", re.ASCII)
 _ALLOWED: Final = "a JSON array of cookies, a Playwright storage_state, or a Netscape cookies.txt"
 
 
@@ -45,7 +47,7 @@ class Receipt:
     why_not: str | None = None
 
 
-def read(path: Path, argument: str = "cookie_file") -> tuple[CookieFile, str] | None:
+def read(path: Path) -> tuple[CookieFile, str] | None:
     """The file's cookies and the SHA-256 of its bytes; None when there is no file.
 
     Raises:
@@ -56,20 +58,20 @@ def read(path: Path, argument: str = "cookie_file") -> tuple[CookieFile, str] | 
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise InvalidConfig(argument, str(path), f"can't be read: {error.strerror}") from None
+        raise InvalidConfig("cookie_file", str(path), f"can't be read: {error.strerror}") from None
     with open(fd, "rb") as file:
         try:
             data = file.read(_LIMIT_BYTES + 1)
         except OSError as error:
-            raise InvalidConfig(argument, str(path), f"can't be read: {error.strerror}") from None
+            raise InvalidConfig("cookie_file", str(path), f"can't be read: {error.strerror}") from None
     if len(data) > _LIMIT_BYTES:
-        raise InvalidConfig(argument, str(path), f"holds more than {_LIMIT_BYTES} bytes")
+        raise InvalidConfig("cookie_file", str(path), f"holds more than {_LIMIT_BYTES} bytes")
     try:
-        return _parse(data.decode("utf-8")), hashlib.sha256(data).hexdigest()
+        return _parse(data.decode("utf-8-sig")), hashlib.sha256(data).hexdigest()
     except UnicodeDecodeError:
-        raise InvalidConfig(argument, str(path), f"is not text; allowed is {_ALLOWED}") from None
+        raise InvalidConfig("cookie_file", str(path), f"is not text; allowed is {_ALLOWED}") from None
     except ValueError as error:
-        raise InvalidConfig(argument, str(path), f"{error}; allowed is {_ALLOWED}") from None
+        raise InvalidConfig("cookie_file", str(path), f"{error}; allowed is {_ALLOWED}") from None
 
 
 def _parse(text: str) -> CookieFile:
@@ -156,7 +158,7 @@ def _netscape(text: str) -> Cookies:
         if len(fields) != 7:
             raise ValueError(f"line {number} is neither JSON nor a cookies.txt line of seven fields")
         domain, _, path, secure, expires, name, value = fields
-        if not expires.lstrip("-").isdigit():
+        if not _EXPIRY.fullmatch(expires):
             raise ValueError(f"line {number} has no number for its expiry")
         cookie = {
             "name": name,

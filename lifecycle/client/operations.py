@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
-import time
 from collections import OrderedDict
 from dataclasses import replace
 from datetime import timedelta
@@ -128,7 +127,7 @@ class Operation:
         self._action = action
         self._hidden = hidden
         self._started_at = handle.recorder.clock.now()
-        self._began_ns = time.monotonic_ns()
+        self._began = handle.recorder.clock.monotonic()
 
     def finish(self, performed: Performed, *, connected: bool) -> ExecutionResult:
         """Record how it went; the result.
@@ -143,7 +142,7 @@ class Operation:
             if now.status not in LIVE:
                 raise ended_error(now)
         performed = self._made(performed)
-        took_us = (time.monotonic_ns() - self._began_ns) // 1000
+        took_us = self._took_us()
         summary = self._hidden.out_of(redact.message(performed.summary)) if not performed.ok else ""
         self._record(
             ok=performed.ok,
@@ -169,11 +168,14 @@ class Operation:
         with contextlib.suppress(LifecycleError):  # the interruption is what the caller has to hear of
             self._record(
                 ok=False,
-                took_us=(time.monotonic_ns() - self._began_ns) // 1000,
+                took_us=self._took_us(),
                 target=_target(self._action),
                 error_type=type(error).__qualname__[:256],
                 error_message=None,
             )
+
+    def _took_us(self) -> int:
+        return round((self._handle.recorder.clock.monotonic() - self._began) * 1e6)
 
     def _record(self, *, target: str | None, **facts: Any) -> None:
         shown = self._hidden.out_of(redact.message(target)) if target is not None else None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def host(monkeypatch: pytest.MonkeyPatch) -> FakeBrowser:
     """The host of this process, for the command too."""
     made = FakeBrowser()
-    monkeypatch.setattr(adapters, "_host", made)
+    monkeypatch.setitem(adapters._hosts, "chromium", made)  # pyright: ignore[reportPrivateUsage]
     return made
 
 

@@ -209,6 +209,13 @@ def test_what_is_wrong_has_the_name_under_which_it_was_typed(
     assert json.loads(as_json.stderr)["message"].startswith(named)
 
 
+@pytest.mark.parametrize("verb", [["show", "closed-1", "--at"], ["forward", "x.jsonl", "--after"]], ids=" ".join)
+def test_a_number_of_thousands_of_digits_is_a_usage_error(story: Book, command: Command, verb: list[str]) -> None:
+    result = command(*verb, "9" * 5000, "--log", story.path)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-1].startswith("Error: Invalid value")
+
+
 @pytest.mark.parametrize("arguments", [[], ["lst"], ["show"], ["stop"], ["--json"]], ids=" ".join)
 def test_a_wrong_command_line_is_a_usage_error(command: Command, arguments: list[str]) -> None:
     result = command(*arguments)

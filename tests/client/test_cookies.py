@@ -101,6 +101,10 @@ def test_a_netscape_file_is_read_and_never_written(tmp_path: Path) -> None:
         ([{**ONE, "expires": "tomorrow"}], "the `expires` of cookie 1"),
         ([{**ONE, "partitionKey": 5}], "the `partitionKey` of cookie 1"),
         ("one\ttwo\n", "line 1 is neither JSON nor"),
+        *(
+            (f"d\tTRUE\t/\tTRUE\t{expiry}\tn\tv\n", "line 1 has no number")
+            for expiry in ("--5", "²", "1.5", "9" * 5000)
+        ),
     ],
 )
 def test_a_malformed_file_says_where_and_never_a_value(tmp_path: Path, document: object, says: str) -> None:
@@ -112,6 +116,14 @@ def test_a_malformed_file_says_where_and_never_a_value(tmp_path: Path, document:
     assert SECRET not in str(refused.value)
     assert save(path, cookies_of([ONE]), []).why_not is not None
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("text", ['[{"name": "n", "value": "v", "domain": "d"}]', "d\tTRUE\t/\tTRUE\t0\tn\tv\n"])
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path, text: str) -> None:
+    """Editors of another system put one before the text."""
+    found = read(_write(tmp_path / "c", f"\ufeff{text}"))
+    assert found is not None
+    assert [cookie["name"] for cookie in found[0].cookies] == ["n"]
 
 
 def test_a_file_nested_deeper_than_python_goes_is_refused(tmp_path: Path) -> None:
