@@ -56,6 +56,10 @@ _KEPT: Final = 100
 _HOPELESS: Final = 10_000
 #: events of a stream that are held back, to be folded together
 _HELD: Final = 32
+#: Streams that are followed at a time. Of the others only the hash is kept, and the events are read once more when it
+#: goes on. Not of longer ones than this, or a log with very many long ones would be read over and over.
+_FOLLOWED: Final = 20_000
+_SHORT: Final = 32
 _POSITION, _STREAM, _VERSION, _EVENT_ID, _TYPE = (
     NAMES.index(n) for n in ("position", "stream", "version", "event_id", "type")
 )
@@ -148,6 +152,8 @@ class _Stream:
     held: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
     #: why it can't be followed any further
     broken: HistoryError | None = None
+    #: the number of events looked at when the page of its last one began
+    touched: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +188,9 @@ class _Pass:
     newer: dict[str, str] = field(default_factory=dict[str, str])
     unreadable: dict[str, str] = field(default_factory=dict[str, str])
     streams: dict[str, _Stream] = field(default_factory=dict[str, _Stream])
+    #: those that are not followed for the time being: version and hash
+    away: dict[str, tuple[int, bytes]] = field(default_factory=dict[str, tuple[int, bytes]])
+    page: int = 0
     settled: list[tuple[str, _Stream]] = field(default_factory=list[tuple[str, _Stream]])
     receipts: dict[str, int] = field(default_factory=dict[str, int])
     tree: Frontier = field(init=False)
@@ -204,7 +213,7 @@ class _Pass:
             found = self._run()
         except BaseException:
             if self.kept is not None and self.reached is not None and not self.faults:
-                replace(self.reached, open=[*self.streams, *self.ended]).keep(self.kept)
+                replace(self.reached, open=[*self.streams, *self.away, *self.ended]).keep(self.kept)
             raise
         if self.kept is not None:
             with suppress(OSError):
@@ -287,6 +296,7 @@ class _Pass:
                     self.seen += 1
             self._grow()
             self._settle()
+            self._put_away()
             self._reach()
             if self.progress is not None:
                 self.progress(self.seen, end)
@@ -317,7 +327,7 @@ class _Pass:
             self._reach()
             return
         self._plant()
-        for gone in (self.streams, self.faults, self.leaves, self.newer, self.unreadable):
+        for gone in (self.streams, self.away, self.faults, self.leaves, self.newer, self.unreadable):
             gone.clear()
         if found != before.root:
             self._fault(
@@ -337,22 +347,54 @@ class _Pass:
 
     def _again(self, name: str, until: int) -> bool:
         """Follow a stream that had not come to its end; whether all of it is sound, as it was."""
-        stream = _Stream()
+        stream = self._followed(name, lambda row: row.position <= until)
+        if stream is not None and stream.version:
+            self.streams[name] = stream
+            self._put_away()
+        return stream is not None and (stream.broken is None or name in self.newer)
+
+    def _followed(self, name: str, included: Callable[[Recorded], bool]) -> _Stream | None:
+        """The stream as far as its events are *included*, read once more; None if they do not hang together."""
+        stream = _Stream(touched=self.page)
         while rows := self.log.read(name, after=stream.version, until=stream.version + _PAGE):
             for row in rows:
-                if row.position > until:
-                    break
+                if not included(row):
+                    return stream
                 if row.version != stream.version + 1 or hash_of(row, stream.hash) != row.hash:
-                    return False
+                    return None
                 stream.version, stream.hash = row.version, row.hash
                 stream.held.append((*values(row), row.private, row.private_salt))
                 if len(stream.held) >= _HELD:
                     self._replay(name, stream)
-            if rows[-1].position > until or stream.version < rows[-1].version:
-                break
-        if stream.version:
-            self.streams[name] = stream
-        return stream.broken is None or name in self.newer
+        return stream
+
+    def _put_away(self) -> None:
+        """Follow no more streams than can be held; those that have not gone on for longest are left for later."""
+        self.page = self.seen
+        if len(self.streams) <= _FOLLOWED:
+            return
+        longest = sorted(self.streams.items(), key=lambda one: one[1].touched)
+        for name, stream in longest[: len(longest) - _FOLLOWED // 2]:
+            self._replay(name, stream)
+            if stream.version <= _SHORT and stream.broken is None and name != STREAM and _HEX.fullmatch(stream.hash):
+                self.away[name] = stream.version, bytes.fromhex(stream.hash)
+                del self.streams[name]
+
+    def _fetched(self, name: str) -> _Stream:
+        """A stream that was put away, read once more."""
+        version, hashed = self.away[name]
+        stream = self._followed(name, lambda row: row.version <= version)
+        if stream is None or (stream.version, stream.hash) != (version, hashed.hex()):
+            self._fault(
+                where="events",
+                what=f"the hash of version {version}, read again",
+                expected=hashed.hex(),
+                found="another" if stream is None else stream.hash,
+                stream=name,
+                version=version,
+            )
+            stream = _Stream(version, hashed.hex(), broken=LogTampered("log", name, expected="one", found="another"))
+        return stream
 
     def _read_receipts(self) -> None:
         """What was forgotten, known before the events that miss it."""
@@ -393,9 +435,12 @@ class _Pass:
 
     def _event(self, raw: tuple[Any, ...]) -> None:
         """What is plainly sound passes; of everything else a Recorded is made, to say what is wrong with it."""
-        stream = self.streams.get(raw[_STREAM])
+        name = raw[_STREAM]
+        stream = self.streams.get(name)
         if stream is None:
-            stream = self.streams[raw[_STREAM]] = _Stream()
+            stream = self.streams[name] = self._fetched(name) if name in self.away else _Stream()
+            self.away.pop(name, None)
+        stream.touched = self.page
         sound = (
             raw[_POSITION] == self.last + 1
             and raw[_VERSION] == stream.version + 1
@@ -536,7 +581,7 @@ class _Pass:
 
     def _read_model(self) -> None:
         said = self.look.unreadable()
-        for name, stream in list(self.streams.items()):
+        for name, stream in self._open():
             if name in self.unreadable:
                 if name not in said:
                     self._fault(
@@ -556,6 +601,14 @@ class _Pass:
             self._fault(
                 where="sessions", what="the read model", expected="what the events say", found=found, stream=name
             )
+
+    def _open(self) -> Iterator[tuple[str, _Stream]]:
+        """The streams that have not come to their end."""
+        yield from list(self.streams.items())
+        for name in self.away:
+            stream = self._fetched(name)
+            self._replay(name, stream)
+            yield name, stream
 
     def _living(self, name: str, stream: _Stream) -> None:
         """A session that may go on while we look: follow it to the version that its row has."""

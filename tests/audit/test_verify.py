@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from lifecycle.audit import verify as verifying
 from lifecycle.audit.checkpoint import Tree, checkpoint
 from lifecycle.audit.verify import Fault, Verification, verify
 from lifecycle.errors import HistoryError, LogTampered
-from lifecycle.log import MemoryLog, SqliteLog
+from lifecycle.log import ANY, MemoryLog, SqliteLog
 from lifecycle.log.material import material
 from lifecycle.log.schema import RECORD
 from lifecycle.projections.rows import COLUMNS
-from lifecycle.testing.log_samples import MAX, T0, annotated, begin, new
+from lifecycle.testing.log_samples import MAX, SECOND, T0, annotated, begin, closed, new, released
 from tests.audit.tampering import KEY, checkpointed, damage, everything, place_of, rehash, unguarded, written
 
 if TYPE_CHECKING:
@@ -295,3 +297,43 @@ def test_checkpoints_go_on_where_the_last_one_stopped(tmp_path: Path) -> None:
     begin(log, "s-new", T0 + 100 * MAX)
     assert verify(log).ok
     log.close()
+
+
+@pytest.mark.parametrize("followed", [0, 1, 7, 1000])
+def test_more_sessions_that_go_on_than_are_followed_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, followed: int
+) -> None:
+    """Their events are read once more when they go on, so that memory is not for all of them."""
+    monkeypatch.setattr(verifying, "_PAGE", 20)
+    monkeypatch.setattr(verifying, "_FOLLOWED", followed)
+    held: list[int] = []
+    with SqliteLog(tmp_path / "log.db", synchronous="NORMAL") as log:
+        for version in range(6):
+            for number in range(40):
+                name, at = f"s-{number}", T0 + number * SECOND
+                if version == 0:
+                    begin(log, name, at)
+                elif version < 5 or number % 4:
+                    last = version == 4 and number % 3 == 0
+                    note = closed(at + version * SECOND) if last else annotated(at + version * SECOND, n=version)
+                    if not (version == 5 and number % 3 == 0):
+                        log.append(name, [new(note)], expected=ANY)
+                    else:
+                        log.append(name, [new(released(at + version * SECOND))], expected=ANY)
+        pass_ = verifying._Pass(log, None, lambda _done, _total: held.append(len(pass_.streams)), False)
+        found = pass_.run()
+        assert (found.ok, found.sessions, found.root) == (True, 40, Tree(material(log)).root())
+        assert max(held) <= followed + 20
+        assert len(pass_.streams) <= followed
+        for change in (
+            "UPDATE events SET actor = 'eve' WHERE stream = 's-3' AND version = 1",
+            "UPDATE events SET hash = upper(hash) WHERE stream = 's-5' AND version = 6",
+            "UPDATE sessions SET last_at = last_at + 1 WHERE session_id = 's-4'",
+            "DELETE FROM sessions WHERE session_id = 's-8'",
+        ):
+            with unguarded(tmp_path / "log.db") as conn:
+                before = conn.execute("SELECT count(*) FROM events").fetchone()
+                conn.execute(change)
+                assert conn.execute("SELECT count(*) FROM events").fetchone() == before
+            (stream,) = re.findall(r"s-\d", change)
+            assert stream in {fault.stream for fault in verify(log).faults}
