@@ -196,7 +196,7 @@ def test_wrong_options_are_usage_errors(story: Book, command: Command, arguments
         (["prove", "closed-1", "1", "--at", "none", "--public", "none"], "--public='none': "),
         (["verify", "--against", "none", "--key", "k+00000000+AQ=="], "--key='k+00000000+AQ==': "),
     ],
-    ids=lambda words: words[0] if isinstance(words, list) else words.partition("=")[0],
+    ids=str,
 )
 def test_what_is_wrong_has_the_name_under_which_it_was_typed(
     story: Book, command: Command, typed: list[str], named: str
