@@ -148,7 +148,7 @@ class HttpSink:
             raise InvalidConfig("timeout_s", timeout_s, "must be seconds, up to 3600")
         for name, value in (headers or {}).items():
             if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not value.isprintable() or not value.isascii():
-                raise InvalidConfig("header", name, "must be a name and a printable ASCII value")
+                raise InvalidConfig("headers", name, "must be a name and a printable ASCII value")
         self.most = batch
         self._where = f"{found.scheme}://{found.netloc}{found.path}"  # without a query, which may hold a secret
         self._target = (found.path or "/") + (f"?{found.query}" if found.query else "")

@@ -72,7 +72,7 @@ def seal(
     if not isinstance(log, SqliteLog):
         raise LogUnsuitable(log.locator, "is no file")
     if following is not None and os.path.exists(following):
-        raise InvalidConfig("next", os.fspath(following), "a file that is not there yet")
+        raise InvalidConfig("following", os.fspath(following), "a file that is not there yet")
     if not any(row.type == LogSealed.type for row in log.read(STREAM)):
         log.seal(receipt(LogSealed(sessions=log.sessions.count(now=0))))
     signed = checkpoint(log, key)
