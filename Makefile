@@ -8,7 +8,7 @@
 #   make adapters tests each adapter against its host, in an environment of its own in build/adapters
 #   make bench   measure against bare SQLite and against what else one could take, and put the table into docs
 #   make bench-short  count what an append, a load and a list cost: statements, pages, calls
-#   make simulate runs client and keeper through 20,000 worlds in which calls fail and processes die
+#   make simulate runs client and keeper through 20,000 worlds in which calls fail and processes die, then through all small ones
 #   make mutants plants bugs, one at a time, and shows what catches each
 #   make mutmut  makes a thousand small changes to the core; none may survive unexplained
 #   make chaos   attack the log and the browsers at length; chaos-short in under four minutes
@@ -116,6 +116,7 @@ bench-short: $(INSTALLED)
 
 simulate: $(INSTALLED)
 	$(BIN)/python -m lifecycle.testing.simulation --seeds 20000
+	$(BIN)/python -m lifecycle.testing.simulation --closure
 
 mutants: $(INSTALLED)
 	$(BIN)/python -m tests.mutants

@@ -1,7 +1,7 @@
 """The core's space, walked through without chance: every session within a bound, the shortest ways, all sequences.
 
 Time is abstracted to where it matters: one before and at the last event; one before, at and after the deadline. The
-paths are plain data, so that they can be walked on anything that claims to be a session: tests/model does it with the
+paths are plain data, so that they can be walked on anything that claims to be a session: our tests do it with the
 core, with the whole client on pretended browsers, and once with real ones.
 """
 
@@ -54,6 +54,7 @@ __all__ = [
     "moves",
     "sequences",
     "shortest_paths",
+    "standing",
     "transition_paths",
     "walk",
 ]
@@ -132,7 +133,7 @@ def walk(path: Sequence[Move]) -> Run:
     return Run(tuple(steps))
 
 
-def _key(session: Session) -> tuple[object, ...]:
+def standing(session: Session) -> tuple[object, ...]:
     """What makes two sessions the same for all that can follow: whatever events change, but the version."""
     return (
         session.status,
@@ -155,7 +156,7 @@ def closure(extensions: int = 1) -> tuple[Step, ...]:
     first = play(None, CREATE, CREATE.event.at, ())
     assert first.after is not None
     steps, todo = [first], deque([(first.after, 0, first.events or ())])
-    seen = {(_key(first.after), 0)}
+    seen = {(standing(first.after), 0)}
     every = moves()
     while todo:
         session, extended, history = todo.popleft()
@@ -167,8 +168,8 @@ def closure(extensions: int = 1) -> tuple[Step, ...]:
                 continue
             steps.append(step)
             assert step.after is not None
-            if (_key(step.after), now) not in seen:
-                seen.add((_key(step.after), now))
+            if (standing(step.after), now) not in seen:
+                seen.add((standing(step.after), now))
                 todo.append((step.after, now, history + (step.events or ())))
     return tuple(steps)
 
@@ -230,7 +231,7 @@ def sequences(length: int = 4, whens: Sequence[str] = ("still", "D - 1", "D")) -
     yield first
     assert first.after is not None
     here: dict[tuple[object, ...], tuple[Session, tuple[Event, ...]]] = {}
-    here[_key(first.after)] = (first.after, first.events or ())
+    here[standing(first.after)] = (first.after, first.events or ())
     seen = set(here)
     every = moves(whens)
     for _ in range(length):
@@ -241,7 +242,7 @@ def sequences(length: int = 4, whens: Sequence[str] = ("still", "D - 1", "D")) -
                 step = play(session, move.command(clock), clock, history)
                 yield step
                 assert step.after is not None
-                if (key := _key(step.after)) not in seen:
+                if (key := standing(step.after)) not in seen:
                     seen.add(key)
                     there[key] = (step.after, (*history, *(step.events or ())))
         here = there

@@ -6,7 +6,9 @@ The search is the kit's: lifecycle/testing/model.py. Nothing in it is sampled, s
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from functools import cache
+from itertools import product
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +16,17 @@ import pytest
 from lifecycle.core import ENDED, LIVE, LOOKUP, State, deadline
 from lifecycle.core.events import SessionAccessed, SessionExtended
 from lifecycle.testing.invariants import Checker, Entry, Look, Space
-from lifecycle.testing.model import IDLE, closure, sequences, shortest_paths, transition_paths, walk
+from lifecycle.testing.model import (
+    CREATE,
+    IDLE,
+    Move,
+    closure,
+    moves,
+    sequences,
+    shortest_paths,
+    transition_paths,
+    walk,
+)
 from lifecycle.testing.runs import Step
 from lifecycle.testing.samples import SAMPLES, SECOND, T0
 from lifecycle.testing.story import accepted, emitted
@@ -83,6 +95,23 @@ def test_a_shortest_path_leads_to_every_status_and_every_release() -> None:
 
 def test_a_path_takes_every_row_of_the_table() -> None:
     assert set(transition_paths()) == {f"{state} {trigger}" for state, trigger in LOOKUP}
+
+
+def test_each_sequence_is_stood_for_by_an_equal_step() -> None:
+    """All sequences of two commands, one by one: each meets and does what a step of the search does."""
+    whens = ("still", "D - 1", "D")
+    searched = dict(map(met_and_did, sequences(2, whens)))
+    paths = [(Move(CREATE, "still"), *two) for two in product(moves(whens), repeat=2)]
+    assert len(paths) == 900
+    for path in paths:
+        for met, did in map(met_and_did, walk(path).steps):
+            assert searched[met] == did
+
+
+def met_and_did(step: Step) -> tuple[object, object]:
+    """All but the version, on which nothing depends."""
+    before, after = (session and replace(session, version=1) for session in (step.before, step.after))
+    return (before, step.command, step.clock), (step.events, after)
 
 
 def test_the_invariants_hold_in_all_sequences_of_four_commands() -> None:

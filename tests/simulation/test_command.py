@@ -6,9 +6,13 @@ import json
 from typing import TYPE_CHECKING
 
 from lifecycle.testing.fake_host import PretendedBrowser
+from lifecycle.testing.invariants import Invariant, Step, forget, register
+from lifecycle.testing.model import closure, standing
+from lifecycle.testing.simulation import Explored
 from lifecycle.testing.simulation.__main__ import main
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import pytest
@@ -17,8 +21,35 @@ if TYPE_CHECKING:
 def test_figures_say_what_was_tried_and_reached(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--seeds", "20", "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
-    assert (figures["seeds"], figures["all of them"]) == (20, True)
+    assert figures["seeds"] == 20
     assert figures["invariants reached"] > 20
+
+
+def test_a_search_that_was_cut_short_is_not_closed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both searches in full: docs/reference/testing.md, which is run."""
+    steps = closure(extensions=0)
+    skipped = next(step.after for step in steps if step.after is not None and step.after.released)
+    cut = [step for step in steps if step.before is None or standing(step.before) != standing(skipped)]
+    monkeypatch.setattr("lifecycle.testing.simulation.__main__.closure", lambda: cut)
+    monkeypatch.setattr("lifecycle.testing.simulation.__main__.explore", lambda *_: Explored(10, 5, complete=False))
+    assert main(["--closure", "--json"]) == 1
+    core, three = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (core["closed"], three["closed"]) == (False, False)
+
+
+def test_a_core_that_breaks_a_law_is_found_by_its_closure(capsys: pytest.CaptureFixture[str]) -> None:
+    def never(step: Step) -> Iterator[bool | str]:
+        yield step.command.name != "close" or "somebody closes"
+
+    law = Invariant("shop-1", "Nobody closes.", Step, never)
+    register(law)
+    try:
+        assert main(["--closure"]) == 1
+    finally:
+        forget(law)
+    assert "shop-1" in capsys.readouterr().err
 
 
 def test_one_run_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,9 @@
 """Simulates until something breaks, or everything asked for was tried.
 
-    python -m lifecycle.testing.simulation                     5,000 seeds, then every order of three processes
+    python -m lifecycle.testing.simulation                     5,000 seeds
     python -m lifecycle.testing.simulation --seeds 100000      more of them
+    python -m lifecycle.testing.simulation --closure           without chance: every move of the core, and every order
+                                                               of three processes with one fault and one crash
     python -m lifecycle.testing.simulation --from 123 --seeds 1 --story   one run, told
     python -m lifecycle.testing.simulation --tape tape.json    a run that was recorded
 
@@ -14,12 +16,20 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from lifecycle.testing.invariants import Broken, Space
+from lifecycle.testing.model import closure, standing
 from lifecycle.testing.simulation.choice import Seeded
 from lifecycle.testing.simulation.engines import Failure, checker, explore, replay, run, save, shrink
 from lifecycle.testing.simulation.world import EVENTS, FAULTS, Budget
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from lifecycle.testing.invariants import Checker
 
 __all__ = ["main"]
 
@@ -42,6 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--faults", type=int, default=2, help="calls that fail in a run, at most; default: 2")
     parser.add_argument("--crashes", type=int, default=1, help="processes that are killed, at most; default: 1")
     parser.add_argument("--events", type=int, default=3, help="other events, at most; default: 3")
+    parser.add_argument("--closure", action="store_true", help="what can be gone through in full, and no seeds")
     parser.add_argument("--tape", type=Path, metavar="FILE", help="replay this tape and nothing else")
     parser.add_argument(
         "--keep", type=Path, default=Path("tape.json"), metavar="FILE", help="where a failing run is kept"
@@ -53,7 +64,12 @@ def main(argv: list[str] | None = None) -> int:
         if given.tape is not None:
             print("\n".join(replay(given.tape).history))
             return 0
-        figures = _seeds(given) | ({} if given.story else _every_order())
+        if given.closure:
+            return _tell(_closure(), as_json=given.as_json)
+        figures = _seeds(given)
+    except Broken as error:  # in the core, which has no tape: the step is in the message
+        print(error, file=sys.stderr)
+        return 1
     except Failure as failure:
         simpler = failure if given.tape is not None else shrink(failure)
         print(simpler, file=sys.stderr)
@@ -67,6 +83,20 @@ def main(argv: list[str] | None = None) -> int:
         for name, value in figures.items():
             print(f"{name:28}{value}")
     return 0
+
+
+def _tell(searches: Iterable[_Closed], *, as_json: bool) -> int:
+    """Print each as it ends; 1 where something was left out."""
+    whole = True
+    for found in searches:
+        whole = whole and found.closed
+        if as_json:
+            print(json.dumps(asdict(found)))
+            continue
+        print(found.what)
+        print(f"  {found.states} states, {found.runs} runs, {found.invariants} invariants")
+        print(f"  {'closed' if found.closed else 'NOT CLOSED'} after {found.took_s:.1f} s")
+    return 0 if whole else 1
 
 
 def _seeds(given: argparse.Namespace) -> dict[str, object]:
@@ -84,13 +114,42 @@ def _seeds(given: argparse.Namespace) -> dict[str, object]:
     return {"seeds": given.seeds, **{f"{kind} reached": len(found) for kind, found in sorted(reached.items()) if found}}
 
 
-def _every_order() -> dict[str, object]:
-    found = explore("lean", Budget(faults=1, crashes=1, events=0, kinds=_ONCE), checker())
-    return {
-        "orders of three processes": found.runs,
-        "states among them": found.states,
-        "all of them": found.complete,
-    }
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    """A search that went through everything within its bound, or did not."""
+
+    what: str
+    states: int
+    runs: int  # of the core: moves
+    closed: bool
+    invariants: int
+    took_s: float
+
+
+def _closure() -> Iterator[_Closed]:
+    searches = {"the core, every move a run": _core, "three processes, one fault, one crash": _three_processes}
+    for what, search in searches.items():
+        began = time.monotonic()
+        held = checker()
+        states, runs, closed = search(held)
+        invariants = len(held.report().reached["invariants"])
+        yield _Closed(what, states, runs, closed, invariants, round(time.monotonic() - began, 1))
+
+
+def _core(held: Checker) -> tuple[int, int, bool]:
+    steps = closure()
+    for step in steps:
+        held.step(step)
+    held.check(Space(steps))
+    met = {standing(step.before) for step in steps if step.before is not None}
+    left = {standing(step.after) for step in steps if step.after is not None}
+    return len(left), len(steps), left == met  # every move was tried in every state that a move has led to
+
+
+def _three_processes(held: Checker) -> tuple[int, int, bool]:
+    """A keeper, somebody who stops its session and somebody who fails it."""
+    found = explore("lean", Budget(faults=1, crashes=1, events=0, kinds=_ONCE), held)
+    return found.states, found.runs, found.complete
 
 
 if __name__ == "__main__":
