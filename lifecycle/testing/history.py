@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.testing.invariants import Checker
+from lifecycle.testing.invariants import INVARIANTS, Checker, Violation
 from lifecycle.testing.laws.facts import Entry
 from lifecycle.testing.told import Fact, Told, tell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from lifecycle.core import Event
     from lifecycle.log.port import EventLog, Recorded
-    from lifecycle.testing.invariants import Violation
 
 __all__ = ["Oracle", "check_events", "check_history", "rows"]
+
+_SHAPE: Final = next(law for law in INVARIANTS if law.id == "8")
+#: what a mapping must have to be a row at all; what its data must be is for the invariants
+_KINDS: Final = {
+    "position": (int, type(None)),
+    "stream": (str,),
+    "version": (int,),
+    "type": (str,),
+    "schema_version": (int,),
+    "at": (int,),
+    "private": (str, type(None)),
+    "private_salt": (str, bytes, type(None)),
+}
+#: lines of an export that stand between and after its events
+_NO_EVENTS: Final = ({"session"}, {"end"})
 
 
 def rows(log: EventLog, limit: int = 1000) -> Iterator[Recorded]:
@@ -35,7 +50,8 @@ def check_history(
     """What is wrong with *rows*, the events of a log (or of some of its sessions) in log order; nothing if all is well.
 
     Reads as it is asked for more: memory grows with the number of sessions, not of events. A row may be a mapping with
-    the names of Recorded, such as a line of an export. Each finding names the invariant, the stream and the version.
+    the names of Recorded, such as a line of an export once it is parsed. Each finding names the invariant, the stream
+    and the version.
 
     Args:
         rows: In log order. Whole streams: the first event of each is its version 1.
@@ -57,6 +73,11 @@ class Oracle:
 
     def take(self, row: Recorded | Mapping[str, Any]) -> list[Violation]:
         """What is wrong with *row*, the next in log order."""
+        if isinstance(row, Mapping):
+            if set(row) in _NO_EVENTS:
+                return []
+            if wrong := [name for name, kinds in _KINDS.items() if type(row.get(name)) not in kinds]:
+                return [_no_row(row, wrong)]
         fact = Fact.read(row)
         told = self._stories.get(fact.stream)
         if told is None and not fact.type.startswith("session."):
@@ -67,6 +88,17 @@ class Oracle:
         if fact.position is not None:
             self._position = fact.position
         return found
+
+
+def _no_row(row: Mapping[str, Any], wrong: list[str]) -> Violation:
+    stream, version = row.get("stream"), row.get("version")
+    return Violation(
+        _SHAPE.id,
+        _SHAPE.sentence,
+        "no row of a log: " + ", ".join(f"{name} is {row.get(name)!r:.60}" for name in wrong),
+        stream if isinstance(stream, str) else None,
+        version if isinstance(version, int) else None,
+    )
 
 
 def check_events(events: Iterable[Event], *, checker: Checker | None = None) -> Iterator[Violation]:

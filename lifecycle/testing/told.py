@@ -88,6 +88,7 @@ class Fact:
         """A row of a log, or a mapping of the same names such as a line of an export."""
         if not isinstance(row, Recorded):
             given: dict[str, Any] = {name: row.get(name) for name in Recorded.__dataclass_fields__}
+            given["private_salt"] = _salt(given["private_salt"])
             row = Recorded(**given)
         unreadable: str | None = None
         data: dict[str, Any] = {}
@@ -110,6 +111,16 @@ class Fact:
             recorded=row,
             unreadable=unreadable,
         )
+
+
+def _salt(given: object) -> object:
+    """Of an export, where bytes are written in hexadecimal digits; what is none fits no private part."""
+    if not isinstance(given, str):
+        return given
+    try:
+        return bytes.fromhex(given)
+    except ValueError:
+        return b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
+from itertools import product
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lifecycle import Client
 from lifecycle.log import MemoryLog
 from lifecycle.log.port import Recorded
-from lifecycle.testing import Checker, check_history
+from lifecycle.testing import Checker, FakeBrowser, VirtualClock, check_history
 from lifecycle.testing.history import rows
 from lifecycle.testing.log_samples import annotated, begin, closed, new, released
 from lifecycle.testing.strategies import records, tampered
@@ -56,11 +59,35 @@ def test_a_finding_names_invariant_stream_and_version() -> None:
     assert "Times in a history never run back" in str(found["10"])
 
 
+def exported() -> list[dict[str, Any]]:
+    clock = VirtualClock()
+    client = Client(log=MemoryLog(), browser=FakeBrowser(), clock=clock)
+    with client.Session(page=False) as session:
+        session.annotate("step")
+    return [json.loads(line) for line in client.export()]
+
+
 def test_lines_of_an_export_are_taken_as_well() -> None:
-    lines = [json.loads(json.dumps(asdict(replace(row, private_salt=None, private=None)))) for row in record()]
+    """Those of events, with what is private; those of sessions and the last tell nothing of their own."""
+    lines = exported()
+    assert {"session", "end"} < {name for line in lines for name in line}
+    assert any(line.get("private_salt") for line in lines)
     assert list(check_history(lines)) == []
-    lines[1]["type"] = "session.invented"
-    assert {"8", "55"} <= {violation.id for violation in check_history(lines)}
+    invented = [lines[0], lines[1] | {"type": "session.invented"}, *lines[2:]]
+    assert {"8", "55"} <= {violation.id for violation in check_history(invented)}
+    lines[0]["private_salt"] = "no digits"
+    assert [violation.id for violation in check_history(lines)] == ["56"]
+    lines[0]["private_salt"] = "00"
+    assert [violation.id for violation in check_history(lines)] == ["56"]
+
+
+def test_what_is_no_row_is_a_finding() -> None:
+    """Every column in turn: an oracle that raises would say nothing of the rest."""
+    assert [violation.id for violation in check_history([{}])] == ["8"]
+    lines = exported()[:2]
+    for name, odd in product(lines[1], (None, 1, -1, "x", b"x", [], {}, True, 1.5)):
+        found = list(check_history([lines[0], lines[1] | {name: odd}]))
+        assert found or odd == lines[1][name] or name in ("position", "private_salt"), (name, odd)
 
 
 def test_it_reads_only_as_far_as_it_is_asked() -> None:
