@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lifecycle.log.sqlite import SqliteLog
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from lifecycle.log.port import EventLog
 
 __all__ = ["Halted", "halted", "place_of"]
+
+_ROOT: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,14 +50,11 @@ def halted(path: Path | None, end: int) -> Halted | None:
         return None
     try:
         found = Halted(**json.loads(path.read_text("utf-8")))
-        sound = (
-            0 < found.position <= end
-            and found.sessions + found.forgotten >= 0
-            and all(map(str.isprintable, found.open))
-        )
+        sound = 0 < found.position <= end and found.sessions + found.forgotten >= 0
+        sound = sound and _ROOT.fullmatch(found.root) is not None and all(map(str.isprintable, found.open))
     except (OSError, ValueError, TypeError):
         return None
-    return found if sound and isinstance(found.root, str) else None
+    return found if sound else None
 
 
 def place_of(log: EventLog) -> Path | None:

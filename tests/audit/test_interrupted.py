@@ -95,17 +95,18 @@ def test_a_verify_interrupted_after_any_page_comes_to_the_same(original: tuple[P
 
 
 def test_a_verify_interrupted_anywhere_comes_to_the_same(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = verifying._Pass._event
+    pass_ = verifying._Pass  # pyright: ignore[reportPrivateUsage]
+    plain = pass_._event  # pyright: ignore[reportPrivateUsage]
     left = 0
 
-    def event(self: verifying._Pass, raw: tuple[Any, ...]) -> None:
+    def event(self: object, raw: tuple[Any, ...]) -> None:
         nonlocal left
         left -= 1
         if left == 0:
             raise KeyboardInterrupt
-        plain(self, raw)
+        plain(self, raw)  # type: ignore[arg-type]  # it is one
 
-    monkeypatch.setattr(verifying._Pass, "_event", event)
+    monkeypatch.setattr(pass_, "_event", event)
     with SqliteLog(path, synchronous="NORMAL") as log:
         whole = verify(log)
         for step in range(5, 80, 11):  # and the resumed ones are interrupted too

@@ -320,7 +320,8 @@ def test_more_sessions_that_go_on_than_are_followed_at_a_time(
                         log.append(name, [new(note)], expected=ANY)
                     else:
                         log.append(name, [new(released(at + version * SECOND))], expected=ANY)
-        pass_ = verifying._Pass(log, None, lambda _done, _total: held.append(len(pass_.streams)), False)
+        made = verifying._Pass  # pyright: ignore[reportPrivateUsage]
+        pass_ = made(log, None, lambda _done, _total: held.append(len(pass_.streams)), False)
         found = pass_.run()
         assert (found.ok, found.sessions, found.root) == (True, 40, Tree(material(log)).root())
         assert max(held) <= followed + 20
