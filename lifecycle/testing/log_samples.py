@@ -1,28 +1,33 @@
-"""Small, legal histories for tests of logs: events with everything filled in, and ids that never repeat."""
+"""Small, legal histories for tests of logs: the examples of samples.py with private parts, and ids that never repeat.
+
+Each stands a second after the one before it: whole streams can be appended as they come.
+"""
 
 from __future__ import annotations
 
 import uuid
 from typing import TYPE_CHECKING, Final
 
-from lifecycle.core import Cause, Config, Limits, ProcessIdentity
-from lifecycle.core.events import (
-    SessionAccessed,
-    SessionAnnotated,
-    SessionClosed,
-    SessionCreated,
-    SessionFailed,
-    SessionNavigated,
-    SessionReleased,
-    SessionStarted,
-    SessionTimedOut,
-)
+from lifecycle.core import Cause, Config, ProcessIdentity
+from lifecycle.core.events import SessionAnnotated
 from lifecycle.log.port import NO_STREAM, NewEvent
+from lifecycle.testing import samples
+from lifecycle.testing.samples import IDLE, SECOND, accessed
+from lifecycle.testing.samples import LONGEST as MAX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lifecycle.core import Event
+    from lifecycle.core.events import (
+        SessionClosed,
+        SessionCreated,
+        SessionFailed,
+        SessionNavigated,
+        SessionReleased,
+        SessionStarted,
+        SessionTimedOut,
+    )
     from lifecycle.log.port import EventLog
 
 __all__ = [
@@ -45,12 +50,8 @@ __all__ = [
     "timed_out",
 ]
 
-SECOND: Final = 1_000_000
 #: 2026-09-21 in µs since the epoch
 T0: Final = 1_790_000_000 * SECOND
-IDLE: Final = 180 * SECOND
-MAX: Final = 900 * SECOND
-
 OWNER: Final = ProcessIdentity(host="host", boot_id="boot", pid_namespace="ns", pid=100, started=5)
 
 
@@ -80,11 +81,10 @@ def new(
 
 def created(session_id: str, at: int = T0, labels: Mapping[str, str] | None = None) -> SessionCreated:
     """Created by OWNER, with an idle timeout of 3 minutes and a longest life of 15."""
-    return SessionCreated(
-        at=at,
+    return samples.created(
+        at,
         session_id=session_id,
         config=Config(headless=True, viewport_width=1920, viewport_height=1080),
-        limits=Limits(idle_timeout_us=IDLE, max_duration_us=MAX),
         labels=dict(labels or {}),
         owner=OWNER,
         keeper_id="k-1",
@@ -94,12 +94,7 @@ def created(session_id: str, at: int = T0, labels: Mapping[str, str] | None = No
 
 def started(at: int = T0 + SECOND) -> SessionStarted:
     """The browser runs."""
-    return SessionStarted(at=at, ownership="launched", keeper=OWNER, browser=OWNER, browser_version="131.0.1")
-
-
-def accessed(at: int) -> SessionAccessed:
-    """Used through the gate, just now."""
-    return SessionAccessed(at=at, last_at=at, by="gate")
+    return samples.started(at, keeper=OWNER, browser=OWNER, browser_version="131.0.1")
 
 
 def annotated(at: int = T0 + SECOND, **data: str | int | float) -> SessionAnnotated:
@@ -109,27 +104,27 @@ def annotated(at: int = T0 + SECOND, **data: str | int | float) -> SessionAnnota
 
 def navigated(at: int = T0 + SECOND, url: str = "https://example.com/") -> SessionNavigated:
     """A visit; the URL is private."""
-    return SessionNavigated(at=at, tab="t-1", url=url)
+    return samples.navigated(at, tab="t-1", url=url)
 
 
 def closed(at: int = T0 + 2 * SECOND) -> SessionClosed:
     """Stopped by somebody."""
-    return SessionClosed(at=at, cause=Cause.STOPPED, evidence={"by": "api"})
+    return samples.closed(at, evidence={"by": "api"})
 
 
 def failed(at: int = T0 + 2 * SECOND, message: str = "it broke") -> SessionFailed:
     """Ended by an exception, whose message is private."""
-    return SessionFailed(at=at, cause=Cause.EXCEPTION, error_type="ValueError", error_message=message)
+    return samples.failed(at, cause=Cause.EXCEPTION, error_type="ValueError", error_message=message)
 
 
 def timed_out(created_at: int = T0) -> SessionTimedOut:
     """Idle, when nothing but created and started happened at *created_at* and a second later."""
-    return SessionTimedOut(at=created_at + SECOND + IDLE, rule=Cause.IDLE, evidence={"late_us": 12})
+    return samples.timed_out(created_at + SECOND + IDLE, evidence={"late_us": 12})
 
 
 def released(at: int = T0 + 3 * SECOND) -> SessionReleased:
     """The browser is gone."""
-    return SessionReleased(at=at, how="graceful", exit_code=0, took_us=1500, profile_removed=True)
+    return samples.released(at, exit_code=0, took_us=1500, profile_removed=True)
 
 
 def begin(log: EventLog, session_id: str, at: int = T0, labels: Mapping[str, str] | None = None) -> None:

@@ -104,9 +104,9 @@ def accessed(at: int, last_at: int | None = None) -> SessionAccessed:
     return SessionAccessed(at=at, last_at=at if last_at is None else last_at, by="gate")
 
 
-def navigated(at: int) -> SessionNavigated:
+def navigated(at: int, **fields: Any) -> SessionNavigated:
     """A tab went somewhere."""
-    return SessionNavigated(at=at, tab="tab-1", url="https://example.com/")
+    return SessionNavigated(**_over({"at": at, "tab": "tab-1", "url": "https://example.com/"}, fields))
 
 
 def operation(at: int) -> SessionOperation:
