@@ -12,11 +12,13 @@ one with pytest:
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+from lifecycle.client.async_api import AsyncClient
 from lifecycle.core import Cause, State
 from lifecycle.errors import AlreadyStarted, BrowserNotFound, LaunchFailed, LifecycleError, SessionEnded
 from lifecycle.log.codec import decode
@@ -25,6 +27,7 @@ from lifecycle.testing.contract import Contract, equal, holds
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lifecycle.client.shared import Shared
     from lifecycle.client.sync_api import Client, Session
     from lifecycle.core import Event, SessionView
 
@@ -156,6 +159,21 @@ class BrowserContract(Contract, ABC):
         session.stop()
         starter.join(_PATIENCE_S)
         self._ended(session.session_id, State.CLOSED, Cause.STOPPED)
+
+    def check_cancelled_start(self) -> None:
+        """A start whose task is cancelled while the browser is on its way leaves nothing, and says so."""
+        session_id = asyncio.run(self._cancelled())
+        self._ended(session_id, State.CLOSED, Cause.CANCELLED)
+
+    async def _cancelled(self) -> str:
+        shared: Shared = vars(self.client())["_shared"]
+        session = AsyncClient(shared.log, browser=shared.host).Session(page=False)
+        starting = asyncio.create_task(session.start())
+        await asyncio.sleep(0)  # it has handed the start to a thread, and waits
+        starting.cancel()
+        await asyncio.wait([starting])
+        holds("a start that was cancelled raises CancelledError", starting.cancelled())
+        return session.session_id
 
     def check_launch_fails(self) -> None:
         """A browser that does not come up is an error of its own, recorded, with nothing left."""
