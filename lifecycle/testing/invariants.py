@@ -6,7 +6,7 @@
     checker.require(Step, Entry, Look)  # raises Vacuous where something was never reached
     print(checker.report())
 
-The ids up to 54 are those of docs/reference/state-machine.md and stay. An embedder registers more: register(mine) adds
+The ids up to 54 are those of docs/reference/invariants.md and stay. An embedder registers more: register(mine) adds
 an Invariant (id "shop-1", say) to every Checker made from then on.
 """
 # ruff: noqa: E501  # a table: one invariant, one line

@@ -1,4 +1,4 @@
-"""The parts of the docs that are made from the core: diagram, tables, event catalogue.
+"""The parts of the docs that are made from the core: diagram, tables, event catalogue, invariants.
 
     python -m tests.core.pages      writes them again; test_pages.py fails until they are what the core says
 
@@ -25,8 +25,9 @@ from lifecycle.core import (
 )
 from lifecycle.core.evolve import trigger_of
 from lifecycle.errors import LifecycleError
-from lifecycle.testing.invariants import INVARIANTS
 from lifecycle.testing.samples import COMMANDS, HISTORIES
+from tests.mutants.laws import SEEN
+from tests.testing.engines import ALL_LAWS, ENGINES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from lifecycle.core import Command, Event, Session
+    from lifecycle.testing.invariants import Invariant
 
 ROOT: Final = Path(__file__).parents[2]
 PARTS: Final[tuple[type[BaseModel], ...]] = (Config, Limits, ProcessIdentity)
@@ -57,13 +59,34 @@ def the_table() -> str:
 
 
 def the_laws() -> str:
-    """Every invariant, a variant after the law it belongs to."""
+    """Every invariant, a variant after the law it belongs to; those of the simulation's own last."""
 
-    def place(id: str) -> tuple[int, str]:
-        number, _, variant = id.partition("-")
-        return int(number), variant
+    def place(law: Invariant) -> tuple[bool, int, str]:
+        own, number, variant = re.fullmatch(r"(sim-)?(\d+)-?(.*)", law.id).groups()  # type: ignore[union-attr]
+        return own is not None, int(number), variant
 
-    return table(("id", "law"), ((law.id, law.sentence) for law in sorted(INVARIANTS, key=lambda law: place(law.id))))
+    def engines(law: Invariant) -> str:
+        return ", ".join(name for name, engine in ENGINES.items() if law.id in engine.laws())
+
+    rows = (
+        (law.id, law.sentence, engines(law), f"`{SEEN[law.id][0]}`: {SEEN[law.id][1]}")
+        for law in sorted(ALL_LAWS, key=place)
+    )
+    return table(("id", "law", "met by", "sees, planted alone"), rows)
+
+
+def the_engines() -> str:
+    """The engines, and where each is run."""
+    rows = (
+        (
+            name,
+            ", ".join(f"`{kind.__name__}`" for kind in engine.subjects),
+            str(len(engine.laws())),
+            f"`{engine.where}`",
+        )
+        for name, engine in ENGINES.items()
+    )
+    return table(("engine", "subjects", "laws", "run by"), rows)
 
 
 def what_decide_does(late: int) -> str:
@@ -193,11 +216,13 @@ MADE: Final[dict[str, Callable[[], str]]] = {
     "from-the-deadline-on": lambda: what_decide_does(0),
     "events": the_catalogue,
     "laws": the_laws,
+    "engines": the_engines,
 }
 
 PAGES: Final[dict[str, tuple[str, ...]]] = {
     "lifecycle/core/README.md": ("table", "diagram"),
-    "docs/reference/state-machine.md": ("diagram", "table", "before-the-deadline", "from-the-deadline-on", "laws"),
+    "docs/reference/state-machine.md": ("diagram", "table", "before-the-deadline", "from-the-deadline-on"),
+    "docs/reference/invariants.md": ("engines", "laws"),
     "docs/reference/events.md": ("events",),
 }
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+# At the end, so that an installed wheel is tested and not the source beside it.
+sys.path.append(str(Path(__file__).parents[2]))
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from lifecycle.testing.invariants import INVARIANTS, Entry, Look, Quiet, Replayed, Space, Step, Upcast
 from lifecycle.testing.rules import ClientRules, CoreRules, LogRules
-from lifecycle.testing.simulation.laws import LAWS, Acting, Ended, NotBegun, Rest
+from lifecycle.testing.simulation.laws import LAWS, Acting, Ended, NotBegun, Rest, Stopped
 
 if TYPE_CHECKING:
     from lifecycle.testing.invariants import Invariant
@@ -41,7 +41,9 @@ ENGINES: Final[dict[str, Engine]] = {
     "CoreRules": Engine(CoreRules.subjects, CoreRules.besides, "tests/testing/test_rules.py"),
     "LogRules": Engine(LogRules.subjects, LogRules.besides, "tests/testing/test_rules.py"),
     "ClientRules": Engine(ClientRules.subjects, ClientRules.besides, "tests/testing/test_rules.py"),
-    "simulation": Engine((Entry, Quiet, Acting, Ended, NotBegun, Rest), (), "tests/simulation/test_simulation.py"),
+    "simulation": Engine(
+        (Entry, Quiet, Acting, Ended, NotBegun, Stopped, Rest), (), "tests/simulation/test_simulation.py"
+    ),
     "check_history": Engine((Entry,), ("11",), "tests/testing/test_history.py"),
     "old events": Engine((Upcast,), (), "tests/core/test_upcast.py"),
     "replay": Engine((Replayed,), (), "tests/core/test_determinism.py"),

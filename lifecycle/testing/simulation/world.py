@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from lifecycle.client.sync_api import Client
 from lifecycle.errors import LifecycleError, LogUnavailable
@@ -18,7 +18,7 @@ from lifecycle.ports import Exit
 from lifecycle.testing.invariants import Checker, Entry, Quiet, invariants
 from lifecycle.testing.laws.worlds import Answer
 from lifecycle.testing.simulation.kernel import Kernel, Process, ProcessClock
-from lifecycle.testing.simulation.laws import LAWS, Acting, Ended, NotBegun, Rest
+from lifecycle.testing.simulation.laws import LAWS, Acting, Ended, NotBegun, Rest, Stopped
 from lifecycle.testing.simulation.ports import HostPort, Keeper, LogPort, SimulatedBrowser
 from lifecycle.testing.told import ENDINGS, Fact, Told, tell
 
@@ -369,7 +369,12 @@ class World:
             self._step()
             if self.broken is not None:
                 raise self.broken
-        raise Stuck(f"no end after {_STEPS} steps: {[(t.process.name, t.name, t.label) for t in self.kernel.tasks]}")
+        self._stuck(f"no end after {_STEPS} steps")
+
+    def _stuck(self, why: str) -> NoReturn:
+        waiting = f"{why}: {[(task.process.name, task.name, task.label) for task in self.kernel.tasks]}"
+        self.check(Stopped(self, waiting))
+        raise Stuck(waiting)
 
     def _step(self) -> None:
         while self._exits:
@@ -402,8 +407,7 @@ class World:
         if until is None and not self.kernel.tasks:
             return
         if until is None:
-            waiting = [(task.process.name, task.name, task.label) for task in self.kernel.tasks]
-            raise Stuck(f"nothing can go on: {waiting}")
+            self._stuck("nothing can go on")
         self.kernel.pass_time(until - self.kernel.elapsed_us)
 
     def _state(self) -> int:
@@ -565,6 +569,7 @@ class World:
                 ],
                 acknowledged=[row.event_id for row in self.log_rows],
             ),
+            Stopped(self),
             Rest(self),
         )
 
