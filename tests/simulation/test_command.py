@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING
 
 from lifecycle.testing.fake_host import PretendedBrowser
-from lifecycle.testing.invariants import Invariant, Step, forget, register
+from lifecycle.testing.invariants import Checker, Invariant, Step, forget, register
 from lifecycle.testing.model import closure, standing
-from lifecycle.testing.simulation import Explored
+from lifecycle.testing.simulation import Budget, Explored
 from lifecycle.testing.simulation.__main__ import main
 
 if TYPE_CHECKING:
@@ -33,7 +33,11 @@ def test_a_search_that_was_cut_short_is_not_closed(
     skipped = next(step.after for step in steps if step.after is not None and step.after.released)
     cut = [step for step in steps if step.before is None or standing(step.before) != standing(skipped)]
     monkeypatch.setattr("lifecycle.testing.simulation.__main__.closure", lambda: cut)
-    monkeypatch.setattr("lifecycle.testing.simulation.__main__.explore", lambda *_: Explored(10, 5, complete=False))
+
+    def explored(scenario: str, budget: Budget, held: Checker) -> Explored:
+        return Explored(10, 5, complete=False)
+
+    monkeypatch.setattr("lifecycle.testing.simulation.__main__.explore", explored)
     assert main(["--closure", "--json"]) == 1
     core, three = map(json.loads, capsys.readouterr().out.splitlines())
     assert (core["closed"], three["closed"]) == (False, False)

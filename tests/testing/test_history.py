@@ -85,7 +85,8 @@ def test_what_is_no_row_is_a_finding() -> None:
     """Every column in turn: an oracle that raises would say nothing of the rest."""
     assert [violation.id for violation in check_history([{}])] == ["8"]
     lines = exported()[:2]
-    for name, odd in product(lines[1], (None, 1, -1, "x", b"x", [], {}, True, 1.5)):
+    odds: list[object] = [None, 1, -1, "x", b"x", [], {}, True, 1.5]
+    for name, odd in product(lines[1], odds):
         found = list(check_history([lines[0], lines[1] | {name: odd}]))
         assert found or odd == lines[1][name] or name in ("position", "private_salt"), (name, odd)
 
