@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Turnstile", "TurnstileTimeout", "wait_in_line"]
+__all__ = ["Turnstile", "TurnstileTimeout", "Waiter", "wait_in_line"]
 
 #: How often a waiting caller asks for how long it still would.
 _LOOK_S: Final = 0.1
+#: How long a waiting thread stays for the next wait.
+_STAYS_S: Final = 1.0
 
 
 class TurnstileTimeout(Exception):
@@ -44,6 +46,7 @@ class Turnstile:
         self._holder: int | None = None
         self._fd: int | None = None
         self._identity = (0, 0)
+        self._waiter: Waiter | None = None
         self._closed = False
 
     def acquire(self, timeout_s: float) -> None:
@@ -95,11 +98,12 @@ class Turnstile:
         A holder may be stopped (SIGSTOP) for good.
         """
         arrived = False
+        waiter = self._waiter = self._waiter or Waiter("lifecycle-writers-queue")
         try:
-            arrived = wait_in_line(fd, lambda: began + timeout_s - time.monotonic(), "lifecycle-writers-queue")
+            arrived = waiter.wait(fd, lambda: began + timeout_s - time.monotonic())
         finally:
             if not arrived:
-                self._fd = None
+                self._fd = self._waiter = None
         if not arrived:
             raise TurnstileTimeout(time.monotonic() - began, "other processes that are writing")
 
@@ -113,6 +117,7 @@ class Turnstile:
         """In a forked child: let go of the parent's lock. Closing our copy of the descriptor takes nothing from it."""
         self._threads = threading.RLock()
         self._holder = None
+        self._waiter = None
         self._drop()
 
     def close(self) -> None:
@@ -129,37 +134,81 @@ def _identity(found: os.stat_result) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def wait_in_line(fd: int, left: Callable[[], float], name: str) -> bool:
-    """Block in the kernel's queue for the lock on *fd* while *left* gives seconds; whether it is held then.
+class Waiter:
+    """A thread called *name* that blocks in the kernel's queue for a lock while its caller may give up.
 
-    flock has no timeout, so a thread called *name* blocks instead. When the caller gives up or is interrupted, *fd* is
-    not its own any more: it is unlocked and closed, by the thread if the lock comes later.
+    flock has no timeout. The thread stays for the next wait, since making one costs more than the wait of a writer, and
+    ends when none has come for a while. For one caller at a time, and for no more once a wait has not come to its end.
     """
-    guard = threading.Lock()
-    arrived = threading.Event()
-    abandoned = False
 
-    def wait() -> None:
-        with suppress(OSError):
-            fcntl.flock(fd, fcntl.LOCK_EX)
-        with guard:
-            if not abandoned:
-                arrived.set()
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._guard = threading.Lock()
+        #: told to go, and told that it is there: plain locks, which wait without running any Python code
+        self._asked = threading.Lock()
+        self._arrived = threading.Lock()
+        self._asked.acquire()
+        self._arrived.acquire()
+        self._fd: int | None = None
+        self._runs = False
+        self._holds = False
+        self._abandoned = False
+
+    def wait(self, fd: int, left: Callable[[], float]) -> bool:
+        """Block until the lock on *fd* is held, while *left* gives seconds; whether it is.
+
+        When the caller gives up or is interrupted, *fd* is not its own any more: it is unlocked and closed, by the
+        thread if the lock comes later.
+        """
+        arrived = False
+        try:
+            with self._guard:
+                runs, self._runs = self._runs, True
+                self._fd = fd
+                self._holds = False
+            if runs:
+                self._asked.release()
+            else:
+                threading.Thread(target=self._serve, name=self._name, daemon=True).start()
+            while not arrived and (rest := left()) > 0:
+                arrived = self._arrived.acquire(timeout=min(_LOOK_S, rest))
+            return arrived
+        finally:
+            if not arrived:
+                self._abandon(fd)
+
+    def _abandon(self, fd: int) -> None:
+        with self._guard:
+            self._abandoned = True
+            holds = self._holds
+        if holds:
+            _let_go(fd)
+        with suppress(RuntimeError):  # interrupted before it was told
+            self._asked.release()
+
+    def _serve(self) -> None:
+        while True:
+            fd = self._fd
+            if fd is None:  # abandoned when the lock had been handed over
                 return
+            with suppress(OSError):
+                fcntl.flock(fd, fcntl.LOCK_EX)
+            with self._guard:
+                if self._abandoned:
+                    break
+                self._holds, self._fd = True, None
+            self._arrived.release()
+            while not self._asked.acquire(timeout=_STAYS_S):
+                with self._guard:
+                    if self._fd is None:
+                        self._runs = False
+                        return
         _let_go(fd)
 
-    threading.Thread(target=wait, name=name, daemon=True).start()
-    waited = False
-    try:
-        while (rest := left()) > 0 and not arrived.wait(min(_LOOK_S, rest)):
-            pass
-        waited = True
-    finally:
-        with guard:
-            abandoned = not (waited and arrived.is_set())
-        if abandoned and arrived.is_set():
-            _let_go(fd)
-    return not abandoned
+
+def wait_in_line(fd: int, left: Callable[[], float], name: str) -> bool:
+    """As Waiter.wait, once."""
+    return Waiter(name).wait(fd, left)
 
 
 def _let_go(fd: int) -> None:
