@@ -108,7 +108,7 @@ ROWS: Final = (
         (Peer("python-statemachine", "statemachine", 10), Peer("transitions, registered", "registered", 10)),
     ),
     Row(
-        "the Machine alone",
+        "one move, asked of the table",
         "triggering",
         5000,
         None,

@@ -145,6 +145,13 @@ BUGS: Final = [
         ("an overdue session in two lists", "or effective(session, self.now) in self.statuses)", "or {session.status, effective(session, self.now)} & set(self.statuses))"),
     ),
     *_in(
+        "projections/rows.py",
+        ("the list is not told of a status", "    moved = after.status is not before.status\n", "    moved = False\n"),
+        ("the list is not told of a start", "    started = after.started_at != before.started_at\n", "    started = False\n"),
+        ("the list is not told of an ending", "    ended = after.closed_at != before.closed_at\n", "    ended = False\n"),
+        ("the list is not told of a release", "    released = after.released is not before.released\n", "    released = False\n"),
+    ),
+    *_in(
         "projections/maintain.py",
         ("a row of an older version trusted", "if row is not None and row[_VERSION] == head:", "if row is not None:"),
         ("a session remembered past somebody else's write", "if entry is None or entry[0] != last_hash or entry[1].version != head:", "if entry is None:"),

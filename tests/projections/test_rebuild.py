@@ -8,20 +8,34 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lifecycle.core import view
+from lifecycle.core.events import SessionExtended
 from lifecycle.errors import HistoryError, IllegalHistory, LogTampered, ReadOnlyLog, UnknownEventType
 from lifecycle.log import ANY, SqliteLog
 from lifecycle.log.schema import RECORD
 from lifecycle.projections import rebuild, replay
 from lifecycle.projections.rows import COLUMNS
 from lifecycle.projections.table import TABLES, VIEWS
-from lifecycle.testing.log_samples import SECOND, T0, accessed, annotated, begin, closed, failed, new, released
+from lifecycle.testing.log_samples import (
+    SECOND,
+    T0,
+    accessed,
+    annotated,
+    begin,
+    closed,
+    created,
+    failed,
+    new,
+    released,
+    started,
+    timed_out,
+)
 from tests.log.support import foreign, run_child
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lifecycle.core import SessionView
+    from lifecycle.core import Event, SessionView
 
 NOW = T0 + 3600 * SECOND
 
@@ -46,6 +60,25 @@ def path(tmp_path: Path) -> Path:
 
 def _views(log: SqliteLog) -> dict[str, SessionView]:
     return {session.session_id: view(session, NOW) for session in log.sessions.list(now=NOW)}
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_appends_leave_the_rows_that_a_replay_gives(tmp_path: Path, size: int) -> None:
+    """A row is changed where an event changes the session, by batches of any size."""
+    extended = SessionExtended(at=T0 + 3 * SECOND, until=T0 + 3600 * SECOND)
+    ended = T0 + 4 * SECOND
+    lives: list[list[Event]] = [
+        [created("s-0"), started(), accessed(T0 + 2 * SECOND), extended, closed(ended), released(ended)],
+        [created("s-1"), started(), annotated(), failed(ended), released(ended)],
+        [created("s-2"), started(), timed_out(), released(T0 + 3600 * SECOND)],
+        [created("s-3"), failed(ended), released(ended)],
+        [created("s-4"), closed(ended)],
+    ]
+    with SqliteLog(tmp_path / "log.db", synchronous="NORMAL") as log:
+        for number, life in enumerate(lives):
+            for first in range(0, len(life), size):
+                log.append(f"s-{number}", [new(event) for event in life[first : first + size]], expected=first)
+        assert log.sessions.rebuild().equal
 
 
 @pytest.mark.parametrize("name", [*TABLES, *VIEWS, "everything derived"])
