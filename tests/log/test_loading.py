@@ -122,6 +122,16 @@ def test_every_sequence_of_two_events_after_the_first_whatever_its_times() -> No
     assert tried > 10_000
 
 
+@pytest.mark.parametrize("at", [T0 + MAX - 1, T0 + MAX])
+def test_an_access_leaves_the_maximum_where_it_is(at: int) -> None:
+    """The access alone would let the session live for longer."""
+    used = [accessed(T0 + n * (IDLE - 1)) for n in range(1, MAX // (IDLE - 1) + 1)]
+    assert used[-1].at < T0 + MAX < used[-1].at + IDLE
+    history = rows([created("s-1"), *used, TabClosed(at=at, tab="t")])
+    assert loaded(history) == folded(history)
+    assert isinstance(folded(history), str) == (at == T0 + MAX)
+
+
 ALPHABET: tuple[Event, ...] = (
     started(T0),
     accessed(T0),

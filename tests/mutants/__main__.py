@@ -228,8 +228,11 @@ def _table(bugs: list[Bug], kept: dict[str, Found]) -> str:
             f"`` {found.example} ``" if found.example else "",
         )
         lines.append(f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |")
-    told = ", ".join(f"{count} by {name}" for name, count in sorted(engines.items()) if name != "equivalent")
+    told = ", ".join(
+        f"{count} by {name}" for name, count in sorted(engines.items()) if name not in ("equivalent", *_BAD)
+    )
     rest = f"; {engines['equivalent']} are equivalent" if "equivalent" in engines else ""
+    rest += f"; {engines['SURVIVED']} survive, and ask for a test" if "SURVIVED" in engines else ""
     left = f"; {missing} were not run on this state of the source" if missing else ""
     return "\n".join([f"{len(bugs)} bugs: {told}{rest}{left}.", "", *lines])
 
@@ -263,7 +266,8 @@ def main() -> int:
     began = time.monotonic()
 
     def once(bug: Bug) -> Found:
-        return kept.get(_key(bug)) or plant(bug)
+        found = kept.get(_key(bug))
+        return plant(bug) if found is None or found.bad else found  # whoever mends the tests runs it again
 
     with ThreadPoolExecutor(given.jobs) as pool:
         for number, (bug, found) in enumerate(zip(bugs, pool.map(once, bugs), strict=True), start=1):
@@ -272,10 +276,9 @@ def main() -> int:
             print(f"{bug.file}: {bug.name} -> {found.caught} ({found.seconds:.0f} s)", flush=True)
             left = (time.monotonic() - began) / number * (len(bugs) - number)
             print(f"{number} of {len(bugs)}, {left / 60:.0f} min left", file=sys.stderr, flush=True)
-            if not found.bad:  # whoever mends the tests runs it again
-                kept = {**_load(), _key(bug): found}  # what another run has found meanwhile stays
-                _KEPT.parent.mkdir(exist_ok=True)
-                _KEPT.write_text(json.dumps({key: asdict(one) for key, one in kept.items()}, indent=1), "utf-8")
+            kept = {**_load(), _key(bug): found}  # what another run has found meanwhile stays
+            _KEPT.parent.mkdir(exist_ok=True)
+            _KEPT.write_text(json.dumps({key: asdict(one) for key, one in kept.items()}, indent=1), "utf-8")
     print(f"{len(bugs)} planted, {len(bugs) - bad - equivalent} caught, {equivalent} equivalent")
     return 1 if bad else 0
 
