@@ -191,10 +191,10 @@ def _around(old: str, text: str) -> str:
     """The function of *text* in which *old* stands, else the statement, else all of it."""
     at = text.find(old)
     first, last = text.count("\n", 0, at) + 1, text.count("\n", 0, at + len(old.rstrip("\n"))) + 1
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
     module = ast.parse(text)
-    nodes = [node for node in ast.walk(module) if isinstance(node, kinds) or node in module.body]
-    for node in sorted(nodes, key=lambda node: (node.end_lineno or 0) - node.lineno):
+    found: list[ast.stmt] = [*module.body]
+    found += [node for node in ast.walk(module) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    for node in sorted(found, key=lambda node: (node.end_lineno or 0) - node.lineno):
         if node.lineno <= first and last <= (node.end_lineno or 0):
             return ast.get_source_segment(text, node) or text
     return text
