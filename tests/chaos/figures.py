@@ -65,7 +65,7 @@ def rows(lines: list[Row]) -> list[Row]:
     """The figures of each attack on each SQLite, summed over its tests, in the order in which they came."""
     found: dict[tuple[str, str], Row] = {}
     for line in lines:
-        empty = {**line, "counts": Counter(), "besides": Counter(), "seconds": 0, "seeds": set()}
+        empty: Row = {**line, "counts": Counter(), "besides": Counter(), "seconds": 0, "seeds": set()}
         row = found.setdefault((line["attack"], line["sqlite"]), empty)
         for kind in ("counts", "besides"):
             for name, count in line[kind].items():

@@ -21,7 +21,7 @@ from tests.chaos.test_browsers import VICTIMS, victim_of
 from tests.client.world import World, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from tests.chaos.record import Figures
 
@@ -158,7 +158,7 @@ def test_a_log_that_refuses_started_gets_no_real_browser_that_runs_on(world: Wor
 
 
 @contextlib.contextmanager
-def writing_held(world: World) -> Iterator[None]:
+def writing_held(world: World) -> Generator[None]:
     """The writers' turn is ours: nobody is in the middle of an append."""
     with (world.runtime / "writers").open("r+") as queue:
         fcntl.flock(queue, fcntl.LOCK_EX)
