@@ -63,7 +63,7 @@ def _write(value: object, depth: int, other: Callable[[object], object]) -> str:
         return rfc8785.dumps(cast("float", value)).decode()
     if isinstance(value, dict):
         _check_depth(depth)
-        held = cast("dict[str, object]", value)
+        held: dict[str, object] = value  # pyright: ignore[reportUnknownVariableType]  # _sorted proves the keys
         return f"{{{','.join([f'{quoted(key)}:{_write(held[key], depth + 1, other)}' for key in _sorted(held)])}}}"
     if isinstance(value, list | tuple):
         _check_depth(depth)
