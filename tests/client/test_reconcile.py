@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -12,6 +13,7 @@ from lifecycle.client.recorder import Recorder
 from lifecycle.client.system import Uuid7
 from lifecycle.core import Cause, Close, Create, Limits, ProcessIdentity, Release, Session, Start, State
 from lifecycle.core.events import SessionCreated, SessionReleased, SessionStarted
+from lifecycle.errors import IllegalHistory
 from lifecycle.ports import Remains
 from lifecycle.testing.clock import ManualClock
 from lifecycle.testing.fake_host import FakeBrowser
@@ -129,12 +131,46 @@ def test_an_impatient_reconcile_finishes_an_ended_session_at_once(world: World) 
     assert len(world.run("alive", patient=False)) == 1
 
 
-def test_a_released_session_is_never_touched_again(world: World) -> None:
+@pytest.mark.parametrize("keeper", ["alive", "gone"])
+def test_a_released_session_is_never_touched_again(world: World, keeper: Keeper) -> None:
     world.recorder.execute("s1", Close(cause=Cause.STOPPED))
     world.recorder.execute("s1", Release(event=SessionReleased(how="graceful")))
+    world.host.keeper = keeper
+    world.clock.advance(RELEASE_WAIT_S)
+    assert reconcile([world.session()], world.recorder, world.host) == []
+    assert world.host.ended == 0
+
+
+def test_what_the_list_said_is_read_again_before_anything_is_done(world: World) -> None:
     stale = [world.session()]
+    world.recorder.execute("s1", Close(cause=Cause.STOPPED))
+    world.recorder.execute("s1", Release(event=SessionReleased(how="graceful")))
+    world.host.keeper = "gone"
     assert reconcile(stale, world.recorder, world.host) == []
     assert world.host.ended == 0
+
+
+def test_a_session_without_a_keeper_ends_with_its_owner_and_its_browser_is_left_alone(world: World) -> None:
+    limits = Limits(idle_timeout_us=60_000_000, max_duration_us=600_000_000)
+    world.recorder.create(Create(event=SessionCreated(session_id="s2", limits=limits, owner=ME, keeper_id=None)))
+    world.recorder.execute("s2", Start(event=SessionStarted(ownership="attached", browser=ME)))
+    world.host.keeper = "gone"
+    (found,) = reconcile([world.recorder.load("s2")], world.recorder, world.host)
+    session = world.recorder.load("s2")
+    assert (found.cause, session.status, session.cause) == ("owner_exited", State.CLOSED, Cause.OWNER_EXITED)
+
+
+def test_a_session_that_breaks_the_table_keeps_no_other_from_being_put_right(world: World) -> None:
+    class Broken(Recorder):
+        def load(self, session_id: str) -> Session:
+            if session_id == "broken":
+                raise IllegalHistory(session_id, 2, "session.started can't follow")
+            return super().load(session_id)
+
+    recorder = Broken(world.log, world.clock, Uuid7(), actor="reconcile", writer="test", lenient=True)
+    broken = replace(world.session(), session_id="broken")
+    world.host.keeper = "gone"
+    assert [one.session_id for one in reconcile([broken, world.session()], recorder, world.host)] == ["s1"]
 
 
 def test_running_it_twice_changes_nothing_more(world: World) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import gc
+import threading
+import time
 import warnings
 from typing import TYPE_CHECKING
 
 import pytest
 import sqlite_utils.utils
 
-from lifecycle.log import SqliteLog, driver
+from lifecycle.log import MemoryLog, SqliteLog, driver
 from lifecycle.log import sqlite as module
 from lifecycle.testing.log_contract import everything
 from lifecycle.testing.log_samples import accessed, annotated, begin, new
@@ -117,3 +119,24 @@ def test_a_log_that_is_never_closed_is_quiet_at_exit(tmp_path: Path) -> None:
     done = run_child(code, tmp_path / "log.db")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert not (tmp_path / "log.db-wal").exists()
+
+
+def test_an_append_wakes_who_waits_in_this_process_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not when it next looks by itself, as it has to for other processes."""
+    monkeypatch.setattr(module, "_LOOK_S", 60)
+    woken: list[bool] = []
+    with SqliteLog(tmp_path / "log.db", synchronous="NORMAL") as log:
+        waiting = threading.Thread(target=lambda: woken.append(log.wait(None, 60)))
+        waiting.start()
+        while not log._waiters:  # pyright: ignore[reportPrivateUsage]
+            time.sleep(0.001)
+        begin(log, "s-1")
+        waiting.join(20)
+        assert woken == [True]
+
+
+def test_a_log_in_memory_begins_with_all_it_is_given(tmp_path: Path) -> None:
+    with SqliteLog(tmp_path / "log.db", synchronous="NORMAL") as log:
+        begin(log, "s-1")
+        rows = everything(log)
+    assert everything(MemoryLog(rows=rows)) == rows

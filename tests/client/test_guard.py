@@ -1,0 +1,101 @@
+"""The owner's guard, round by round: when it steps in for a keeper, and when it lets go of a session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lifecycle import MemoryLog
+from lifecycle.client.guard import Guard
+from lifecycle.client.recorder import Recorder
+from lifecycle.client.system import Uuid7
+from lifecycle.core import Cause, Close, Create, Limits, ProcessIdentity, Release, Session, Start, State
+from lifecycle.core.events import SessionCreated, SessionReleased, SessionStarted
+from lifecycle.testing.clock import ManualClock
+from lifecycle.testing.fake_host import FakeBrowser
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from lifecycle.log.port import EventLog
+
+ME = ProcessIdentity(host="here", boot_id="b", pid=1, started=1)
+
+
+class Rounds(ManualClock):
+    """Runs the guard's thread here, one round at a time."""
+
+    run: Callable[[], None]
+    left = 0
+
+    def start(self, name: str, run: Callable[[], None]) -> None:
+        self.run = run
+
+    def wait_for(self, changed: threading.Condition, true: Callable[[], bool], timeout_s: float) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+    def round(self) -> None:
+        self.left = 1
+        self.run()
+
+
+class Host(FakeBrowser):
+    """A keeper that lives and does nothing."""
+
+    dropped = 0
+
+    def keeper_alive(self, session: Session, log: EventLog) -> bool | None:
+        return True
+
+    def drop_keeper(self, session: Session, log: EventLog) -> bool:
+        self.dropped += 1
+        return True
+
+
+class World:
+    """One active session, idle timeout one minute."""
+
+    def __init__(self) -> None:
+        self.clock = Rounds()
+        self.log = MemoryLog(clock=self.clock.now)
+        self.host = Host()
+        self.recorder = Recorder(self.log, self.clock, Uuid7(), actor="guard", writer="test")
+        limits = Limits(idle_timeout_us=60_000_000, max_duration_us=600_000_000)
+        self.recorder.create(Create(event=SessionCreated(session_id="s1", limits=limits, owner=ME, keeper_id="k")))
+        self.recorder.execute("s1", Start(event=SessionStarted(ownership="launched", browser=ME)))
+        self.guard = Guard(self.recorder, self.host)
+        self.guard.watch(self.session())
+
+    def session(self) -> Session:
+        return self.recorder.load("s1")
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_a_session_is_its_keepers_until_two_seconds_after_its_deadline(world: World) -> None:
+    world.clock.advance(61.999)
+    world.clock.round()
+    assert (world.session().status, world.host.dropped) == (State.ACTIVE, 0)
+
+
+def test_two_seconds_after_its_deadline_the_guard_ends_it(world: World) -> None:
+    world.clock.advance(62)
+    world.clock.round()
+    session = world.session()
+    assert (session.status, session.cause, session.released) == (State.TIMED_OUT, Cause.IDLE, True)
+    assert world.host.dropped == 1
+
+
+def test_a_released_session_is_watched_no_longer(world: World) -> None:
+    world.recorder.execute("s1", Close(cause=Cause.STOPPED))
+    world.recorder.execute("s1", Release(event=SessionReleased(how="graceful")))
+    world.clock.advance(62)
+    world.clock.round()
+    assert world.guard.watched() == []
+    assert world.host.dropped == 0
