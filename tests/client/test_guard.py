@@ -27,10 +27,10 @@ ME = ProcessIdentity(host="here", boot_id="b", pid=1, started=1)
 class Rounds(ManualClock):
     """Runs the guard's thread here, one round at a time."""
 
-    run: Callable[[], None]
+    run: Callable[[], object]
     left = 0
 
-    def start(self, name: str, run: Callable[[], None]) -> None:
+    def start(self, name: str, run: Callable[[], object]) -> None:
         self.run = run
 
     def wait_for(self, changed: threading.Condition, true: Callable[[], bool], timeout_s: float) -> bool:
