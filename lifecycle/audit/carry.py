@@ -58,13 +58,15 @@ def lines_of(path: str | os.PathLike[str], progress: Progress | None = None) -> 
     try:
         with open(0 if os.fspath(path) == "-" else path, "rb", closefd=os.fspath(path) != "-") as file:
             read, total = 0, os.fstat(file.fileno()).st_size
-            for number, line in enumerate(iter(lambda: file.readline(_LONGEST), b""), start=1):
+            for number, line in enumerate(iter(lambda: file.readline(_LONGEST + 1), b""), start=1):
                 read += len(line)
                 if progress is not None and (number % _BATCH == 0 or read == total):
                     progress(read, total)
                 try:
                     yield line.decode()
                 except UnicodeDecodeError:
+                    if len(line) > _LONGEST:  # not all of it was read, so its last character may be half of one
+                        yield line.decode(errors="replace")
                     raise BadExport(number, "is not UTF-8") from None
     except OSError as error:
         raise InvalidConfig("file", os.fspath(path), f"an exported file: {error.strerror}") from None
@@ -99,23 +101,29 @@ class _Reader:
             self._digest.update(text.encode())
             if "session" in found:
                 self.sessions += 1
-                if not isinstance(found["session"], dict):
-                    raise BadExport(self.number, "a session that is no object")
-                yield found["session"]
+                yield self._session(found["session"])
             else:
                 yield self._event(found)
         if not self.ended:
             raise BadExport(self.number + 1, "is missing: the export was cut here; its last line tells its length")
 
     def _parsed(self, text: str) -> dict[str, Any]:
+        if len(text.encode()) > _LONGEST:
+            raise BadExport(self.number, f"is longer than {_LONGEST} bytes, the most that a line of an export has")
         if not text.endswith("\n"):
             raise BadExport(self.number, "is cut: it has no end")
-        if len(text) > _LONGEST:
-            raise BadExport(self.number, f"has {len(text)} characters")
         try:
             return parse(text[:-1])
         except ValueError as error:
             raise BadExport(self.number, f"is no JSON object of an export: {error}") from None
+
+    def _session(self, found: object) -> dict[str, Any]:
+        if not isinstance(found, dict):
+            raise BadExport(self.number, "a session that is no object")
+        told = cast("dict[str, Any]", found)
+        if type(told.get("session_id")) is not str or type(told.get("version")) is not int:
+            raise BadExport(self.number, "a session needs a session_id that is text and a version that is an integer")
+        return told
 
     def _event(self, found: dict[str, Any]) -> Recorded:
         self.events += 1
@@ -275,7 +283,8 @@ def _checked(items: Iterable[Recorded | dict[str, Any]]) -> Checked:
                 today[ended["session_id"]] = ended
         for name in [name for name in said if name in today]:
             sessions += 1
-            differs = differs or _difference(name, said.pop(name), today.pop(name))
+            before, now = said.pop(name), today.pop(name)  # whatever was found before: each session counts once
+            differs = differs or _difference(name, before, now)
     today.update((living["session_id"], living) for living in summaries.rest())
     for name, item in said.items():
         sessions += 1

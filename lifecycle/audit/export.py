@@ -45,6 +45,8 @@ _PAGE: Final = 1000
 #: so many sessions are read one by one; for more, the whole log is gone through
 _FEW: Final = 64
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+#: What a text begins with that spreadsheets compute (OWASP, "CSV Injection"): a stranger's header may become an id.
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 #: columns of a session's row that are JSON
 _PARSED: Final = frozenset(("config", "labels", "owner", "keeper", "browser"))
 _TABLE: Final = tuple(name for name in FIELDS if name not in ("private", "private_salt"))
@@ -277,5 +279,6 @@ def _csv(rows: Iterator[Recorded], private: bool) -> Iterator[str]:
 
 def _csv_line(values: Collection[Any]) -> str:
     text = io.StringIO(newline="")
-    csv.writer(text).writerow(values)
+    writer = csv.writer(text)
+    writer.writerow([f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell for cell in values])
     return text.getvalue()

@@ -10,11 +10,13 @@ import unicodedata
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-__all__ = ["ago", "duration", "iso", "offset", "parse_span", "parse_when", "printable"]
+__all__ = ["ago", "duration", "harmless", "iso", "offset", "parse_span", "parse_when", "printable"]
 
 #: characters that turn the direction of the text after them
 _TURNING: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _UNSEEN: Final = frozenset(("Cc", "Cs", "Zl", "Zp"))
+#: what a terminal obeys, or a line ends with, that JSON allows in a string as it is
+_OBEYED: Final = re.compile(f"[\x7f-\x9f\u2028\u2029{''.join(sorted(_TURNING))}]")
 _ALLOWED: Final = 'a time such as 2026-11-25, 2026-11-25T10:30, 2026-11-25T10:30:00Z, "2h ago", "1d 4h ago", yesterday'
 _STEP: Final = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*([a-z]+)")
 _UNITS: Final = {
@@ -38,6 +40,11 @@ def printable(text: str) -> str:
         char.encode("unicode_escape").decode() if char in _TURNING or unicodedata.category(char) in _UNSEEN else char
         for char in text
     )
+
+
+def harmless(text: str) -> str:
+    """The same JSON with what a terminal would obey instead of show written as `\\uXXXX`."""
+    return text if text.isascii() and "\x7f" not in text else _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def iso(at: datetime) -> str:

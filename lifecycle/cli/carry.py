@@ -21,7 +21,7 @@ from lifecycle.cli.filters import asked_for, filters
 from lifecycle.cli.logs import options, path_of, reading, recorder_for
 from lifecycle.cli.rates import shown
 from lifecycle.cli.tables import print_json, print_line, say
-from lifecycle.cli.text import printable
+from lifecycle.cli.text import harmless, printable
 from lifecycle.client.sessions import Sessions
 from lifecycle.log.locate import open_log
 
@@ -35,8 +35,8 @@ __all__ = ["backup", "check", "export", "import_"]
 Write the events of sessions IDS, of those that the options choose, or of all, to stdout, in the order of the log.
 
 jsonl is the complete record, with what is private, as it was hashed; `lifecycle import` makes a log of it again.
-cloudevents are CloudEvents 1.0, one a line; csv has a header. These two leave out what is private, but with --private.
-A part of a log always comes with the log's own receipts.
+cloudevents are CloudEvents 1.0, one a line; csv has a header, and a ' before what a spreadsheet would compute. These
+two leave out what is private, but with --private. A part of a log always comes with the log's own receipts.
 
 With --to FILE it is written there, and FILE is there when all of it is; until then it stands in FILE.part. After
 Ctrl-C, --resume goes on: what FILE.part has is compared with the log, and stays as far as it is the same.
@@ -86,8 +86,9 @@ def export(
         elif asked:
             chosen = [view.session_id for view in sessions.list(**asked)]
         if to is None:
+            seen = sys.stdout.isatty()  # a file and a pipe get the bytes that the last line's hash is over
             for line in lines_from(opened, form, sessions=chosen, private=private, source=source, progress=progress):
-                sys.stdout.write(line)
+                sys.stdout.write(harmless(line) if seen else line)
             return OK
         done = export_to(
             opened, to, form, sessions=chosen, private=private, source=source, resume=resume, progress=progress

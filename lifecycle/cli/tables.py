@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len
 
-from lifecycle.cli.text import printable
+from lifecycle.cli.text import harmless, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -47,7 +47,7 @@ def print_line(text: str = "") -> None:
 def print_json(value: object, *, indent: int | None = None) -> None:
     """One JSON value on stdout: on a line of its own, or indented."""
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")
-    print(json.dumps(value, ensure_ascii=not unicode, indent=indent))
+    print(harmless(json.dumps(value, ensure_ascii=not unicode, indent=indent)))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, wrap: str | None = None) -> None:

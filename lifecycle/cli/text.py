@@ -6,14 +6,27 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lifecycle.audit.words import ago, duration, iso, offset, parse_span, parse_when, printable
+from lifecycle.audit.words import ago, duration, harmless, iso, offset, parse_span, parse_when, printable
 from lifecycle.client.system import SystemClock
 from lifecycle.core import moment
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-__all__ = ["ago", "clock", "duration", "iso", "now", "offset", "parse_when", "printable", "span", "when", "whole"]
+__all__ = [
+    "ago",
+    "clock",
+    "duration",
+    "harmless",
+    "iso",
+    "now",
+    "offset",
+    "parse_when",
+    "printable",
+    "span",
+    "when",
+    "whole",
+]
 
 #: The one clock of the command; what it shows as `2h ago` and what it takes as such go by it.
 clock = SystemClock()

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import shutil
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from lifecycle.audit.verify import verify
 from lifecycle.errors import BadExport, InvalidConfig, LogUnsuitable
 from lifecycle.log import MemoryLog, SqliteLog
 from lifecycle.testing.log_contract import everything as rows_of
-from lifecycle.testing.log_samples import begin, closed, new
+from lifecycle.testing.log_samples import begin, closed, created, new
 from tests.audit.tampering import KEY, checkpointed, unguarded, written
 
 if TYPE_CHECKING:
@@ -141,12 +142,41 @@ def test_what_was_recorded_comes_out_the_same_today(log: SqliteLog, lines: list[
 
 def test_the_first_field_that_differs_is_named(lines: list[str], tmp_path: Path) -> None:
     other = [line.replace('"status":"error"', '"status":"closed"') for line in lines[:-1]]
-    from hashlib import sha256
-
     end = json.loads(lines[-1])
     end["end"]["sha256"] = sha256("".join(other).encode()).hexdigest()
     found = carry.check_lines([*other, json.dumps(end) + "\n"])
     assert found.differs == ("s-00001", "status", "closed", "error")
+
+
+def resealed(lines: list[str]) -> list[str]:
+    """The same with a last line that fits."""
+    end = json.loads(lines[-1])
+    end["end"]["sha256"] = sha256("".join(lines[:-1]).encode()).hexdigest()
+    return [*lines[:-1], json.dumps(end) + "\n"]
+
+
+def test_sessions_that_differ_are_counted_once_each(lines: list[str]) -> None:
+    whole = carry.check_lines(lines)
+    found = carry.check_lines(resealed([line.replace('"status":"error"', '"status":"closed"') for line in lines]))
+    assert found.differs is not None
+    assert (found.events, found.sessions) == (whole.events, whole.sessions)
+
+
+@pytest.mark.parametrize("told", [{}, {"session_id": ["x"], "version": 1}, {"version": "1"}, {"version": None}])
+def test_a_session_without_its_id_or_version_is_named(lines: list[str], told: dict[str, Any]) -> None:
+    at, session = next((at, found["session"]) for at, found in enumerate(map(json.loads, lines)) if "session" in found)
+    spoiled = {**session, **told} if told else {}
+    other = [*lines[:at], json.dumps({"session": spoiled}) + "\n", *lines[at + 1 :]]
+    with pytest.raises(BadExport, match=f"line {at + 1} of the export: a session needs"):
+        carry.check_lines(resealed(other))
+
+
+@pytest.mark.parametrize("character", ["x", "é"])
+def test_a_line_that_is_too_long_is_called_so_and_not_read_to_its_end(tmp_path: Path, character: str) -> None:
+    file = tmp_path / "long.jsonl"
+    file.write_text(f'{{"x":"{character * (1024 * 1024)}"}}\n', encoding="utf-8")
+    with pytest.raises(BadExport, match="line 1 of the export: is longer than 1048576 bytes"):
+        carry.check_lines(carry.lines_of(file))
 
 
 def test_the_first_event_that_would_be_refused_is_named(log: SqliteLog, tmp_path: Path) -> None:
@@ -195,6 +225,18 @@ def test_csv_has_a_header_and_one_line_an_event(log: SqliteLog) -> None:
     assert [row["hash"] for row in rows] == [row.hash for row in rows_of(log, 1000)]
     assert "https://" not in text
     assert "private" not in rows[0]
+
+
+def test_csv_holds_no_text_that_a_spreadsheet_computes() -> None:
+    """What a request's header says may have become a correlation id."""
+    log = MemoryLog()
+    for number, said in enumerate(("=1+1", "+1", "-1", "@SUM(A1)", "a=1")):
+        first = new(created(f"s-{number}"), actor=said, correlation_id=said)
+        log.append(f"s-{number}", [first], expected=0)
+    rows = list(csv.DictReader(io.StringIO("".join(export(log, "csv")), newline="")))
+    for column in ("actor", "correlation_id"):
+        assert [row[column] for row in rows] == ["'=1+1", "'+1", "'-1", "'@SUM(A1)", "a=1"]
+    assert [row["version"] for row in rows] == ["1"] * 5
 
 
 def test_a_backup_is_the_log_and_writers_go_on(log: SqliteLog, tmp_path: Path) -> None:

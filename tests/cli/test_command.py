@@ -194,3 +194,16 @@ def test_the_librarys_warnings_go_to_stderr_while_a_verb_acts(story: Book, capsy
     out, err = capsys.readouterr()
     assert out == ""
     assert err == "Warning: event='something_odd' session_id='s1'\n"
+
+
+def test_what_a_page_says_commands_no_terminal_in_json_either(book: Book) -> None:
+    """U+009B alone begins a control sequence on a terminal that reads UTF-8."""
+    obeyed = set("\x9b\x9d\x9c\u202e")
+    said = "\x9b31m \x9d0;title\x9c \u202e"
+    book.begin("said-1", labels={"job": said})
+    book.fail("said-1", said)
+    for verb in (("show", "said-1"), ("list",)):
+        shown = on_a_terminal([*verb, "--json", "--log", book.path], PYTHONUTF8="1")
+        assert not obeyed & set(shown), verb
+        assert "\\u009b31m" in shown, verb
+    assert not obeyed & set(on_a_terminal(["export", "--log", book.path], PYTHONUTF8="1"))

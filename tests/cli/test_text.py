@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifecycle.cli.text import ago, duration, iso, offset, parse_when, printable
+from lifecycle.cli.text import ago, duration, harmless, iso, offset, parse_when, printable
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
@@ -112,3 +113,10 @@ def test_printable_text_is_one_line_that_no_terminal_obeys(text: str) -> None:
 @given(st.text(alphabet=st.characters(categories=("L", "N", "P", "S"))))
 def test_what_is_harmless_stays(text: str) -> None:
     assert printable(text) == text
+
+
+@given(st.text())
+def test_json_that_is_shown_is_the_same_json_without_what_a_terminal_obeys(text: str) -> None:
+    shown = harmless(json.dumps([text, "\x9b31m\u202e\x7f\u2028"], ensure_ascii=False))
+    assert json.loads(shown) == [text, "\x9b31m\u202e\x7f\u2028"]
+    assert printable(shown) == shown
