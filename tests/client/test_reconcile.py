@@ -150,6 +150,13 @@ def test_what_the_list_said_is_read_again_before_anything_is_done(world: World) 
     assert world.host.ended == 0
 
 
+def test_a_session_that_ended_since_the_list_was_made_is_finished_at_once(world: World) -> None:
+    stale = [world.session()]
+    world.recorder.execute("s1", Close(cause=Cause.STOPPED))
+    world.host.keeper = "gone"
+    assert reconcile(stale, world.recorder, world.host) == [Reconciled(session_id="s1", cause=None, how="killed")]
+
+
 def test_a_session_without_a_keeper_ends_with_its_owner_and_its_browser_is_left_alone(world: World) -> None:
     limits = Limits(idle_timeout_us=60_000_000, max_duration_us=600_000_000)
     world.recorder.create(Create(event=SessionCreated(session_id="s2", limits=limits, owner=ME, keeper_id=None)))
