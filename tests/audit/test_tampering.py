@@ -43,7 +43,7 @@ TABLES: Final = ("events", "private", "sessions", "session_labels", "unreadable"
 _TRIGGERS: Final = tuple(name for name, sql in RECORD.items() if sql.startswith("CREATE TRIGGER"))
 _KEYS: Final = {
     "events": "position",
-    "private": "rowid",
+    "private": "event_id",
     "sessions": "rowid",
     "session_labels": "(name, value, created_at, session_id)",
     "unreadable": "stream",
