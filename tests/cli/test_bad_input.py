@@ -43,7 +43,8 @@ def test_an_import_of_what_can_not_be_read_makes_no_log(tmp_path: Path, command:
     for file in (tmp_path / "none.jsonl", tmp_path):
         result = command("import", file, "--log", tmp_path / "new.db")
         assert result.exit_code == 2
-        assert result.stderr.startswith(f"Error: FILE='{file}': an exported file: ")
+        assert result.stderr.startswith("Error: FILE='/")  # a long path is cut short there
+        assert ": an exported file: " in result.stderr
     assert not list(tmp_path.iterdir())
 
 
