@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from lifecycle import Cause, Client, MemoryLog
 from lifecycle.errors import AlreadyStarted, LogUnavailable
 from lifecycle.testing.fake_host import FakeBrowser
+from tests.client.test_keeping import Refusing
 from tests.client.world import until
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lifecycle.log.port import Appended, Expected, NewEvent
-
-
-class Refusing(MemoryLog):
-    """A log that can be told to refuse appends."""
-
-    refuses = False
-
-    def append(self, stream: str, events: Sequence[NewEvent], *, expected: Expected) -> Appended:
-        if self.refuses:
-            raise LogUnavailable("the disk is full")
-        return super().append(stream, events, expected=expected)
 
 
 def test_a_second_start_is_refused_and_starts_nothing() -> None:
