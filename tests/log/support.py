@@ -58,7 +58,8 @@ def versions(log: EventLog) -> dict[str, list[int]]:
 
 def child_code(code: str) -> list[str]:
     """The command line that runs *code* in this Python."""
-    return [sys.executable, "-c", textwrap.dedent(code)]
+    # Python 3.12 warns whoever forks beside threads, which is what forks are tested for.
+    return [sys.executable, "-W", "ignore:This process:DeprecationWarning", "-c", textwrap.dedent(code)]
 
 
 def run_child(code: str, *args: object, **options: Any) -> subprocess.CompletedProcess[str]:

@@ -178,7 +178,7 @@ def _example(printed: str) -> str:
     else:
         lines = re.findall(r"^E +(\S.*)$", printed, re.MULTILINE)
         text = lines[0] if lines else ""
-    text = re.sub(r"\s+", " ", text)
+    text = re.sub(r"\s+", " ", re.sub(r"/tmp/\S*/", "…/", text))
     return text if len(text) <= 160 else f"{text[:159]}…"
 
 
