@@ -45,30 +45,38 @@ except LifecycleError as error:
 os._exit(0)
 """
 )
-START = """
+START = (
+    PRELUDE
+    + """
 from lifecycle.errors import LaunchFailed
 try:
-    client.Session(page=False, max_duration_minutes=2).start()
+    client.Session(page=False, max_duration_minutes=2, proxy=PROXY).start()
 except LaunchFailed as error:
     say(type(error).__name__, str(error)[str(error).index("the log refuses"):].split(":")[0])
-with client.Session(page=False, max_duration_minutes=2) as session:
-    pass
+with client.Session(page=False, max_duration_minutes=2, proxy=PROXY) as session:
+    step(session)
 say(session.status().status)
 client.close()
 """
-MANY = """
+)
+MANY = (
+    PRELUDE
+    + """
 from concurrent.futures import ThreadPoolExecutor
 def one(n):
-    session = client.Session(page=False, max_duration_minutes=2, labels={"n": str(n)})
+    session = client.Session(page=False, max_duration_minutes=2, labels={"n": str(n)}, proxy=PROXY)
     session.start()
     return session
 with ThreadPoolExecutor(4) as threads:
     sessions = list(threads.map(one, range(20)))
+for session in sessions:
+    step(session)
 say(*(session.session_id for session in sessions))
 for session in sessions:
     session.wait_ended(60)
 client.close()
 """
+)
 
 
 @pytest.fixture
@@ -193,6 +201,7 @@ def test_twenty_sessions_at_once_all_end_when_their_keeper_dies(world: World, fi
         "twenty browsers at once, their keeper killed",
         {"sessions ended with keeper_lost": causes["keeper_lost"]},
         kills=1,
+        acknowledged=acknowledged(world),
         **judged([found], browsers=True),
         browsers=launched(world),
     )

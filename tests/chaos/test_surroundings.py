@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.chaos.aftermath import launched, leaked, settled
+from tests.chaos.aftermath import PRELUDE, launched, leaked, settled
 from tests.chaos.check import whole
 from tests.chaos.record import judged
 from tests.client.world import World, until
@@ -35,7 +36,9 @@ pytestmark = pytest.mark.browser
 as_root = pytest.mark.skipif(not _may_unshare(), reason="namespaces of one's own need Linux, root and unshare")
 
 #: Fills the small disk that only it sees under its profiles: before the browser starts, and below one that runs.
-FULL: Final = """
+FULL: Final = (
+    PRELUDE
+    + """
 import pathlib, subprocess
 profiles = pathlib.Path(log + ".d/profiles")
 profiles.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -53,11 +56,12 @@ for when in ("running", "before"):
     if when == "before":
         fill(filler)
     try:
-        with client.Session(max_duration_minutes=1, labels={"when": when}) as session:
+        with client.Session(max_duration_minutes=1, labels={"when": when}, proxy=PROXY) as session:
             if when == "running":
                 fill(profiles / session.session_id / "filler")
-            session.page.goto("data:text/html,<title>x</title>")
+            secretive(session.page)
             assert session.page.title() == "x"
+            step(session)
         ending = session.status()
         say(when, ending.status, ending.cause)
     except LifecycleError as error:
@@ -66,6 +70,7 @@ for when in ("running", "before"):
     assert list(profiles.iterdir()) == [], list(profiles.iterdir())
 client.close()
 """
+)
 #: Somebody else gets the pid *browser*.
 TAKEN: Final = """
 for _ in range(200):
@@ -88,7 +93,8 @@ import subprocess
 SESSION = '''
 import sys, time
 from lifecycle import Client
-session = Client(sys.argv[1]).Session(page=False, max_duration_minutes=2)
+proxy = "http://user:" + "-".join(("c4n4ry", "s3cr3t")) + "@127.0.0.1:9"
+session = Client(sys.argv[1]).Session(page=False, max_duration_minutes=2, proxy=proxy)
 session.start()
 print(session.session_id, flush=True)
 time.sleep(100)
@@ -134,20 +140,27 @@ client.close()
 os.kill(stranger, signal.SIGKILL)
 """
 )
-ELSEWHERE: Final = """
-with client.Session(page=False, max_duration_minutes=1) as session:
+ELSEWHERE: Final = (
+    PRELUDE
+    + """
+with client.Session(page=False, max_duration_minutes=1, proxy=PROXY) as session:
+    step(session)
     say(session.session_id)
     while not os.path.exists("go on"):
         time.sleep(0.02)
 client.close()
 """
+)
 #: Memory: of one page's JavaScript, or of the browser's own process.
-EATER: Final = """
+EATER: Final = (
+    PRELUDE
+    + """
 (what,) = arguments
 flags = ["--js-flags=--max-old-space-size=24"] if what == "page" else []
 try:
-    with client.Session(max_duration_minutes=1, browser_args=flags) as session:
-        session.page.goto("data:text/html,<title>x</title>")
+    with client.Session(max_duration_minutes=1, browser_args=flags, proxy=PROXY) as session:
+        secretive(session.page)
+        step(session)
         if what == "browser":
             group = "/sys/fs/cgroup/memory/" + os.path.basename(os.getcwd())
             os.mkdir(group)
@@ -169,6 +182,7 @@ session.wait_ended(10)
 client.close()
 say(session.session_id)
 """
+)
 
 
 @pytest.fixture
@@ -221,6 +235,8 @@ def test_a_container_that_is_started_again_takes_no_stranger_for_its_browser(wor
     under = ["unshare", "-p", "-f", "--mount-proc", "--kill-child"]
     first = world.script(ELSEWHERE.replace("minutes=1", "minutes=0.25"), under=under)
     (session_id,) = first.hear()
+    (keeper,) = [pid for pid, line in world.processes() if "lifecycle_chromium.keeper" in line]
+    os.kill(keeper, signal.SIGSTOP)  # it would live long enough to see its owner go
     first.kill()  # and with the first process all others of its namespace
     until(lambda: not world.processes(), "the container lives on")
     said = world.script(RESTARTED, session_id, under=under).ended_with(0)
