@@ -18,3 +18,4 @@ def refuses(before: Session | None, event: Event, match: str) -> None:
     with pytest.raises(IllegalHistory, match=match) as caught:
         evolve(before, event)
     assert caught.value.version == (before.version if before else 0) + 1
+    assert caught.value.session_id == (before.session_id if before else "(none)")

@@ -98,6 +98,16 @@ def test_texts_are_measured_in_bytes_and_cut_between_characters(char: str) -> No
         assert set(text) <= {char, "…"}
 
 
+@pytest.mark.parametrize(("field", "limit"), [("error_type", 256), ("error_message", 4096), ("last_words", 12_288)])
+@pytest.mark.parametrize("char", ["x", "ü", "😀"])
+def test_a_text_that_just_fits_is_kept_whole(field: str, limit: int, char: str) -> None:
+    text = char * (limit // len(char.encode()))
+    fitting = Fail.model_validate({"cause": "exception", field: text})
+    longer = Fail.model_validate({"cause": "exception", field: text + "y"})
+    assert getattr(fitting, field) == text
+    assert "…" in getattr(longer, field)
+
+
 def test_what_can_not_be_written_is_replaced() -> None:
     fail = Fail(cause=Cause.EXCEPTION, error_message="a\ud800b\0c\x1b[31md")
     assert fail.error_message == "a?b\ufffdc\ufffd[31md"

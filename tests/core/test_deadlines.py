@@ -109,6 +109,7 @@ def test_any_other_value_is_refused_by_name_with_what_is_allowed(name: str, valu
     with pytest.raises(InvalidConfig) as caught:
         limits(**{name: value})
     assert caught.value.argument == name
+    assert not str(caught.value).startswith(f"{name}=None:")
     assert str(caught.value).startswith(f"{name}=")
     assert "allowed are minutes from 1/60 (one second) to 52560000 (100 years), or a timedelta" in str(caught.value)
     assert len(str(caught.value)) < 300

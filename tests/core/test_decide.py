@@ -84,7 +84,8 @@ def test_every_command_in_every_standing_around_the_deadline(
     result = given(*history).when(COMMANDS[command], at=clock)
 
     if outcome == "refused":
-        result.then_refused(CALLED.get(command, command))
+        refused = result.then_refused(CALLED.get(command, command))
+        assert refused.session_id == (before.session_id if before else None)
     elif outcome == "nothing":
         result.then_nothing()
     else:

@@ -19,6 +19,7 @@ from lifecycle.core.events import (
     Note,
     SessionAnnotated,
     SessionClosed,
+    SessionCreated,
     SessionExtended,
     TimeoutRule,
 )
@@ -35,6 +36,7 @@ Path = tuple[str | int, ...]
 SURROGATE = "a\ud800"
 NUL = "a\0"
 HUGE = "x" * 1_000_000
+SURROGATES = "must not contain lone surrogates; it can't be written as UTF-8"
 BAD_TEXTS: list[object] = [SURROGATE, NUL, HUGE]
 BAD_NUMBERS: list[object] = [float("nan"), float("inf"), float("-inf"), 2**53, -(2**53), 10**400]
 NO_TEXTS: list[object] = [b"text", 5, True, ["text"], {"a": 1}]
@@ -220,6 +222,55 @@ def test_data_is_bounded_in_all_and_in_depth() -> None:
         SessionAnnotated(name="n", data={"a": deep})
 
 
+def annotated(value: Any) -> SessionAnnotated:
+    return SessionAnnotated(name="n", data={"k": value})
+
+
+def test_the_size_of_data_counts_every_value_of_a_list() -> None:
+    """The object, its key, the list, and one for each number."""
+    assert annotated([0] * (MAX_DATA - 3)).data
+    with pytest.raises(ValidationError, match=f"holds {MAX_DATA + 1} characters"):
+        annotated([0] * (MAX_DATA - 2))
+
+
+def test_lists_are_as_deep_as_dicts() -> None:
+    deep: Any = []
+    for _ in range(30):
+        deep = [deep]
+    assert annotated(deep).data
+    with pytest.raises(ValidationError, match="more than 32 levels"):
+        annotated([deep])
+
+
+@pytest.mark.parametrize("value", [MAX_TIME, -MAX_TIME])
+def test_integers_of_data_are_those_that_every_json_reader_holds(value: int) -> None:
+    assert annotated(value).data == {"k": value}
+    with pytest.raises(ValidationError, match=f"integers must be from -{MAX_TIME} to {MAX_TIME}; give larger ones"):
+        annotated(value + (1 if value > 0 else -1))
+
+
+@pytest.mark.parametrize(
+    ("event", "field", "value", "said"),
+    [
+        (SessionAnnotated, "data", {"k": NUL}, "must not contain NUL characters"),
+        (SessionAnnotated, "data", {SURROGATE: 1}, SURROGATES),
+        (SessionAnnotated, "data", {"k": SURROGATE}, SURROGATES),
+        (SessionAnnotated, "data", {"k": {"k": NUL}}, "must not contain NUL characters"),
+        (
+            SessionCreated,
+            "session_id",
+            "log",
+            "must not be 'log': that stream holds the acts that concern the whole log",
+        ),
+    ],
+)
+def test_what_can_not_be_recorded_is_said_in_words(event: type[Event], field: str, value: object, said: str) -> None:
+    whole = next(sample for sample in SAMPLES if type(sample) is event)
+    with pytest.raises(ValidationError) as caught:
+        event.model_validate({**dict(whole), field: value})
+    assert [error["msg"] for error in caught.value.errors()] == [f"Value error, {said}"]
+
+
 def test_data_that_contains_itself_is_refused() -> None:
     loop: dict[str, Any] = {}
     loop["self"] = loop
@@ -228,6 +279,9 @@ def test_data_that_contains_itself_is_refused() -> None:
 
 
 def test_evidence_is_bounded_in_all() -> None:
+    texts = {f"proof {n}": "x" * 1000 for n in range(4)}
+    room = MAX_EVIDENCE - 1 - sum(len(name) + 1 + len(text) for name, text in texts.items()) - len("rest") - 1
+    assert SessionClosed(cause=Cause.STOPPED, evidence={**texts, "rest": "x" * room}).evidence
     with pytest.raises(ValidationError, match=f"at most {MAX_EVIDENCE} are allowed"):
         SessionClosed(cause=Cause.STOPPED, evidence={f"proof {n}": "x" * 1000 for n in range(5)})
     with pytest.raises(ValidationError, match="at most 32 items"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from random import Random
@@ -177,6 +178,21 @@ def test_a_destination_that_is_no_state_is_refused_at_import() -> None:
     """transitions accepts it and only fails when it is triggered, after on_exit ran."""
     with pytest.raises(ValueError, match="nowhere"):
         compile_lookup(built(transition(dest="nowhere")))
+
+
+def test_the_machine_is_silent_and_others_are_not(caplog: pytest.LogCaptureFixture) -> None:
+    """transitions writes ten lines for each event it is asked for, each with its machine's name before it."""
+    caplog.set_level(logging.DEBUG, logger="transitions.core")
+    with pytest.raises(IllegalCommand):
+        fire(State.CLOSED, Trigger.START)
+    assert not caplog.records
+    Machine(name="another", states=["a", "b"], initial="a").to_b()
+    others = len(caplog.records)
+    assert others
+    logger = logging.getLogger("transitions.core")
+    logger.debug("of no machine")
+    logger.debug("%(name)s", {"name": "lifecycle: "})
+    assert len(caplog.records) == others + 2
 
 
 def test_the_diagram_draws_every_move_once() -> None:

@@ -10,11 +10,11 @@ import pytest
 from lifecycle.core import Cause, Command, Create, Fail, Record, Start, State, decide, load, view
 from lifecycle.core.deadlines import limits
 from lifecycle.core.events import EVENT_TYPES, SessionTimedOut
-from lifecycle.core.evolve import leads_to, pass_over, restored
+from lifecycle.core.evolve import evolve, leads_to, pass_over, restored
 from lifecycle.core.frozen import FrozenDict, FrozenList
 from lifecycle.core.view import instant
 from lifecycle.errors import IllegalCommand, IllegalHistory, InvalidConfig, MalformedEvent
-from lifecycle.testing.samples import SECOND, T0, D, closed, created, navigated, session, started
+from lifecycle.testing.samples import SECOND, T0, D, closed, created, navigated, released, session, started
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +52,21 @@ REFUSALS: list[tuple[Callable[[], object], type[Exception], str]] = [
         lambda: instant(datetime(2027, 1, 15), "since"),  # noqa: DTZ001 # naive is what is refused
         InvalidConfig,
         "since=datetime.datetime(2027, 1, 15, 0, 0): needs a time zone, as datetime.now(UTC) has",
+    ),
+    (
+        lambda: instant(datetime(2027, 1, 15)),  # noqa: DTZ001 # naive is what is refused
+        InvalidConfig,
+        "at=datetime.datetime(2027, 1, 15, 0, 0): needs a time zone, as datetime.now(UTC) has",
+    ),
+    (
+        lambda: evolve(session(created(), closed(T0 + 1), released(T0 + 2)), released(T0 + 3)),
+        IllegalHistory,
+        f"history of session s-1, version 4: session.released at {T0 + 3}: nothing follows session.released",
+    ),
+    (
+        lambda: evolve(None, started()),
+        IllegalHistory,
+        "history of session (none), version 1: the first event is session.started, expected session.created",
     ),
     (
         lambda: FrozenDict(a=1).clear(),

@@ -83,6 +83,7 @@ def test_a_step_that_fails_is_a_malformed_event() -> None:
     with pytest.raises(MalformedEvent, match="can't be brought from version 1: KeyError") as caught:
         load("session.navigated", 1, T0, {"tab": "tab-1"})
     assert isinstance(caught.value.__cause__, KeyError)
+    assert caught.value.event_type == "session.navigated"
 
 
 @pytest.mark.usefixtures("third_version")

@@ -63,7 +63,7 @@ def changes(only: str) -> dict[str, tuple[int | None, str]]:
         file = meta.with_suffix("")
         lines = file.read_text("utf-8").splitlines()
         bodies = {
-            node.name: lines[node.lineno : node.end_lineno]
+            node.name: [line.replace(node.name, "…") for line in lines[node.lineno - 1 : node.end_lineno]]
             for node in ast.walk(ast.parse("\n".join(lines)))
             if isinstance(node, ast.FunctionDef)
         }
@@ -74,7 +74,10 @@ def changes(only: str) -> dict[str, tuple[int | None, str]]:
             new = bodies[f"{function}__mutmut_{number}"]
             changed = difflib.unified_diff(bodies[f"{function}__mutmut_orig"], new, lineterm="", n=0)
             text = " ".join(f"{line[0]} {line[1:].strip()}" for line in list(changed)[2:] if line[0] in "+-")
-            found[name] = code, f"{file.name} {function.removeprefix('x_')}: {text}"
+            change = f"{file.name} {function.removeprefix('x_')}: {text}"
+            # The same line may stand in a function twice, and be caught in one place only.
+            before = sum(change == told.partition(" (no. ")[0] for _, told in found.values())
+            found[name] = code, f"{change} (no. {before + 1})" if before else change
     return found
 
 
