@@ -34,6 +34,7 @@ from lifecycle.log.receipts import STREAM, LogCheckpointed, LogForgotten, is_rec
 from lifecycle.log.record import NAMES, recorded, values
 from lifecycle.projections.maintain import failure_of
 from lifecycle.projections.rows import COLUMNS, to_row
+from lifecycle.projections.shelf import Kept, Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -56,10 +57,8 @@ _KEPT: Final = 100
 _HOPELESS: Final = 10_000
 #: events of a stream that are held back, to be folded together
 _HELD: Final = 32
-#: Streams that are followed at a time. Of the others only the hash is kept, and the events are read once more when it
-#: goes on. Not of longer ones than this, or a log with very many long ones would be read over and over.
+#: streams that are followed in memory at a time; the others lie on the shelf until they go on
 _FOLLOWED: Final = 20_000
-_SHORT: Final = 32
 _POSITION, _STREAM, _VERSION, _EVENT_ID, _TYPE = (
     NAMES.index(n) for n in ("position", "stream", "version", "event_id", "type")
 )
@@ -156,6 +155,10 @@ class _Stream:
     touched: int = 0
 
 
+def _stream(kept: Kept) -> _Stream:
+    return _Stream(kept.version, kept.hash, kept.session, kept.failure_id)
+
+
 @dataclass(frozen=True, slots=True)
 class _Unreadable:
     """In place of a row."""
@@ -188,8 +191,8 @@ class _Pass:
     newer: dict[str, str] = field(default_factory=dict[str, str])
     unreadable: dict[str, str] = field(default_factory=dict[str, str])
     streams: dict[str, _Stream] = field(default_factory=dict[str, _Stream])
-    #: those that are not followed for the time being: version and hash
-    away: dict[str, tuple[int, bytes]] = field(default_factory=dict[str, tuple[int, bytes]])
+    #: those of them that have not gone on for long
+    shelf: Shelf = field(default_factory=Shelf)
     page: int = 0
     settled: list[tuple[str, _Stream]] = field(default_factory=list[tuple[str, _Stream]])
     receipts: dict[str, int] = field(default_factory=dict[str, int])
@@ -213,8 +216,10 @@ class _Pass:
             found = self._run()
         except BaseException:
             if self.kept is not None and self.reached is not None and not self.faults:
-                replace(self.reached, open=[*self.streams, *self.away, *self.ended]).keep(self.kept)
+                replace(self.reached, open=[*{*self.streams, *self.shelf.ids(), *self.ended}]).keep(self.kept)
             raise
+        finally:
+            self.shelf.close()
         if self.kept is not None:
             with suppress(OSError):
                 self.kept.unlink(missing_ok=True)
@@ -327,7 +332,8 @@ class _Pass:
             self._reach()
             return
         self._plant()
-        for gone in (self.streams, self.away, self.faults, self.leaves, self.newer, self.unreadable):
+        self.shelf.close()
+        for gone in (self.streams, self.faults, self.leaves, self.newer, self.unreadable):
             gone.clear()
         if found != before.root:
             self._fault(
@@ -347,18 +353,18 @@ class _Pass:
 
     def _again(self, name: str, until: int) -> bool:
         """Follow a stream that had not come to its end; whether all of it is sound, as it was."""
-        stream = self._followed(name, lambda row: row.position <= until)
+        stream = self._followed(name, until)
         if stream is not None and stream.version:
             self.streams[name] = stream
             self._put_away()
         return stream is not None and (stream.broken is None or name in self.newer)
 
-    def _followed(self, name: str, included: Callable[[Recorded], bool]) -> _Stream | None:
-        """The stream as far as its events are *included*, read once more; None if they do not hang together."""
+    def _followed(self, name: str, until: int) -> _Stream | None:
+        """The stream up to the position *until*, read once more; None if its events do not hang together."""
         stream = _Stream(touched=self.page)
         while rows := self.log.read(name, after=stream.version, until=stream.version + _PAGE):
             for row in rows:
-                if not included(row):
+                if row.position > until:
                     return stream
                 if row.version != stream.version + 1 or hash_of(row, stream.hash) != row.hash:
                     return None
@@ -374,27 +380,19 @@ class _Pass:
         if len(self.streams) <= _FOLLOWED:
             return
         longest = sorted(self.streams.items(), key=lambda one: one[1].touched)
+        kept: list[Kept] = []
         for name, stream in longest[: len(longest) - _FOLLOWED // 2]:
             self._replay(name, stream)
-            if stream.version <= _SHORT and stream.broken is None and name != STREAM and _HEX.fullmatch(stream.hash):
-                self.away[name] = stream.version, bytes.fromhex(stream.hash)
-                del self.streams[name]
+            if stream.session is not None and stream.broken is None:
+                kept.append(Kept(stream.session, stream.failure_id, stream.version, stream.hash))
+        self.shelf.put(kept)
+        for one in kept:
+            del self.streams[one.session.session_id]
 
-    def _fetched(self, name: str) -> _Stream:
-        """A stream that was put away, read once more."""
-        version, hashed = self.away[name]
-        stream = self._followed(name, lambda row: row.version <= version)
-        if stream is None or (stream.version, stream.hash) != (version, hashed.hex()):
-            self._fault(
-                where="events",
-                what=f"the hash of version {version}, read again",
-                expected=hashed.hex(),
-                found="another" if stream is None else stream.hash,
-                stream=name,
-                version=version,
-            )
-            stream = _Stream(version, hashed.hex(), broken=LogTampered("log", name, expected="one", found="another"))
-        return stream
+    def _taken(self, name: str) -> _Stream:
+        """A stream that is not followed now: as it was put away, or at its beginning."""
+        kept = self.shelf.get(name)
+        return _Stream() if kept is None else _stream(kept)
 
     def _read_receipts(self) -> None:
         """What was forgotten, known before the events that miss it."""
@@ -438,8 +436,9 @@ class _Pass:
         name = raw[_STREAM]
         stream = self.streams.get(name)
         if stream is None:
-            stream = self.streams[name] = self._fetched(name) if name in self.away else _Stream()
-            self.away.pop(name, None)
+            stream = self.streams[name] = self._taken(name)
+            if stream.version:
+                self.shelf.drop(name)
         stream.touched = self.page
         sound = (
             raw[_POSITION] == self.last + 1
@@ -581,19 +580,20 @@ class _Pass:
 
     def _read_model(self) -> None:
         said = self.look.unreadable()
-        for name, stream in self._open():
-            if name in self.unreadable:
-                if name not in said:
-                    self._fault(
-                        where="sessions",
-                        what="whether it can be read",
-                        expected=self.unreadable[name],
-                        found="nothing that says so",
-                        stream=name,
-                    )
-            elif stream.session is not None:
-                self.sessions += 1
-                self._living(name, stream)
+        for batch in self._open():
+            self.sessions += len(batch)
+            rows = self.look.session_rows([name for name, _ in batch])
+            for name, stream in batch:
+                self._living(name, stream, rows)
+        for name, reason in self.unreadable.items():
+            if name not in said:
+                self._fault(
+                    where="sessions",
+                    what="whether it can be read",
+                    expected=reason,
+                    found="nothing that says so",
+                    stream=name,
+                )
         for name, reason in said.items():
             if name not in self.unreadable:
                 self._fault(where="sessions", what="whether it can be read", expected="yes", found=reason, stream=name)
@@ -602,21 +602,25 @@ class _Pass:
                 where="sessions", what="the read model", expected="what the events say", found=found, stream=name
             )
 
-    def _open(self) -> Iterator[tuple[str, _Stream]]:
-        """The streams that have not come to their end."""
-        yield from list(self.streams.items())
-        for name in self.away:
-            stream = self._fetched(name)
-            self._replay(name, stream)
-            yield name, stream
+    def _open(self) -> Iterator[list[tuple[str, _Stream]]]:
+        """The sessions that have not come to their end, some at a time."""
+        held = [
+            (name, stream)
+            for name, stream in self.streams.items()
+            if stream.session is not None and name not in self.unreadable
+        ]
+        for begin in range(0, len(held), _BATCH):
+            yield held[begin : begin + _BATCH]
+        for batch in self.shelf.all(_BATCH):
+            yield [(one.session.session_id, _stream(one)) for one in batch]
 
-    def _living(self, name: str, stream: _Stream) -> None:
+    def _living(self, name: str, stream: _Stream, rows: Mapping[str, Sequence[object]] | None) -> None:
         """A session that may go on while we look: follow it to the version that its row has."""
-        rows = self.look.session_rows([name])
         if rows is not None and name in rows:
             version = rows[name][COLUMNS.index("version")]
-            ahead = isinstance(version, int) and version > stream.version
-            since = self.log.read(name, after=stream.version, until=version) if ahead else ()
+            since: Sequence[Recorded] = ()
+            if isinstance(version, int) and version > stream.version:
+                since = self.log.read(name, after=stream.version, until=version)
             try:
                 for row in since:
                     stream.session = evolve(stream.session, decode(row))
