@@ -90,6 +90,12 @@ def test_a_session_can_not_be_changed() -> None:
     assert hash(made) == hash(session(created(labels={"a": "b"})))
 
 
+def test_folding_nothing_gives_what_it_began_with() -> None:
+    before = session(created(), started())
+    assert fold([], before) is before
+    assert fold([]) is initial
+
+
 def test_folding_leaves_the_session_it_began_with_as_it_was() -> None:
     before = session(created())
     copy = session(created())

@@ -8,10 +8,21 @@ from typing import Final
 _LIVE: Final = (
     "decide has looked before: a session that is live can always expire, so nothing is refused and named here"
 )
+_CLOSE: Final = "what has ended was answered before, and everything else can be closed, so nothing is refused here"
+_UNUSED: Final = "of an error only its place and its words are used"
 
 #: The change as `make mutmut` prints it -> why it makes no difference.
 EXPLAINED: Final[dict[str, str]] = {
     'commands.py _plain: - kept = "".join(char if char >= " " or char in "\\t\\n\\r" else "\\ufffd" for char in text) + kept = "".join(char if char >= " " or char in "XX\\t\\n\\rXX" else "\\ufffd" for char in text)': "an X is not below a space, and kept already",
     "decide.py decide: - fire(session.status, Trigger.EXPIRE, session.session_id) + fire(session.status, Trigger.EXPIRE, None)": _LIVE,
     "decide.py decide: - fire(session.status, Trigger.EXPIRE, session.session_id) + fire(session.status, Trigger.EXPIRE, )": _LIVE,
+    "decide.py decide: - fire(session.status, Trigger.CLOSE, session.session_id) + fire(session.status, Trigger.CLOSE, None)": _CLOSE,
+    "decide.py decide: - fire(session.status, Trigger.CLOSE, session.session_id) + fire(session.status, Trigger.CLOSE, )": _CLOSE,
+    "decide.py decide: - assert_never(command) + assert_never(None)": "it is for the type checker: every command has its case",
+    "deadlines.py deadline: - return min(max(at, session.extended_until or 0), MAX_TIME) + return min(max(at, session.extended_until or 1), MAX_TIME)": "a limit is a second at least, so what stands beside it is above 1",
+    "deadlines.py microseconds: - exact = round(value * _MINUTE) if abs(value) <= MAX_MINUTES else 0  # NaN is not; 0 is refused below + exact = round(value * _MINUTE) if abs(value) <= MAX_MINUTES else 1  # NaN is not; 0 is refused below": "one microsecond is refused as none is",
+    "upcast.py load: - first = error.errors(include_url=False, include_input=False)[0] + first = error.errors(include_input=False)[0]": _UNUSED,
+    "upcast.py load: - first = error.errors(include_url=False, include_input=False)[0] + first = error.errors(include_url=False, )[0]": _UNUSED,
+    "upcast.py load: - first = error.errors(include_url=False, include_input=False)[0] + first = error.errors(include_url=True, include_input=False)[0]": _UNUSED,
+    "upcast.py load: - first = error.errors(include_url=False, include_input=False)[0] + first = error.errors(include_url=False, include_input=True)[0]": _UNUSED,
 }  # fmt: skip
