@@ -1,4 +1,4 @@
-"""`make bench`: every row side by side, as ratios, interleaved and repeated; the table, JSON, and the page's part.
+"""`make bench`: every row side by side, as ratios, interleaved and repeated; table, charts and JSON.
 
     python -m tests.bench [--rows NAME,NAME] [--rounds N] [--scale N] [--json FILE] [--page FILE] [--resume]
     python -m tests.bench --growth [--most EVENTS] [--directory DIR] [--page FILE] [--resume]
@@ -28,6 +28,7 @@ from typing import Any, Final
 
 from lifecycle_chromium.find import find_browser
 from tests.bench import growth
+from tests.bench.chart import Bar, bars
 
 ROOT: Final = Path(__file__).parents[2]
 BUILD: Final = ROOT / "build"
@@ -84,8 +85,8 @@ ROWS: Final = (
     Row("append one event, NORMAL", "append_normal", 3000, 3, _es("append_normal", 2)),
     Row("append one event, FULL", "append_full", 1000, 1.15, _es("append_full", 1.4)),
     Row("append, batches of 100", "append_batches", 5000, 3, _es("append_batches", 2.5)),
-    Row("8 writer processes, FULL: time of an event", "writers", 1600, 0.5),
-    Row("8 writer processes, FULL: worst wait", "writers_wait", 1600, 0.1),
+    Row("8 writer processes, FULL: time of an event", "writers", 1600, 0.5, _es("writers", 2.5)),
+    Row("8 writer processes, FULL: worst wait", "writers_wait", 1600, 0.1, _es("writers_wait", 1)),
     Row(
         "status, cause, duration of every session",
         "replay",
@@ -258,7 +259,29 @@ def table(results: list[Result], rounds: int) -> str:
     return "\n".join(lines)
 
 
-def _into_page(page: Path, text: str) -> None:
+def drawn(one: Result) -> str:
+    """The chart of a row: floor, ours, peers, each as a multiple of the floor."""
+    ours = one.floor
+    sides = [Bar("floor", 1, 1, 1), Bar("ours", ours.median, ours.low, ours.high)]
+    for peer, ratio in one.peers:
+        # Of ours the median, or the spread would be of both.
+        sides.append(Bar(peer.name, *(ours.median * times for times in (ratio.median, ratio.low, ratio.high))))
+    return bars(f"{one.row.title} (of {one.size:,})", sides, one.row.most)
+
+
+def _into_page(page: Path, results: list[Result], rounds: int) -> None:
+    charts = page.with_name("bench")
+    charts.mkdir(exist_ok=True)
+    shown: list[str] = []
+    for one in results:
+        name = (
+            f"{one.row.work}.svg"
+            if sum(row.work == one.row.work for row in ROWS) == 1
+            else f"{one.row.work}-{one.size}.svg"
+        )
+        (charts / name).write_text(drawn(one), encoding="utf-8")
+        shown.append(f"![{one.row.title}: ours {one.floor} times the floor](bench/{name})")
+    text = "\n\n".join([table(results, rounds), "Each row as a chart, everything as a multiple of the floor:", *shown])
     before, _, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
     _, _, after = rest.partition(MARKS[1])
     page.write_text(f"{before}{MARKS[0]}\n\n{text}\n\n{MARKS[1]}{after}", encoding="utf-8")
@@ -346,10 +369,9 @@ def measured(asked: argparse.Namespace) -> None:
         # At every row, so that an interrupt leaves what has been measured.
         growth.saved(asked.json, _as_json(results, asked.rounds))
     results.sort(key=lambda one: chosen.index(one.row))
-    text = table(results, asked.rounds)
-    print(text)
+    print(table(results, asked.rounds))
     if asked.page is not None:
-        _into_page(asked.page, text)
+        _into_page(asked.page, results, asked.rounds)
 
 
 if __name__ == "__main__":

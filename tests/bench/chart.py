@@ -1,4 +1,4 @@
-"""A line chart as SVG: both axes logarithmic, each line named at its end, readable on light and on dark."""
+"""Charts as SVG, readable on light and on dark: lines over two logarithmic axes, and the bars of one comparison."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final
 
-__all__ = ["Line", "chart"]
+__all__ = ["Bar", "Line", "bars", "chart"]
 
 _WIDTH, _HEIGHT = 800, 420
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 235, 56, 52
@@ -31,6 +31,53 @@ class Line:
 
     title: str
     points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One side of a comparison: how many times the floor, and between which values it was found."""
+
+    title: str
+    value: float
+    low: float
+    high: float
+
+
+_THICK, _STEP = 18, 30
+
+
+def bars(title: str, sides: list[Bar], allowed: float | None) -> str:
+    """The *sides*, the first of them the floor, as one SVG document; a line where the second may end at most."""
+    left, room = 200, 400
+    height = 64 + _STEP * len(sides) + (22 if allowed else 0)
+    most = max(*(side.high for side in sides), allowed or 0)
+    bottom = 44 + _STEP * len(sides)
+
+    def at(value: float) -> float:
+        return left + value / most * room
+
+    made = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}">',
+        f"<title>{escape(title)}</title>",
+        _style(len(sides)),
+        f'<rect class="back" width="{_WIDTH}" height="{height}"/>',
+        f'<text class="title" x="16" y="28">{escape(title)}</text>',
+    ]
+    for number, side in enumerate(sides):
+        top = 44 + _STEP * number
+        middle = top + _THICK / 2
+        made.append(f'<text x="{left - 12}" y="{middle + 4:.1f}" text-anchor="end">{escape(side.title)}</text>')
+        width = max(at(side.value) - left, 1)
+        made.append(f'<rect class="bar c{number}" x="{left}" y="{top}" width="{width:.1f}" height="{_THICK}"/>')
+        told = f"{side.value:.2f} ×"
+        if side.low != side.high:
+            made.append(f'<path class="spread" d="M{at(side.low):.1f} {middle:.1f}H{at(side.high):.1f}"/>')
+            told += f" ({side.low:.2f} to {side.high:.2f})"
+        made.append(f'<text x="{at(side.high) + 10:.1f}" y="{middle + 4:.1f}">{told}</text>')
+    if allowed:
+        made.append(f'<path class="axis" stroke-dasharray="4 3" d="M{at(allowed):.1f} 38V{bottom + 6}"/>')
+        made.append(f'<text x="{at(allowed):.1f}" y="{bottom + 22}" text-anchor="middle">allowed {allowed:g} ×</text>')
+    return "\n".join([*made, "</svg>", ""])
 
 
 def chart(title: str, across: str, lines: list[Line]) -> str:
@@ -80,13 +127,14 @@ def _style(count: int) -> str:
     def colours(dark: int) -> str:
         return "".join(
             f".c{number}{{stroke:{_COLOURS[number % len(_COLOURS)][dark]}}}"
-            f"text.c{number}{{fill:{_COLOURS[number % len(_COLOURS)][dark]};stroke:none}}"
+            f"text.c{number},.bar.c{number}{{fill:{_COLOURS[number % len(_COLOURS)][dark]};stroke:none}}"
             for number in range(count)
         )
 
     return (
         "<style>text{font:13px system-ui,sans-serif;fill:#333}.title{font-weight:600;font-size:14px}.back{fill:#fff}"
         ".grid{stroke:#ddd;fill:none}.axis{stroke:#888;fill:none}.line{fill:none;stroke-width:2}"
+        ".spread{stroke:#888;fill:none;stroke-width:3}.bar{fill-opacity:.35}"
         ".lead{fill:none;stroke-width:.7}.dot{fill:#fff}.name{font-weight:600}"
         + colours(0)
         + "@media(prefers-color-scheme:dark){text{fill:#ddd}.back{fill:#16181d}.dot{fill:#16181d}"

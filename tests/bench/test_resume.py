@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -103,6 +104,19 @@ def test_rows_that_were_measured_are_not_measured_again(
     taken.clear()
     assert run("--resume") == resumed
     assert taken == []
+    page = tmp_path / "page.md"
+    page.write_text("".join(["before", *bench.MARKS, "after"]))
+    assert run("--resume", "--page", str(page)) == resumed
+    assert taken == []
+    written = page.read_text()
+    assert resumed.strip() in written
+    charts = {path.name: path.read_text() for path in (tmp_path / "bench").glob("*.svg")}
+    assert len(charts) == len(bench.ROWS) == sum(f"(bench/{name})" in written for name in charts)
+    texts = [one.text for one in ET.fromstring(charts["append_full.svg"]).iter() if one.tag.endswith("text")]
+    title = "append one event, FULL"
+    ours = 1.0 + len(title)
+    assert texts[:5] == [f"{title} (of 1,000)", "floor", "1.00 ×", "ours", f"{ours:.2f} × (1.00 to 100.00)"]
+    assert texts[5:] == ["eventsourcing", f"{ours * ours:.2f} × ({ours:.2f} to {ours * 100:.2f})", "allowed 1.15 ×"]
     run("--resume", "--rounds", "2")  # measured otherwise: all of it
     assert len(taken) == len(bench.ROWS)
     taken.clear()

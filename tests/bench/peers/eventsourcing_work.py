@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import sqlite3
 import sys
 import time
@@ -13,6 +14,7 @@ from eventsourcing.domain import Aggregate, event
 from eventsourcing.sqlite import SQLiteConnectionPool
 
 LIFE = 5
+WRITERS = 8
 
 
 class Session(Aggregate):
@@ -105,6 +107,36 @@ def append_batches(directory: Path, size: int) -> float:
     return (time.perf_counter() - began) / (size // 100 * 100)
 
 
+def _write(directory: Path, size: int, answers) -> None:
+    made = app(directory, "FULL")
+    worst = 0.0
+    answers.put(("ready", 0.0))
+    began = time.perf_counter()
+    for _ in range(size // LIFE):
+        session = fresh()
+        for step in (lambda _: None, *STEPS):
+            step(session)
+            before = time.perf_counter()
+            made.save(session)
+            worst = max(worst, time.perf_counter() - before)
+    answers.put((time.perf_counter() - began, worst))
+
+
+def writers(directory: Path, size: int) -> tuple[float, float]:
+    """As ours and the floor: (seconds an event, the worst wait of anybody)."""
+    app(directory, "FULL")
+    context = multiprocessing.get_context("spawn")
+    answers = context.SimpleQueue()
+    work = [context.Process(target=_write, args=(directory, size // WRITERS, answers)) for _ in range(WRITERS)]
+    for one in work:
+        one.start()
+    told = [answers.get() for _ in range(2 * WRITERS)]
+    for one in work:
+        one.join()
+    done = [(took, worst) for took, worst in told if took != "ready"]
+    return max(took for took, _ in done) / (size // WRITERS * WRITERS), max(worst for _, worst in done)
+
+
 def load(directory: Path, size: int) -> float:
     made = app(directory, "NORMAL")
     session = fresh()
@@ -145,6 +177,8 @@ ROWS = {
     "append_normal": lambda d, n: append(d, "NORMAL", n),
     "append_full": lambda d, n: append(d, "FULL", n),
     "append_batches": append_batches,
+    "writers": lambda d, n: writers(d, n)[0],
+    "writers_wait": lambda d, n: writers(d, n)[1],
     "load": load,
     "rebuild": rebuild,
     "bytes_an_event": bytes_an_event,
