@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from lifecycle import AsyncClient, Client
+from lifecycle.audit import histories
 from lifecycle.audit import verify as verifying
 from lifecycle.audit.export import FORMATS, Format, export
 from lifecycle.audit.into_file import export_to
@@ -55,7 +56,7 @@ def path(original: tuple[Path, Checkpoint], tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verifying, "_PAGE", 7)
-    monkeypatch.setattr(verifying, "_FOLLOWED", 2)
+    monkeypatch.setattr(histories, "_FOLLOWED", 2)
 
 
 class _StoppedError(Exception):

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from lifecycle.audit import histories, listed
 from lifecycle.audit import verify as verifying
 from lifecycle.log.canonical import canonical
 from lifecycle.log.codec import commitment
@@ -37,7 +38,7 @@ sys.path.append(str(Path(__file__).parents[2]))
 from tests.audit.tampering import checkpointed, rehash, written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 TABLES: Final = ("events", "private", "sessions", "session_labels", "unreadable", "tree")
 _TRIGGERS: Final = tuple(name for name, sql in RECORD.items() if sql.startswith("CREATE TRIGGER"))
@@ -220,20 +221,20 @@ class Bench:
         fill(self.conn)
 
 
-def quick() -> None:
-    """verify() spends most of its time on rows that no edit has touched: remember what these pure functions gave."""
-    for name in ("stored_hash", "decode", "commitment"):
-        function = getattr(verifying, name)
-        if not hasattr(function, "cache_info"):
-            setattr(verifying, name, lru_cache(maxsize=50_000)(function))
+#: where verify() takes pure functions from, in which it spends most of its time on rows that no edit has touched
+_PURE: Final = ((verifying, "stored_hash"), (verifying, "commitment"), (histories, "decode"), (listed, "decode"))
+
+
+def quick(put: Callable[[object, str, Any], None]) -> None:
+    """Have them remember what they gave, by way of *put*, a setattr."""
+    for module, name in _PURE:
+        put(module, name, lru_cache(maxsize=50_000)(getattr(module, name)))
 
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     patched = pytest.MonkeyPatch()
-    for name in ("stored_hash", "decode", "commitment"):
-        patched.setattr(verifying, name, getattr(verifying, name))  # so that it is put back
-    quick()
+    quick(patched.setattr)
     made = Bench(tmp_path_factory.mktemp("bench"), sessions=200, seed=20261125)
     yield made
     made.log.close()
@@ -260,7 +261,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kinds", nargs="*", default=["flip", "swap", "delete", "insert", "truncate", "rewrite"])
     given = parser.parse_args()
-    quick()
+    quick(setattr)
     missed: Counter[Target] = Counter()
     with tempfile.TemporaryDirectory() as directory:
         bench = Bench(Path(directory), given.sessions, given.seed)

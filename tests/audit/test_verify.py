@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lifecycle.audit import histories
 from lifecycle.audit import verify as verifying
 from lifecycle.audit.checkpoint import Tree, checkpoint
 from lifecycle.audit.verify import Fault, Verification, verify
@@ -335,23 +336,23 @@ def test_more_sessions_that_go_on_than_are_followed_at_a_time(
 ) -> None:
     """They lie elsewhere until they go on, so that memory is not for all of them; and no event is read twice."""
     monkeypatch.setattr(verifying, "_PAGE", 20)
-    monkeypatch.setattr(verifying, "_FOLLOWED", followed)
+    monkeypatch.setattr(histories, "_FOLLOWED", followed)
     held: list[int] = []
     with SqliteLog(tmp_path / "log.db", synchronous="NORMAL") as log:
         interleaved(log)
         made = verifying._Pass  # pyright: ignore[reportPrivateUsage]
-        pass_ = made(log, None, lambda _done, _total: held.append(len(pass_.streams)), False)
+        pass_ = made(log, None, lambda _done, _total: held.append(len(pass_.histories.streams)), False)
         monkeypatch.setattr(SqliteLog, "read", lambda _log, name: {"log": ()}[name])
         found = pass_.run()
         assert (found.ok, found.sessions, found.root) == (True, 40, Tree(material(log)).root())
         assert max(held) <= followed + 20
-        assert len(pass_.streams) <= followed
+        assert len(pass_.histories.streams) <= followed
 
 
 def test_sessions_in_memory_that_are_put_away_come_back_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
     """There they are compared with all that they hold, an error's message included."""
     monkeypatch.setattr(verifying, "_PAGE", 20)
-    monkeypatch.setattr(verifying, "_FOLLOWED", 0)
+    monkeypatch.setattr(histories, "_FOLLOWED", 0)
     log = MemoryLog()
     interleaved(log)
     assert log.load("s-0") is not None
@@ -390,13 +391,13 @@ def test_a_session_that_was_put_away_hides_nothing(
         named = verify(log).faults
         assert named
         for followed in (0, 1, 7):
-            monkeypatch.setattr(verifying, "_FOLLOWED", followed)
+            monkeypatch.setattr(histories, "_FOLLOWED", followed)
             assert sorted(map(str, verify(log).faults)) == sorted(map(str, named))
 
 
 def test_no_room_for_what_is_put_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verifying, "_PAGE", 20)
-    monkeypatch.setattr(verifying, "_FOLLOWED", 0)
+    monkeypatch.setattr(histories, "_FOLLOWED", 0)
     monkeypatch.setattr(shelf, "_TABLE", "PRAGMA max_page_count = 1; CREATE TABLE shelf (session_id)")
     with SqliteLog(tmp_path / "log.db", synchronous="NORMAL") as log:
         interleaved(log)
