@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -58,6 +60,52 @@ def test_importing_an_adapter_loads_no_driver() -> None:
     assert "playwright" not in loaded_by("import lifecycle_playwright")
     assert "playwright" not in loaded_by("import lifecycle_chromium")
     assert "playwright" not in loaded_by("import lifecycle_viewer.__main__")
+
+
+#: Imports each module of a package as the first of it, and prints those that can't be. What imports nothing of the rest
+#: (its names come after the package's) stays loaded for the rest: building the core's models takes most of the time.
+FIRST = """
+import importlib, pkgutil, sys
+
+package, *apart = sys.argv[1:]
+found = pkgutil.walk_packages(importlib.import_module(package).__path__, package + ".")
+for name in [package, *(info.name for info in found)]:
+    kept = () if name.startswith(tuple(apart)) else tuple(apart)
+    for loaded in [*sys.modules]:
+        if loaded.partition(".")[0] == package and not loaded.startswith(kept):
+            del sys.modules[loaded]
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        print(name, error)
+"""
+
+
+def refused(package: str, *apart: str, path: str = "") -> list[str]:
+    command = [sys.executable, "-c", FIRST, package, *apart]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=300, env={**os.environ, "PYTHONPATH": path}
+    )
+    return done.stdout.splitlines()
+
+
+def test_every_module_may_be_the_first_that_is_imported() -> None:
+    """Modules that import each other in a circle can be imported from some sides only."""
+    assert refused("lifecycle", "lifecycle.core", "lifecycle.errors") == []
+
+
+def test_a_circle_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "ringed").mkdir()
+    for name, text in {
+        "__init__": "",
+        "one": "from ringed.two import two\none = 1\n",
+        "two": "def two():\n    from ringed import three\n",
+        "three": "from ringed.four import four\nthree = 3\n",
+        "four": "four = 4\nfrom ringed import three\nthree.three\n",
+    }.items():
+        (tmp_path / "ringed" / f"{name}.py").write_text(text)
+    found = refused("ringed", path=str(tmp_path))
+    assert [line.split()[0] for line in found] == ["ringed.three"]
 
 
 def modules() -> list[str]:
