@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from lifecycle.audit.follow import Follower
+from lifecycle.client.async_api import _Worker  # pyright: ignore[reportPrivateUsage] # where its bug is planted
 from lifecycle.client.handle import Handle
 from lifecycle.client.keeping import Kept
 from lifecycle.client.recorder import Recorder
@@ -60,6 +62,7 @@ def test_seeds_break_nothing_and_reach_everything() -> None:
     reached = held.require(*ENGINES["simulation"].subjects, faults=FAULTS).reached
     assert set(reached["events"]) == set(EVENTS)
     assert {"started", "log.WrongVersion", "a keeper that hangs is dropped"} <= set(reached["met"])
+    assert {"an asynchronous client", "start ended with CancelledError"} <= set(reached["met"])
     assert {"start ended with KeyboardInterrupt", "start ended with SessionTimedOut"} <= set(reached["met"])
     assert {"D", "clock back"} <= set(reached["guards"])
 
@@ -113,13 +116,43 @@ def test_a_start_interrupted_anywhere_leaves_nothing() -> None:
     assert reached["met"]["start ended with KeyboardInterrupt"] >= 10
 
 
-def run_of(tape: list[int], held: Checker) -> Tape:
+def run_of(tape: list[int], held: Checker, budget: Budget = INTERRUPTS) -> Tape:
     choose = Tape(tape)
-    run(choose, "begin", INTERRUPTS, held)
+    run(choose, "begin", budget, held)
     return choose
 
 
-@pytest.mark.parametrize("kind", ["interrupt", "interrupt a wait"])
+CANCELS = replace(INTERRUPTS, kinds=frozenset({"cancel"}))
+
+
+@pytest.mark.parametrize("page", [0, 1], ids=["with its page", "without a page"])
+def test_an_asynchronous_start_cancelled_anywhere_leaves_nothing(page: int) -> None:
+    held = checker()
+    twin = [1, page]
+    for step in range(len(run_of(twin, held, CANCELS).tape) - len(twin)):
+        run_of([*twin, *[0] * step, 1], held, CANCELS)
+    assert held.report().reached["met"]["start ended with CancelledError"] >= 10
+
+
+def test_an_asynchronous_ending_cancelled_anywhere_ends() -> None:
+    """At every step, in every order of what the keeper does meanwhile."""
+    held = checker()
+    assert explore("twins", CANCELS, held).complete
+    assert held.report().reached["events"]["cancel"] > 100
+
+
+def test_a_cancelled_call_that_is_not_waited_for_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """start() is given up, and its thread begins the session all the same."""
+
+    async def hasty(self: Any, call: Any, given_up: object = None) -> object:
+        return await asyncio.get_running_loop().run_in_executor(None, lambda: call(self.shared()))
+
+    monkeypatch.setattr(_Worker, "run", hasty)
+    with pytest.raises(Failure, match="sim-11"):
+        seeds(range(500), "watched", CANCELS)
+
+
+@pytest.mark.parametrize("kind", ["interrupt", "interrupt a wait", "cancel"])
 def test_an_interrupted_start_that_is_not_given_up_is_found(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """Its process lives on: only the deadline would end the browser that nobody has."""
 
@@ -128,7 +161,7 @@ def test_an_interrupted_start_that_is_not_given_up_is_found(monkeypatch: pytest.
 
     monkeypatch.setattr(Handle, "give_up", nothing)
     with pytest.raises(Failure, match="sim-11"):
-        seeds(range(500), budget=replace(INTERRUPTS, kinds=frozenset({kind})))
+        seeds(range(500), "watched", replace(INTERRUPTS, kinds=frozenset({kind})))
 
 
 def everything_reached(scenario: str, budget: Budget, *, prune: bool) -> tuple[int, frozenset[int], set[object]]:

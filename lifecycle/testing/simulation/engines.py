@@ -73,7 +73,7 @@ def run(
             SCENARIOS[scenario](world)
             world.play()
         finally:
-            world.kernel.close()
+            world.close()
     except AssertionError as error:
         raise Failure(scenario, allowed, choose.tape, error, world.history, seed) from error
     return world

@@ -44,11 +44,12 @@ class Ended:
 
 @dataclass(frozen=True, eq=False)
 class NotBegun:
-    """A start() that fails with *error*, at the moment when its caller hears of it."""
+    """A start() that has failed with *error*: when its caller hears of it, and again at rest."""
 
     actor: Actor = field(repr=False)
     session_id: str
     error: BaseException
+    version: int  # how far its session had come when the caller heard of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +101,8 @@ def cause_is_true(it: Ended) -> Findings:
             yield failed or "launch_failed, and no launch failed"
         case "interrupted":
             yield world.interrupted or "interrupted by nobody"
+        case "cancelled":
+            yield world.cancelled or "cancelled by nobody"
         case _:
             pass
 
@@ -113,6 +116,8 @@ def nothing_is_left_of_a_start(it: NotBegun) -> Findings:
     if not hindered and it.actor.process.name not in world.refusals:
         yield told is None or not told.live or "start() has failed, and its session lives"
         yield browser is None or not browser.running or "start() has failed, and its browser runs"
+        later = {row.type for row in world.log.read(it.session_id, it.version)}
+        yield not later & {"session.created", "session.started"} or "start() has failed, and its session begins"
 
 
 def released_is_gone(it: Ended) -> Findings:
@@ -203,7 +208,7 @@ LAWS: Final = (
     ),
     Invariant(
         "sim-11",
-        "A start() that fails, or is interrupted, leaves neither a session that lives nor a browser.",
+        "A start() that fails, or is interrupted, leaves no session that lives and no browser, and begins none later.",
         NotBegun,
         nothing_is_left_of_a_start,
     ),

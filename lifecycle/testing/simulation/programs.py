@@ -27,16 +27,24 @@ def _config(**more: Any) -> dict[str, Any]:
     return {
         "idle_timeout_minutes": timedelta(seconds=4),
         "max_duration_minutes": timedelta(seconds=10),
-        "page": False,
         **more,
     }
+
+
+def _with_page(actor: Actor) -> bool:
+    """The asynchronous client connects a page while it starts: it may be told not to."""
+    if actor.loop is None:
+        return False
+    page = actor.world.choose(2, "page") == 0
+    actor.world.kernel.seen("page", page)
+    return page
 
 
 def owner(work: Callable[[Actor, Any], None], **config: Any) -> Callable[[Actor], None]:
     """A script with one session in a `with` block."""
 
     def program(actor: Actor) -> None:
-        session = actor.client.Session(**_config(**config))
+        session = actor.client.Session(**_config(**config, page=_with_page(actor)))
         with ExitStack() as block:
             with actor.starting(session.session_id):
                 block.enter_context(session)
@@ -48,7 +56,6 @@ def owner(work: Callable[[Actor, Any], None], **config: Any) -> Callable[[Actor]
 def _busy(actor: Actor, session: Any) -> None:
     """A few of the things one does with a session, as the world chooses."""
     choose: Choose = actor.world.choose
-    clock = actor.clock
     for turn in range(choose(4, "turns")):
         more = orders()
         match choose(6 + len(more), "work"):
@@ -56,7 +63,7 @@ def _busy(actor: Actor, session: Any) -> None:
                 name = f"{actor.process.name}-{turn}"
                 actor.do(name, session.session_id, partial(session.annotate, name, {}))
             case 1:
-                clock.sleep(1.7)
+                actor.sleep(1.7)
             case 2:
                 session.touch()
             case 3:
@@ -80,12 +87,11 @@ def stranger(attach: bool) -> Callable[[Actor], None]:
     """Somebody who finds the session in the list and stops it, or attaches and uses it."""
 
     def program(actor: Actor) -> None:
-        clock = actor.clock
         for _ in range(20):
             found = actor.client.sessions.list(status=["created", "active"])
             if found:
                 break
-            clock.sleep(0.5)
+            actor.sleep(0.5)
         else:
             return
         session_id = found[0].session_id
@@ -110,16 +116,16 @@ def operator(actor: Actor) -> None:
             actor.client.reconcile()
         except LifecycleError as error:
             actor.world.mark(f"operator met {type(error).__name__}")
-        actor.clock.sleep(2.0)
+        actor.sleep(2.0)
 
 
 def subscriber(actor: Actor) -> None:
     """Somebody who follows the first session to its end, and who goes on from the last cursor when it dies or must."""
-    world, clock = actor.world, actor.clock
+    world = actor.world
     for _ in range(40):
         try:
             if (found := next(iter(world.stories), None)) is None:
-                clock.sleep(0.5)
+                actor.sleep(0.5)
                 continue
             after = world.handed[-1] if world.handed else None
             for step in actor.client.subscribe(found, after=after):
@@ -132,11 +138,12 @@ def subscriber(actor: Actor) -> None:
             return
         except LifecycleError as error:
             world.mark(f"subscriber met {type(error).__name__}")
-            clock.sleep(0.5)
+            actor.sleep(0.5)
 
 
 def watched(world: World) -> None:
-    """Everything, and somebody who subscribes to the session."""
+    """Everything, and somebody who subscribes to the session; each with the synchronous client or its twin."""
+    world.twins = True
     world.actor("subscriber", subscriber, name="subscriber")
     everything(world)
 
@@ -144,9 +151,8 @@ def watched(world: World) -> None:
 def user(actor: Actor) -> None:
     """Clients of the browser: what the keeper's gate sees of them."""
     world = actor.world
-    clock = actor.clock
     for turn in range(6):
-        clock.sleep(0.9)
+        actor.sleep(0.9)
         for keeper in world.keepers.values():
             for kept in keeper.kept() if keeper.process.alive else []:
                 world.told(keeper.process, "used", turn)
@@ -171,7 +177,8 @@ def everything(world: World) -> None:
 
 
 def begin(world: World) -> None:
-    """An owner and its keeper, from the first step on."""
+    """An owner and its keeper, from the first step on; the owner has the synchronous client, or its twin."""
+    world.twins = True
     world.actor("owner", owner(_idle))
 
 
@@ -179,6 +186,12 @@ def pair(world: World) -> None:
     """An owner who ends its active session, and its keeper."""
     world.calm = True
     world.actor("owner", owner(_storm))
+
+
+def twins(world: World) -> None:
+    """As pair; the owner has the synchronous client, or its twin."""
+    world.twins = True
+    pair(world)
 
 
 def three(world: World) -> None:
@@ -246,6 +259,7 @@ SCENARIOS: dict[str, Callable[[World], None]] = {
     "watched": watched,
     "begin": begin,
     "pair": pair,
+    "twins": twins,
     "three": three,
     "lean": lean,
 }

@@ -6,11 +6,13 @@ asks one function what happens next (choice.py), and holds what happened against
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from lifecycle.client.async_api import AsyncClient
 from lifecycle.client.sync_api import Client
 from lifecycle.errors import LifecycleError, LogUnavailable
 from lifecycle.log.memory import MemoryLog
@@ -19,6 +21,7 @@ from lifecycle.testing.invariants import Checker, Entry, Quiet, invariants
 from lifecycle.testing.laws.worlds import Answer
 from lifecycle.testing.simulation.kernel import Kernel, Process, ProcessClock
 from lifecycle.testing.simulation.laws import LAWS, Acting, Ended, NotBegun, Rest, Stopped
+from lifecycle.testing.simulation.loops import Awaited, DriverError, Loop, Pages
 from lifecycle.testing.simulation.ports import HostPort, Keeper, LogPort, SimulatedBrowser
 from lifecycle.testing.told import ENDINGS, Fact, Told, tell
 
@@ -48,6 +51,8 @@ FAULTS: Final = (
     "browser.save_cookies failed",
     "host.attach dead_endpoint",
     "talk.look lost",
+    "pages.warm error",
+    "pages.connect error",
 )
 #: What happens without anybody's doing.
 EVENTS: Final = (
@@ -66,6 +71,7 @@ EVENTS: Final = (
     "time passes",
     "interrupt",
     "interrupt a wait",
+    "cancel",
     "keeper hangs",
     "skew",
 )
@@ -101,19 +107,30 @@ class Budget:
 
 @dataclass
 class Actor:
-    """A client process and its program."""
+    """A client process and its program; with a *loop*, its client is the asynchronous one."""
 
     process: Process
-    client: Client
+    client: Any  # Client, or Awaited, which looks like one
     clock: ProcessClock
     world: World
+    loop: Loop | None = None
     commands: list[tuple[str, str, str]] = field(default_factory=list[tuple[str, str, str]])
 
     @property
     def shared(self) -> Shared:
         """The client's working parts, for programs that do what the command line does."""
-        found: Shared = vars(self.client)["_shared"]
+        if isinstance(self.client, Awaited):
+            return self.client.shared()
+        plain: dict[str, Any] = vars(self.client)
+        found: Shared = plain["_shared"]
         return found
+
+    def sleep(self, seconds: float) -> None:
+        """Do nothing for a while."""
+        if self.loop is None:
+            self.clock.sleep(seconds)
+        else:
+            self.loop.await_(asyncio.sleep(seconds))
 
     def remembered(self) -> tuple[object, ...]:
         """What the tasks of a living process share: how far its client has read each session."""
@@ -144,7 +161,9 @@ class Actor:
         except BaseException as error:
             if self.process.alive:
                 self.world.mark(f"start ended with {type(error).__name__}")
-                self.world.check(NotBegun(self, session_id, error))
+                failed = NotBegun(self, session_id, error, self.world.log.head(session_id))
+                self.world.not_begun.append(failed)
+                self.world.check(failed)
             raise
         self.world.mark("started")
 
@@ -180,12 +199,15 @@ class World:
         self.browsers: dict[str, SimulatedBrowser] = {}
         self.actors: list[Actor] = []
         self.answers: list[Answer] = []
+        self.not_begun: list[NotBegun] = []
         self.handed: list[Cursor] = []  # what a subscriber has dealt with, and kept
         self.followed: str | None = None  # the session whose end it was told
         self.asked_after: set[tuple[str, str]] = set()  # who has looked whether the keeper of which session hangs
         self.refusals: set[str] = set()  # processes that the log has failed
         self.stories: dict[str, Told] = {}
         self.interrupted = False
+        self.cancelled = False
+        self.twins = False  # whether a process may have the asynchronous client
         self.history: list[str] = []  # for people: what happened, in order
         self._prints: dict[tuple[str, int], int] = {}
         self._pids: dict[str, int] = {}
@@ -302,8 +324,10 @@ class World:
     def _failed(self, task: Task, error: BaseException) -> None:
         if isinstance(error, AssertionError):
             raise error
-        expected = isinstance(error, LifecycleError | Trouble) or (
-            isinstance(error, KeyboardInterrupt) and self.interrupted
+        expected = (
+            isinstance(error, LifecycleError | Trouble | DriverError)
+            or (isinstance(error, KeyboardInterrupt) and self.interrupted)
+            or (isinstance(error, asyncio.CancelledError) and self.cancelled)
         )
         self.mark(f"{task.name} ended with {type(error).__name__}")
         self._say(f"{task.process.name}/{task.name} ended with {type(error).__name__}: {error}")
@@ -329,15 +353,18 @@ class World:
         if skew_us:
             self.checker.saw("events", "skew")
         clock = ProcessClock(self.kernel, process)
-        client = Client(
-            self.port,
-            browser=HostPort(self, process),
-            clock=clock,
-            ids=self.ids(process_name),
-            actor=process_name,
-            pages=_NO_PAGES,
-        )
-        actor = Actor(process, client, clock, self)
+        parts: dict[str, Any] = {
+            "browser": HostPort(self, process),
+            "clock": clock,
+            "ids": self.ids(process_name),
+            "actor": process_name,
+        }
+        loop, client = None, None
+        if self.twins and self.choose(2, "twin"):
+            self.mark("an asynchronous client")
+            loop = Loop(self.kernel, process)
+            client = Awaited(AsyncClient(self.port, pages=Pages(self), **parts), loop)
+        actor = Actor(process, client or Client(self.port, pages=_NO_PAGES, **parts), clock, self, loop)
         self.actors.append(actor)
 
         def main() -> None:
@@ -347,7 +374,8 @@ class World:
                 if process.alive and not stays:
                     self._exits.append(process)
 
-        self.kernel.start(process, name, main)
+        task = self.kernel.start(process, name, main)
+        task.trace = hash(loop is not None)  # where it stands depends on it from the first step on
         return actor
 
     def play(self) -> None:
@@ -356,7 +384,14 @@ class World:
             self._run(self._mains)
             self._rest()
         finally:
-            self.kernel.close()
+            self.close()
+
+    def close(self) -> None:
+        """Unwind what still waits."""
+        self.kernel.close()
+        for actor in self.actors:
+            if actor.loop is not None:
+                actor.loop.close()
 
     def _mains(self) -> bool:
         """Whether somebody still runs whose end matters: programs, and keepers that keep something."""
@@ -484,7 +519,10 @@ class World:
         if (until := self.kernel.next_wake_us()) is not None and until > self.kernel.elapsed_us:
             yield "time passes", lambda: self._pass(until - self.kernel.elapsed_us)
         owner = self._owner()
-        for task in self.kernel.tasks:
+        loop = next((actor.loop for actor in self.actors if actor.process is owner), None)
+        if loop is not None and loop.awaiting:
+            yield "cancel", partial(self._cancel, loop)
+        for task in self.kernel.tasks if loop is None else ():
             if task.process is owner and task.name == "main" and task.label != "begin" and not task.interrupt:
                 yield "interrupt a wait" if task.label == "wait" else "interrupt", partial(self._interrupt, task)
         for keeper in self.keepers.values():
@@ -501,6 +539,10 @@ class World:
     def _interrupt(self, task: Task) -> None:
         self.interrupted = True
         self.kernel.interrupt(task)
+
+    def _cancel(self, loop: Loop) -> None:
+        self.cancelled = True
+        loop.cancel()
 
     def _dies(self, browser: SimulatedBrowser, exit: Exit) -> None:
         browser.died = exit
@@ -571,6 +613,7 @@ class World:
             ),
             Stopped(self),
             Rest(self),
+            *self.not_begun,
         )
 
 
