@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
     from concurrent.futures import Executor
 
+    from lifecycle.client.async_api import AsyncClient
     from lifecycle.client.shared import Shared
     from lifecycle.ports import AsyncPageConnection, Performed
     from lifecycle.testing.simulation.kernel import Kernel, Process, Task
@@ -156,8 +157,8 @@ class Awaited:
 
     def shared(self) -> Shared:
         """The working parts of an AsyncClient."""
-        plain: dict[str, Any] = vars(self._twin)
-        found: Shared = plain["_worker"].shared()
+        twin: AsyncClient = self._twin
+        found: Shared = vars(twin)["_worker"].shared()
         return found
 
     def _like(self, found: Any) -> Any:

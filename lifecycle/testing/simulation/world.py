@@ -121,8 +121,8 @@ class Actor:
         """The client's working parts, for programs that do what the command line does."""
         if isinstance(self.client, Awaited):
             return self.client.shared()
-        plain: dict[str, Any] = vars(self.client)
-        found: Shared = plain["_shared"]
+        client: Client = self.client
+        found: Shared = vars(client)["_shared"]
         return found
 
     def sleep(self, seconds: float) -> None:
