@@ -293,6 +293,7 @@ class Found:
     keeper: ProcessIdentity | None
     browser_path: str | None
     browser: Literal["chromium", "chrome", "named", "external", "attached"]
+    unused: Callable[[], object] = lambda: None  # to be called when nothing is handed over after all
 
 
 class Starting(Protocol):

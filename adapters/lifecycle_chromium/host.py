@@ -61,15 +61,20 @@ class ChromiumHost:
             raise InvalidConfig(
                 "log", type(log).__name__, "a browser's keeper is a process of its own and needs a log with a locator"
             )
-        if config.browser == "external":
-            line = self._line(runtime, locator)
-            return Found(keeper_id=line.keeper_id, keeper=line.identity, browser_path=None, browser="external")
-        found = find_browser(headless=config.headless is not False, wanted=browser_path or config.browser)
+        family: Literal["chromium", "chrome", "named", "external"] = "external"
+        path: str | None = None
+        if config.browser != "external":
+            found = find_browser(headless=config.headless is not False, wanted=browser_path or config.browser)
+            family = found.kind if found.kind in ("chrome", "named") else "chromium"
+            path = str(found.path)
         line = self._line(runtime, locator)
-        family: Literal["chromium", "chrome", "named"] = "chromium"
-        if found.kind in ("chrome", "named"):
-            family = found.kind
-        return Found(keeper_id=line.keeper_id, keeper=line.identity, browser_path=str(found.path), browser=family)
+        return Found(
+            keeper_id=line.keeper_id,
+            keeper=line.identity,
+            browser_path=path,
+            browser=family,
+            unused=lambda: self._unused(line),
+        )
 
     def start(self, plan: Plan, log: EventLog, on_keeper_lost: Callable[[], None]) -> OwnTalk:
         """Send the plan to the keeper; returns at once."""
@@ -239,6 +244,11 @@ class ChromiumHost:
                 line = self._lines[locator] = Line(runtime, locator, self._retire)
             line.prepared += 1
             return line
+
+    def _unused(self, line: Line) -> None:
+        with self._lock:
+            line.prepared -= 1
+        self._retire(line)
 
     def _sandbox(self) -> list[str]:
         args, reason = sandbox_args()

@@ -188,6 +188,7 @@ class Keeper:
             process.kill()
             paths.remove_profile(self.runtime, session_id)
             self.say(session=session_id, event="failed", reason=f"the keeper failed: {error}", last_words=None)
+            self.released(session_id)
             raise
         if kept is not None:
             self._keep(session_id, kept)
@@ -235,11 +236,10 @@ class Keeper:
         self.say(session=session_id, event="released")
 
     def _launch_failed(self, session_id: str, error: LaunchError, took_s: float) -> None:
-        serving = self._ready()
         with self._lock:
             orphaned = self._orphaned
         try:
-            serving.launch_failed(session_id, error, took_s, orphaned)
+            self._ready().launch_failed(session_id, error, took_s, orphaned)
         finally:  # an owner that hears nothing takes the keeper for gone, and ends it with all its sessions
             self.say(session=session_id, event="failed", reason=str(error), last_words=error.last_words or None)
             self.released(session_id)

@@ -191,7 +191,6 @@ class OwnTalk:
             words = self._line.last_words()
             raise KeeperUnavailable(f"the keeper is gone before the browser was up{f': {words}' if words else ''}")
         if answer["event"] == "failed":
-            self._released.wait(START_WAIT_S)
             raise LaunchFailed(self._session_id, answer["reason"], answer["last_words"])
         return self
 

@@ -35,6 +35,7 @@ from lifecycle.errors import (
     IllegalCommand,
     InvalidConfig,
     KeeperUnavailable,
+    LaunchFailed,
     LifecycleError,
     LogUnavailable,
     NoGate,
@@ -42,6 +43,7 @@ from lifecycle.errors import (
     SessionEnded,
     SessionStopped,
     SessionTimedOut,
+    UnknownSession,
 )
 from lifecycle.ports import Plan
 
@@ -103,6 +105,11 @@ def ending_for(error: BaseException | None) -> Close | Fail:
         case _:
             text = redact.message(str(error))
             return Fail(cause=Cause.EXCEPTION, error_type=_qualified(error)[:256], error_message=text or None)
+
+
+def _not_started(error: LaunchFailed) -> Fail:
+    """For a launch whose failure the keeper could not record: it has, or this does, whoever comes first."""
+    return Fail(cause=Cause.LAUNCH_FAILED, error_type="LaunchFailed", error_message=redact.message(str(error)) or None)
 
 
 class Gateless:
@@ -331,8 +338,14 @@ class Handle:
             keeper=found.keeper,
             keeper_id=found.keeper_id,
         )
-        self.last = self.recorder.create(Create(event=created))
-        crash.point("client.created")
+        try:
+            self.last = self.recorder.create(Create(event=created))
+            crash.point("client.created")
+            guard.watch(self.last)
+        except BaseException as error:
+            found.unused()
+            self.give_up(error)
+            raise
         plan = Plan(
             session_id=self.session_id,
             keeper_id=found.keeper_id,
@@ -349,7 +362,6 @@ class Handle:
             recording=recorded,
         )
         try:
-            guard.watch(self.last)
             starting = self.host.start(plan, self.recorder.log, guard.keeper_lost)
             crash.point("client.handed_over")
             return starting
@@ -503,6 +515,12 @@ class Handle:
             if self._talk is not None:
                 self._talk.end(command)
             raise
+        except LifecycleError:
+            raise
+        except BaseException:
+            # Ctrl-C, or what a signal's handler raises, in the middle of it: written or not, this one is the last word.
+            self._execute_ending(command)
+            raise
         crash.point("client.ended")
         self.settle()
         crash.point("client.settled")
@@ -516,27 +534,35 @@ class Handle:
             connected: The driver still thinks that it is connected to the browser; None if it isn't ours to ask.
         """
         replaced: BaseException | None = None
-        if error is not None and driver:
-            # The browser may be gone under the script, and its keeper is writing down why at this moment.
-            # One that closes itself takes its pages first: connected still, and gone a moment later.
-            now = self.verdict(_VERDICT_WAIT_S if connected is False else _GLANCE_S)
-            replaced = ended_error(now) if now.status not in LIVE else None
-        if not (self.attached or (self.request is not None and self.request.keep_alive)):
-            try:
-                self.end(ending_for(error))
-            except Exception as ending:
-                if error is None:
-                    raise
-                error.add_note(f"while ending session {self.session_id}: {ending}")
+        try:
+            if error is not None and driver:
+                # The browser may be gone under the script, and its keeper is writing down why at this moment.
+                # One that closes itself takes its pages first: connected still, and gone a moment later.
+                now = self.verdict(_VERDICT_WAIT_S if connected is False else _GLANCE_S)
+                replaced = ended_error(now) if now.status not in LIVE else None
+        finally:  # also when that is interrupted: a block that is left has ended its session
+            if not (self.attached or (self.request is not None and self.request.keep_alive)):
+                self._end_with(error)
         return replaced
+
+    def _end_with(self, error: BaseException | None) -> None:
+        try:
+            self.end(ending_for(error))
+        except Exception as ending:
+            if error is None:
+                raise
+            error.add_note(f"while ending session {self.session_id}: {ending}")
 
     def give_up(self, error: BaseException) -> None:
         """start() failed or was interrupted: whatever was begun ends now."""
-        if self.last is None or self.attached:
+        if self.attached:
             return
-        self._end_view()
-        if self.last.status in LIVE:  # past its deadline too: nobody may have written that down yet
-            self.end(ending_for(error))
+        try:
+            now = self._end_view()  # `created` may stand there, though who wrote it was interrupted
+        except UnknownSession:
+            return
+        if now.status in LIVE:  # past its deadline too: nobody may have written that down yet
+            self.end(_not_started(error) if isinstance(error, LaunchFailed) else ending_for(error))
         else:
             self.settle()
 

@@ -707,7 +707,8 @@ class Session:
             return
         try:
             driver = error is not None and self._drivers.raised(error)
-            replaced = self._handle.leave(error, driver=driver, connected=self._connected())
+            # Asked only where it matters: it takes the driver's time, in which the end of the block can be interrupted.
+            replaced = self._handle.leave(error, driver=driver, connected=self._connected() if driver else None)
         finally:
             self._close_pages()
             self._handle.tell()

@@ -12,16 +12,21 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
-from lifecycle import Client, SqliteLog, core
+from lifecycle import Client, LogUnavailable, SqliteLog, core
 from lifecycle.core import Cause, State
+from lifecycle.errors import LaunchFailed
+from lifecycle.ports import Plan
 from lifecycle_chromium import paths, process
 from lifecycle_chromium.keeper import Keeper
+from lifecycle_chromium.line import OwnTalk
 
 pytestmark = pytest.mark.browser
 
@@ -335,3 +340,38 @@ def test_an_owner_that_dies_with_something_unread_is_a_dead_owner(tmp_path: Path
         owners.close()
         keeper.run()
         ours.close()
+
+
+def test_a_session_that_was_never_handed_over_holds_no_keeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its keeper goes when the client lets go of the log, as if the start that the log refused had not been."""
+    client = Client(tmp_path / "log.db")
+    with client.Session(page=False) as first:
+        keeper = client.log.sessions.get(first.session_id)
+    assert keeper is not None
+    assert keeper.keeper is not None
+
+    def refuses(*_: object, **__: object) -> None:
+        raise LogUnavailable("the disk is full")
+
+    with monkeypatch.context() as full:
+        full.setattr(type(client.log), "append", refuses)
+        with pytest.raises(LogUnavailable):
+            client.Session(page=False).start()
+    client.close()
+    pid = keeper.keeper.pid
+    _until(lambda: _gone(pid))
+
+
+def test_a_failed_start_is_told_at_once() -> None:
+    """Also where nobody can write down what became of it, and `released` never comes."""
+    line, raised = Mock(), threading.Event()
+    talk = OwnTalk(line, Plan(session_id="s", keeper_id="k", config=core.Config()), lambda: None)
+    talk.take({"event": "failed", "session": "s", "reason": "the log refuses `started`", "last_words": None})
+
+    def result() -> None:
+        with pytest.raises(LaunchFailed, match="refuses"):
+            talk.result()
+        raised.set()
+
+    threading.Thread(target=result, daemon=True).start()
+    assert raised.wait(10)
