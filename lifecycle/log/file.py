@@ -1,5 +1,9 @@
 """LogFile: an open log file: its reading and its writing side, its guards, and what a fork does to them.
 
+A read model that is missing or behind is built beside the writers, portion by portion. Until it is whole, the view
+`sessions_view` is missing, by which every process knows; appends keep true what is there already, and whoever asks for
+sessions builds it first.
+
 Locks, always in this order: the turnstile (threads, then processes), the writing side's, SQLite's. Reading takes the
 reading side's lock only.
 """
@@ -20,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from lifecycle.errors import InvalidConfig, LogTampered, LogUnavailable, ReadOnlyLog
 from lifecycle.log import forks
 from lifecycle.log.driver import SqliteError, sqlite3
-from lifecycle.log.faults import needs_writing, translate
+from lifecycle.log.faults import needs_writing
 from lifecycle.log.handle import Handle
 from lifecycle.log.notice import notice
 from lifecycle.log.opening import Options, open_file, turnstile
@@ -29,6 +33,8 @@ from lifecycle.log.private_copy import PrivateCopy
 from lifecycle.log.reading import Reading
 from lifecycle.log.schema import broken, check, derive, stale
 from lifecycle.log.writing import Writing
+from lifecycle.projections.replay import Rebuild
+from lifecycle.projections.table import VIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence
@@ -44,6 +50,9 @@ __all__ = ["LogFile"]
 
 T = TypeVar("T")
 
+#: there when the read model is whole
+_SIGN: Final = "sessions_view"
+
 #: How long a fork waits for threads that are inside SQLite.
 _FORK_WAIT_S: Final = 2.0
 #: threads that work ahead of a reader, and how many answers may wait for it
@@ -54,12 +63,13 @@ _PAGES: Final = 2000
 
 
 class LogFile:
-    """An open log file. *fill* rebuilds the read model inside a transaction, when it is missing or behind."""
+    """An open log file."""
 
-    def __init__(self, options: Options, fill: Callable[[Connection], RebuildReport]) -> None:
+    def __init__(self, options: Options) -> None:
         self._handle = Handle(options)
-        self._fill = fill
         self._underived = False
+        #: SQLite's schema_version when the read model was last found whole
+        self._whole: int | None = None
         self._copy: PrivateCopy | None = None
         #: SQLite's schema_version, which counts every change, when the guards were last found whole
         self._cookie: int | None = None
@@ -80,7 +90,10 @@ class LogFile:
                 self._handle.identity = opened.identity
                 self._reading.conn = opened.conn
             self.durability = opened.durability
-            self._repair(opened.conn)
+            try:
+                self.complete()
+            except ReadOnlyLog:
+                self._underived = True
         except BaseException:
             self.close()
             raise
@@ -115,13 +128,16 @@ class LogFile:
         """As ask, for a question to the read model; one that somebody dropped meanwhile is built again."""
         if self._underived:
             raise ReadOnlyLog(self.locator, "has no read model of its sessions, and it can't be built without writing")
-        try:
-            return self.ask(sql, values)
-        except LogTampered as error:
-            if "no such" not in str(error.__cause__):
-                raise
-            self.writing.run(_nothing)
-            return self.ask(sql, values)
+        while True:
+            try:
+                found, cookie = self.look(lambda conn: (conn.execute(sql, values).fetchall(), _cookie(conn)))
+            except LogTampered as error:
+                if "no such" not in str(error.__cause__):
+                    raise
+            else:
+                if cookie == self._whole:  # as it was, so it was whole when it was asked
+                    return found
+            self.complete()
 
     @contextmanager
     def _another(self) -> Generator[Reading]:
@@ -177,37 +193,67 @@ class LogFile:
             return work(conn)
 
     def _guarded(self, conn: Connection) -> int:
-        """The schema's cookie, once its guards are known to be whole and its read model to be there."""
-        (cookie,) = conn.execute("PRAGMA schema_version").fetchone()
+        """The schema's cookie, once its guards are known to be whole, and the tables of its read model to be there."""
+        cookie = _cookie(conn)
         if cookie != self._cookie:
             check(conn, self.locator)
-            if broken(conn):
-                self.writing.lift(conn)
-                derive(conn)
-                self._refill(conn, "missing")
-            elif stale(conn):
-                self._refill(conn, "behind the events")
-            (cookie,) = conn.execute("PRAGMA schema_version").fetchone()
-        return int(cookie)
+        elif not stale(conn):
+            return cookie
+        return self._begin(conn)
 
     def _committed(self, cookie: int) -> None:
         self._cookie = cookie
 
-    def _repair(self, conn: Connection) -> None:
-        """On opening: build the read model again when it is missing or behind the events."""
-        try:
-            if not broken(conn) and not stale(conn):
-                return
-        except (SqliteError, UnicodeDecodeError) as error:
-            raise translate(error, self.locator) from error
-        try:
-            self.writing.run(_nothing)
-        except ReadOnlyLog:
-            self._underived = True
+    def _begin(self, conn: Connection) -> int:
+        """Where the read model is not whole: have its tables there and its sign away; the schema's cookie then."""
+        lacks = broken(conn)
+        if lacks and lacks != [_SIGN]:
+            self.writing.lift(conn)
+            derive(conn)
+        elif lacks or not stale(conn):
+            return _cookie(conn)
+        self.writing.lift(conn)
+        conn.execute(f"DROP VIEW {_SIGN}")
+        return _cookie(conn)
 
-    def _refill(self, conn: Connection, why: str) -> None:
-        report = self._fill(conn)
-        notice("log.read_model_rebuilt", log=self.locator, why=why, sessions=report.sessions, events=report.events)
+    def complete(self, progress: Progress | None = None) -> RebuildReport | None:
+        """Build the read model, beside the writers, where it is not whole; None where it is.
+
+        Raises:
+            ReadOnlyLog, LogUnavailable: It is not, and can't be built.
+        """
+        if self.look(lambda conn: self._found_whole(conn) and not stale(conn)):
+            return None
+        while True:
+            report = self._build(progress)
+            notice("log.read_model_rebuilt", log=self.locator, sessions=report.sessions, events=report.events)
+            # What is behind even now was tampered with, and stays so.
+            if self.look(self._found_whole):
+                return report
+
+    def _build(self, progress: Progress | None) -> RebuildReport:
+        begun = self.writing.run(self._begin)
+        kept = self.runtime_dir() / "rebuild.json"
+        report = self.aside(lambda conn: Rebuild(conn, self._mend, progress, kept, resume=False).run())
+        self.writing.run(lambda conn: self._end(conn, begun))
+        return report
+
+    def _found_whole(self, conn: Connection) -> bool:
+        cookie = _cookie(conn)  # before: a change in between makes it another one
+        if broken(conn):
+            return False
+        self._whole = cookie
+        return True
+
+    def _mend(self, work: Callable[[Connection], list[str]]) -> list[str]:
+        self.writing.run(work)
+        return []  # whatever is missing differs, and nobody wants to know
+
+    def _end(self, conn: Connection, begun: int) -> None:
+        """Say that the read model is whole, unless somebody has taken it away since this one *begun*."""
+        if _cookie(conn) == begun:
+            self.writing.lift(conn)
+            conn.execute(VIEWS[_SIGN])
 
     def backup(self, to: Place, progress: Progress | None) -> None:
         """Copy the file as it stands now to the new file *to*."""
@@ -266,5 +312,7 @@ class LogFile:
             forks.poison(self._handle.identity)
 
 
-def _nothing(_conn: Connection) -> None:
-    """A transaction without work: what it begins with is wanted, that the guards and the read model are looked at."""
+def _cookie(conn: Connection) -> int:
+    """SQLite's schema_version, which counts every change of the schema."""
+    (cookie,) = conn.execute("PRAGMA schema_version").fetchone()
+    return int(cookie)

@@ -49,8 +49,9 @@ from lifecycle.log.place import place
 from lifecycle.log.port import Appended, Cursor, Expectation, Page
 from lifecycle.log.receipts import STREAM, LogForgotten
 from lifecycle.log.record import COLUMNS, INSERT, INSERT_PRIVATE, NAMES, WIDTH, recorded, values
+from lifecycle.log.schema import broken
 from lifecycle.projections.maintain import Recent, known, store
-from lifecycle.projections.replay import Rebuild, fill
+from lifecycle.projections.replay import Rebuild
 from lifecycle.projections.sessions import SqlSessions
 
 if TYPE_CHECKING:
@@ -83,7 +84,6 @@ _MOST: Final = 2**63 - 1
 _ID: Final = NAMES.index("event_id")
 _HASH: Final = NAMES.index("hash")
 _BODY, _SALT = WIDTH, WIDTH + 1
-_EMPTY: Final = "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM sessions) AND EXISTS (SELECT 1 FROM events)"
 _FACTS: Final = f"SELECT {FACT} FROM events AS e WHERE e.stream = ? AND e.version > ? ORDER BY e.version"
 _LOG: Final = f"SELECT {COLUMNS} FROM events AS e LEFT JOIN private AS p USING (event_id)"
 _NEWEST: Final = (
@@ -192,7 +192,7 @@ class SqliteLog:
             journal=journal,
             timeout_s=timeout_s,
         )
-        self._file = LogFile(options, fill)
+        self._file = LogFile(options)
         # For those who never close it: when it is forgotten, and at exit, where nothing may wait for long.
         weakref.finalize(self, self._file.close, _EXIT_WAIT_S)
         self._sessions = SqlSessions(self._file.ask_derived, self.read, self._rebuild, self._file.ahead)
@@ -352,6 +352,8 @@ class SqliteLog:
         """
 
         def act(conn: Connection) -> None:
+            if broken(conn):
+                raise LogUnavailable(f"{self.locator}: the list of its sessions is being built; try again")
             if lives := conn.execute(_LIVES).fetchall():
                 names = ", ".join(name for (name,) in lives[:3])
                 raise LogUnsuitable(
@@ -359,6 +361,7 @@ class SqliteLog:
                 )
             self._append(conn, STREAM, prepare(STREAM, [receipt]), Expectation.ANY)
 
+        self._file.complete()
         self._file.writing.run(act)
         self._tell()
 
@@ -494,8 +497,8 @@ class SqliteLog:
         return tuple(recorded(row, self.locator) for row in found)
 
     def _rebuild(self, progress: Progress | None, resume: bool) -> RebuildReport:
-        self._file.writing.run(lambda conn: None)  # whether it may write, and that there is a read model
-        if self._file.ask(_EMPTY):  # nothing to compare with, and nobody who could list
-            return self._file.writing.run(lambda conn: fill(conn, progress))
+        self._file.writing.run(lambda conn: None)  # whether it may write
+        if built := self._file.complete(progress):
+            return built  # of nothing, so there was nothing to compare with
         kept = self.runtime_dir / "rebuild.json"
         return self._file.aside(lambda conn: Rebuild(conn, self._file.writing.run, progress, kept, resume=resume).run())

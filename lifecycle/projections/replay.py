@@ -3,8 +3,6 @@
 `rebuild` goes through the streams in portions, each read in one short transaction beside the writers, who go on
 meanwhile: append keeps true whatever has been compared already. Only a stream whose row differs is looked at again
 under the writers' lock, and mended there. Interrupted, it has mended some rows and broken none.
-
-`fill` builds a read model that is empty or missing, inside the caller's transaction.
 """
 
 from __future__ import annotations
@@ -19,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 from lifecycle.errors import HistoryError, LogTampered
 from lifecycle.log.loading import FACT, load
 from lifecycle.projections import RebuildReport
-from lifecycle.projections.maintain import label, mark, store
-from lifecycle.projections.rows import COLUMNS, INSERT, SELECT, from_row, to_row
+from lifecycle.projections.maintain import store
+from lifecycle.projections.rows import COLUMNS, SELECT, from_row, to_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -30,20 +28,19 @@ if TYPE_CHECKING:
     from lifecycle.log.driver import Connection
     from lifecycle.projections import Progress
 
-__all__ = ["Rebuild", "fill"]
+__all__ = ["Rebuild", "mend"]
 
 _NAMES: Final = ", ".join(COLUMNS)
 #: events read in one transaction; whole streams, so the last one may make it more
 _PORTION: Final = 5000
-_CACHE_KIB: Final = 131_072
 #: what a row holds besides the Session
 _BESIDE: Final = (COLUMNS.index("deadline"), COLUMNS.index("failure_id"))
 _LABELS: Final = COLUMNS.index("labels")
 
 _FIELDS: Final = f"e.stream, CASE WHEN e.type = 'session.failed' THEN e.event_id END, {FACT}"
-_ALL: Final = f"SELECT {_FIELDS} FROM events AS e ORDER BY e.stream, e.version"
 _AFTER: Final = f"SELECT {_FIELDS} FROM events AS e WHERE e.stream > ? ORDER BY e.stream, e.version"
 _ONE: Final = f"SELECT {_FIELDS} FROM events AS e WHERE e.stream = ? ORDER BY e.version"
+_LAST: Final = "SELECT coalesce(max(version), 0) FROM events WHERE stream = ?"
 _ROWS: Final = f"SELECT {_NAMES} FROM sessions WHERE session_id > ? AND session_id <= ?"
 _ROW: Final = f"SELECT {SELECT} FROM sessions AS s WHERE s.session_id = ?"
 _SAID: Final = "SELECT stream, reason FROM unreadable WHERE stream > ? AND stream <= ?"
@@ -95,40 +92,6 @@ def _facts(one: _Replayed, group: Iterator[tuple[Any, ...]]) -> Generator[Any]:
         if row[1] is not None:
             one.failure_id = row[1]
         yield row[2:]
-
-
-def fill(conn: Connection, progress: Progress | None = None) -> RebuildReport:
-    """Build the read model anew from the events, in the caller's transaction."""
-    # The events pass through the same cache: in a small one they push out the pages that the rows are written to, which
-    # are then read back out of a write-ahead log that has grown by gigabytes. It took three times as long.
-    (usual,) = conn.execute("PRAGMA cache_size").fetchone()
-    conn.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-    try:
-        return _filled(conn, progress)
-    finally:
-        conn.execute(f"PRAGMA cache_size = {usual}")
-
-
-def _filled(conn: Connection, progress: Progress | None) -> RebuildReport:
-    for table in ("sessions", "session_labels", "unreadable"):
-        conn.execute(f"DELETE FROM {table}")
-    (total,) = conn.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()
-    sessions = events = told = 0
-    unreadable: dict[str, str] = {}
-    with closing(conn.execute(_ALL)) as rows:
-        for one in _replayed(rows):
-            events += one.events
-            if one.unreadable is not None:
-                unreadable[one.stream] = one.unreadable
-                mark(conn, one.stream, one.unreadable)
-            elif one.session is not None:
-                conn.execute(INSERT, to_row(one.session, one.failure_id))
-                label(conn, one.session)
-                sessions += 1
-            if progress is not None and (events - told >= _PORTION or events == total):
-                progress(events, total)
-                told = events
-    return RebuildReport(sessions, events, (), unreadable)
 
 
 @dataclass(slots=True)
@@ -208,7 +171,10 @@ class Rebuild:
         known = {one.stream for one in found if one.session is not None or one.unreadable is not None}
         suspects += sorted((stored.keys() | said.keys()) - known - set(suspects))
         if suspects:
-            state.differing += self._write(lambda writing: [name for name in suspects if _mend(writing, name)])
+            replayed = {one.stream: one for one in found}
+            state.differing += self._write(
+                lambda conn: [name for name in suspects if mend(conn, name, replayed.get(name))]
+            )
         state.sessions += sum(one.session is not None for one in found)
         state.unreadable |= {one.stream: one.unreadable for one in found if one.unreadable is not None}
         state.events += events
@@ -243,10 +209,14 @@ class Rebuild:
             self._write(remove)
 
 
-def _mend(conn: Connection, stream: str) -> bool:
-    """Make the row of *stream* what its events say; whether it was another session's, and not only spelled so."""
-    with closing(conn.execute(_ONE, (stream,))) as rows:
-        one = next(_replayed(rows), _Replayed(stream))
+def mend(conn: Connection, stream: str, one: _Replayed | None = None) -> bool:
+    """Make the row of *stream* what its events say; whether it was another session's, and not only spelled so.
+
+    *one* is what they said a moment ago, if that is known.
+    """
+    if one is None or (one.events,) != conn.execute(_LAST, (stream,)).fetchone():
+        with closing(conn.execute(_ONE, (stream,))) as rows:
+            one = next(_replayed(rows), _Replayed(stream))
     old = conn.execute(_ROW, (stream,)).fetchone()
     differs = not _equal(old, one)
     if one.session is not None:

@@ -7,10 +7,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lifecycle.audit.verify import verify
 from lifecycle.core import view
 from lifecycle.core.events import SessionExtended
-from lifecycle.errors import HistoryError, IllegalHistory, LogTampered, ReadOnlyLog, UnknownEventType
+from lifecycle.errors import (
+    HistoryError,
+    IllegalHistory,
+    LogTampered,
+    LogUnavailable,
+    LogUnsuitable,
+    ReadOnlyLog,
+    UnknownEventType,
+)
 from lifecycle.log import ANY, SqliteLog
+from lifecycle.log.driver import sqlite3
+from lifecycle.log.file import LogFile
+from lifecycle.log.receipts import LogSealed
 from lifecycle.log.schema import RECORD
 from lifecycle.projections import rebuild, replay
 from lifecycle.projections.rows import COLUMNS
@@ -29,13 +41,15 @@ from lifecycle.testing.log_samples import (
     started,
     timed_out,
 )
+from tests.audit.tampering import unguarded
 from tests.log.support import foreign, run_child
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from lifecycle.core import Event, SessionView
+    from lifecycle.log.driver import Connection
 
 NOW = T0 + 3600 * SECOND
 
@@ -314,6 +328,129 @@ def test_writers_go_on_while_it_runs(path: Path, monkeypatch: pytest.MonkeyPatch
         assert len(appended) >= 4
         assert log.sessions.rebuild().equal
         assert log.sessions.count(now=NOW) == 6 + len(appended)
+
+
+@pytest.mark.parametrize("gone", ["DROP TABLE sessions", "DROP INDEX sessions_newest", "DELETE FROM sessions"])
+def test_writers_go_on_while_a_missing_one_is_built(path: Path, monkeypatch: pytest.MonkeyPatch, gone: str) -> None:
+    """The one that builds it and another, each with its first look at a log without a list."""
+    monkeypatch.setattr(replay, "_PORTION", 5)
+    appended: list[str] = []
+    with SqliteLog(path, timeout_s=1) as log, SqliteLog(path, timeout_s=1) as other:
+        with foreign(path) as conn:
+            conn.execute(gone)
+
+        def write(_done: int, _total: int) -> None:
+            if len(appended) < 20:
+                writer = (other, log)[len(appended) % 2]  # before and behind what it has passed
+                appended.append(f"{'az'[len(appended) % 4 < 2]}-{len(appended)}")
+                begin(writer, appended[-1], labels={"n": "1"})
+                writer.append("s-5", [new(annotated(T0 + (70 + len(appended)) * SECOND))], expected=ANY)
+
+        report = log.sessions.rebuild(write)
+        assert len(appended) >= 4
+        assert 6 <= report.sessions <= 6 + len(appended)
+        assert [one.sessions.count(now=NOW) for one in (log, other)] == [6 + len(appended)] * 2
+        assert log.sessions.rebuild().equal
+        assert verify(log).ok
+
+
+def test_what_is_written_between_reading_and_mending_counts(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mended = LogFile._mend  # pyright: ignore[reportPrivateUsage]
+    with SqliteLog(path) as log, SqliteLog(path) as other:
+
+        def mend(file: LogFile, work: Callable[[Connection], list[str]]) -> list[str]:
+            other.append("s-5", [new(annotated(T0 + 70 * SECOND))], expected=ANY)
+            return mended(file, work)
+
+        monkeypatch.setattr(LogFile, "_mend", mend)
+        with foreign(path) as conn:
+            conn.execute("DROP TABLE sessions")
+        assert log.sessions.rebuild().sessions == 6
+        assert log.sessions.rebuild().equal
+
+
+def test_one_that_can_not_catch_up_is_built_once(path: Path) -> None:
+    """A version that was tampered with is not what a session comes to."""
+    with unguarded(path) as conn:
+        conn.execute("UPDATE events SET version = 9 WHERE position = (SELECT max(position) FROM events)")
+    with SqliteLog(path) as log:
+        assert log.sessions.count(now=NOW) == 6
+        assert not verify(log).ok
+
+
+def test_nobody_sees_half_a_read_model(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even who had the log open before it went; nor, by the view, another program."""
+    monkeypatch.setattr(replay, "_PORTION", 5)
+    seen: list[int] = []
+    with SqliteLog(path) as log, SqliteLog(path) as other, SqliteLog(path, read_only=True) as reader:
+        assert reader.sessions.count(now=NOW) == 6
+        with foreign(path) as conn:
+            conn.execute("DROP TABLE sessions")
+
+        def look(_done: int, _total: int) -> None:
+            if not seen:
+                with foreign(path) as conn, pytest.raises(sqlite3.OperationalError, match="no such table"):
+                    conn.execute("SELECT * FROM sessions_view")
+                with pytest.raises(ReadOnlyLog):
+                    reader.sessions.count(now=NOW)
+                seen.append(len(other.sessions.list(now=NOW)))
+
+        log.sessions.rebuild(look)
+        assert seen == [6]
+        assert [one.sessions.count(now=NOW) for one in (log, other, reader)] == [6, 6, 6]
+
+
+def test_one_that_goes_while_it_is_built_is_built_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay, "_PORTION", 5)
+    told: list[int] = []
+    with SqliteLog(path) as log, SqliteLog(path) as other:
+        with foreign(path) as conn:
+            conn.execute("DROP TABLE sessions")
+
+        def drop(done: int, _total: int) -> None:
+            told.append(done)
+            if len(told) == 2:
+                with foreign(path) as conn:
+                    conn.execute("DROP TABLE sessions")
+                other.append("s-5", [new(annotated(T0 + 70 * SECOND))], expected=ANY)
+
+        log.sessions.rebuild(drop)
+        assert log.sessions.count(now=NOW) == 6
+        assert log.sessions.rebuild().equal
+
+
+def test_one_whose_building_was_interrupted_is_built_by_the_next(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay, "_PORTION", 5)
+
+    def interrupt(_done: int, _total: int) -> None:
+        raise KeyboardInterrupt
+
+    with SqliteLog(path) as log, SqliteLog(path) as other:
+        before = _views(log)
+        for look in (other, None, log):
+            with foreign(path) as conn:
+                conn.execute("DROP TABLE sessions")
+            with pytest.raises(KeyboardInterrupt):
+                log.sessions.rebuild(interrupt)
+            if look is not None:
+                assert _views(look) == before
+            else:
+                with SqliteLog(path) as opened:
+                    assert _views(opened) == before
+
+
+def test_a_log_whose_sessions_are_not_all_listed_is_not_sealed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what is listed nobody lives."""
+    with SqliteLog(path) as log:
+        with foreign(path) as conn:
+            conn.execute("DROP TABLE sessions")
+        with pytest.raises(LogUnsuitable, match="5 sessions"):
+            log.seal(new(LogSealed(at=NOW, sessions=6)))
+        with foreign(path) as conn:
+            conn.execute("DROP TABLE sessions")
+        monkeypatch.setattr(LogFile, "complete", lambda _file: None)  # as if it went only now
+        with pytest.raises(LogUnavailable, match="being built"):
+            log.seal(new(LogSealed(at=NOW, sessions=6)))
 
 
 def test_an_interrupted_one_is_resumed_where_it_stopped(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
