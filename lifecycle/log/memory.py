@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lifecycle.errors import LogUnavailable, SealedLog
+from lifecycle.errors import LifecycleError, LogUnavailable, SealedLog
 from lifecycle.log.batch import (
     check_expected,
     check_page,
@@ -51,8 +51,8 @@ class MemoryLog:
         clock: Gives recorded_at, µs since the epoch; default: the clock of its client.
         salt: Gives 16 random bytes.
         rows: What stands in it from the beginning, in log order, as another log gave it.
-        keep: Called with each batch of rows before it counts; what it raises leaves the log as it was. With *rows* it
-            makes a log of anything that can keep rows.
+        keep: Called with each batch of rows before it counts; what it raises leaves the log as it was, and is told as
+            LogUnavailable. With *rows* it makes a log of anything that can keep rows.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class MemoryLog:
         self._ids: dict[str, Recorded] = {}
         self._sessions = MemorySessions(self._open, self._streams)
         self._closed = False
-        self._keep = keep
+        self._keep = _told(keep)
         self._take(list(rows))
         if self._log:
             self._sessions.rebuild()
@@ -192,3 +192,17 @@ class MemoryLog:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+
+def _told(keep: Callable[[Sequence[Recorded]], object]) -> Callable[[Sequence[Recorded]], None]:
+    """*keep*, whose failures are told in the port's words: whoever writes knows then that the same may be repeated."""
+
+    def kept(batch: Sequence[Recorded]) -> None:
+        try:
+            keep(batch)
+        except LifecycleError:
+            raise
+        except Exception as error:
+            raise LogUnavailable(f"the rows could not be kept: {type(error).__name__}: {error}") from error
+
+    return kept

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         forget,
         register,
     )
-    from lifecycle.testing.log_contract import LogContract
+    from lifecycle.testing.log_contract import LogContract, disk_full
     from lifecycle.testing.rules import AsyncClientRules, ClientRules, CoreRules, LogRules, prove
     from lifecycle.testing.story import given
     from lifecycle.testing.virtual_clock import VirtualClock
@@ -54,6 +54,7 @@ __all__ = [
     "VirtualClock",
     "check_events",
     "check_history",
+    "disk_full",
     "forget",
     "given",
     "prove",
@@ -72,6 +73,7 @@ _HOME = {
     "VirtualClock": "virtual_clock",
     "check_events": "history",
     "check_history": "history",
+    "disk_full": "log_contract",
     "given": "story",
     "prove": "rules",
 }

@@ -5,13 +5,47 @@ Checks tell with `equal` and `holds`, not with `assert`: they speak without a te
 
 from __future__ import annotations
 
+from dataclasses import fields, is_dataclass
+from typing import Any, Final
+
 __all__ = ["Contract", "equal", "holds"]
+
+#: What is longer is told by where it differs.
+_SHORT: Final = 200
 
 
 def equal(promise: str, seen: object, expected: object) -> None:
-    """Raise AssertionError with *promise* and both values unless they are equal."""
+    """Raise AssertionError with *promise* and both values, or where they differ, unless they are equal."""
     if seen != expected:
-        raise AssertionError(f"{promise}: expected {expected!r}, seen {seen!r}")
+        raise AssertionError(f"{promise}: {_difference(seen, expected)}")
+
+
+def _difference(seen: Any, expected: Any) -> str:
+    whole = f"expected {expected!r}, seen {seen!r}"
+    if len(whole) <= _SHORT or type(seen) is not type(expected):
+        return whole
+    if isinstance(seen, list | tuple):
+        return _of_sequences(seen, expected) or whole
+    if is_dataclass(seen):
+        names = [field.name for field in fields(seen)]
+        found = [
+            f"{name}: {_difference(getattr(seen, name), getattr(expected, name))}"
+            for name in names
+            if getattr(seen, name) != getattr(expected, name)
+        ]
+        return "; ".join(found) or whole
+    return whole
+
+
+def _of_sequences(seen: Any, expected: Any) -> str | None:
+    for number, (one, other) in enumerate(zip(seen, expected, strict=False)):
+        if one != other:
+            return f"the first that differs of {len(expected)} is [{number}], {_difference(one, other)}"
+    if len(seen) < len(expected):
+        return f"expected {len(expected)}, seen {len(seen)}; the first that is missing is {expected[len(seen)]!r}"
+    if len(seen) > len(expected):
+        return f"expected {len(expected)}, seen {len(seen)}; the first too many is {seen[len(expected)]!r}"
+    return None
 
 
 def holds(promise: str, kept: object) -> None:

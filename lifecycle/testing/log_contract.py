@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.core import fold
@@ -43,11 +43,25 @@ from lifecycle.testing.log_samples import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
+    from contextlib import AbstractContextManager
 
     from lifecycle.log.port import EventLog, Recorded
 
-__all__ = ["LogContract", "everything", "raises"]
+__all__ = ["LogContract", "disk_full", "everything", "raises"]
+
+
+@contextmanager
+def disk_full() -> Generator[None]:
+    """No file of this process can be written in the block. Not on Windows."""
+    import resource  # not everywhere
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 class LogContract(AppendContract, IndexContract, ProcessContract, Contract, ABC):
@@ -58,8 +72,18 @@ class LogContract(AppendContract, IndexContract, ProcessContract, Contract, ABC)
         """A new, empty log; called once in most checks."""
 
     def again(self, log: EventLog) -> EventLog | None:
-        """The same log, closed and opened again; None if its events die with the object."""
-        log.close()
+        """The same log, opened again; None if its events die with the object.
+
+        Leave *log* open, as after a crash: what was acknowledged must not wait for close(). Close it only where a log
+        can't be open twice.
+        """
+        return None
+
+    def full(self, log: EventLog) -> AbstractContextManager[None] | None:
+        """A block in which nothing can be stored, as on a full disk; None if there is no way.
+
+        `disk_full()` is one for a log that writes files in this process.
+        """
         return None
 
     def plant(self, log: EventLog, stream: str, event_type: str, schema_version: int, data: str) -> bool:
@@ -191,17 +215,35 @@ class LogContract(AppendContract, IndexContract, ProcessContract, Contract, ABC)
             raises(LogUnavailable, call)
 
     def check_events_outlive_the_log_object(self) -> None:
-        log = self.log()
-        begin(log, "s-1")
-        log.append("s-1", [new(failed()), new(released())], expected=2)
-        before, session = everything(log), log.sessions.get("s-1")
-        reopened = self.again(log)
-        if reopened is None:
-            return
-        with closing(reopened):
-            equal("events are the same after the log was opened again", everything(reopened), before)
-            equal("the index is the same after the log was opened again", reopened.sessions.get("s-1"), session)
-            equal("the index is what the history amounts to", session, fold(events(before)))
+        with closing(self.log()) as log:
+            begin(log, "s-2")
+            begin(log, "s-1")
+            log.append("s-2", [new(annotated(n=n)) for n in range(5)], expected=2)
+            log.append("s-1", [new(failed()), new(released())], expected=2)
+            before, session = everything(log), log.sessions.get("s-1")
+            reopened = self.again(log)
+            if reopened is None:
+                return
+            with closing(reopened):
+                equal("events are the same after the log was opened again", everything(reopened), before)
+                equal("the index is the same after the log was opened again", reopened.sessions.get("s-1"), session)
+                equal("the index is what the history amounts to", session, fold(events(reopened.read("s-1"))))
+
+    def check_what_cannot_be_stored_is_not_acknowledged(self) -> None:
+        with closing(self.log()) as log:
+            begin(log, "s-1")
+            before = everything(log)
+            batch = [new(annotated(n=1)), new(annotated(n=2))]
+            if (full := self.full(log)) is None:
+                return
+            with full:
+                raises(LogUnavailable, lambda: log.append("s-1", batch, expected=2))
+                equal("what could not be stored is not there", everything(log), before)
+            equal("the same append can be repeated", log.append("s-1", batch, expected=2).version, 4)
+            stored = everything(log)
+            if (reopened := self.again(log)) is not None:
+                with closing(reopened):
+                    equal("what was refused has left nothing behind", everything(reopened), stored)
 
     # the record
 

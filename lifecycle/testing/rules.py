@@ -196,7 +196,10 @@ class LogRules(Rules):
         return None
 
     def reopen(self, log: EventLog) -> EventLog | None:
-        """*log* closed and opened again; None if its events die with the object."""
+        """*log* opened again; None if its events die with the object.
+
+        Leave *log* open, as after a crash; close it only where a log can't be open twice.
+        """
         return None
 
     @staticmethod
@@ -405,9 +408,10 @@ class LogRules(Rules):
 
     @rule()
     def open_again(self) -> None:
-        """Close and open."""
+        """Open once more, and go on with that."""
         again = self.reopen(self.log)
         if again is not None:
+            self.log.close()
             self.log = again
             self.checker.check(Store(log=again, now=self.clock, earlier=self.rows))
 

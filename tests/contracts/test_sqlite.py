@@ -9,10 +9,11 @@ import pytest
 
 from lifecycle.log import SqliteLog
 from lifecycle.log.driver import sqlite3
-from lifecycle.testing.log_contract import LogContract
+from lifecycle.testing.log_contract import LogContract, disk_full
 from lifecycle.testing.log_samples import T0, fresh_id
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from lifecycle.log.port import EventLog
@@ -29,8 +30,10 @@ class SqliteContract(LogContract):
 
     def again(self, log: EventLog) -> EventLog:
         assert isinstance(log, SqliteLog)
-        log.close()
         return SqliteLog(log.locator.removeprefix("sqlite:"))
+
+    def full(self, log: EventLog) -> AbstractContextManager[None]:
+        return disk_full()
 
     def plant(self, log: EventLog, stream: str, event_type: str, schema_version: int, data: str) -> bool:
         assert log.locator is not None
