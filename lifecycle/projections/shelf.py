@@ -15,7 +15,7 @@ from lifecycle.log.driver import SqliteError, sqlite3
 from lifecycle.projections.rows import COLUMNS, from_row, to_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from lifecycle.core.evolve import Session
     from lifecycle.log.driver import Connection
@@ -103,7 +103,7 @@ def _made() -> Connection:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _explained() -> Generator[None]:
     try:
         yield
     except SqliteError as error:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lifecycle.audit.note import Checkpoint
-    from lifecycle.log.port import EventLog
+    from lifecycle.log.port import EventLog, Recorded
 
 
 @pytest.fixture(scope="module")
@@ -338,11 +338,16 @@ def test_more_sessions_that_go_on_than_are_followed_at_a_time(
     monkeypatch.setattr(verifying, "_PAGE", 20)
     monkeypatch.setattr(histories, "_FOLLOWED", followed)
     held: list[int] = []
+
+    def receipts(_log: SqliteLog, stream: str) -> tuple[Recorded, ...]:
+        assert stream == "log"
+        return ()
+
     with SqliteLog(tmp_path / "log.db", synchronous="NORMAL") as log:
         interleaved(log)
         made = verifying._Pass  # pyright: ignore[reportPrivateUsage]
         pass_ = made(log, None, lambda _done, _total: held.append(len(pass_.histories.streams)), False)
-        monkeypatch.setattr(SqliteLog, "read", lambda _log, name: {"log": ()}[name])
+        monkeypatch.setattr(SqliteLog, "read", receipts)
         found = pass_.run()
         assert (found.ok, found.sessions, found.root) == (True, 40, Tree(material(log)).root())
         assert max(held) <= followed + 20

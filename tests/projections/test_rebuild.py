@@ -448,7 +448,11 @@ def test_a_log_whose_sessions_are_not_all_listed_is_not_sealed(path: Path, monke
             log.seal(new(LogSealed(at=NOW, sessions=6)))
         with foreign(path) as conn:
             conn.execute("DROP TABLE sessions")
-        monkeypatch.setattr(LogFile, "complete", lambda _file: None)  # as if it went only now
+
+        def completed(_file: LogFile) -> None:
+            """As if it went only now."""
+
+        monkeypatch.setattr(LogFile, "complete", completed)
         with pytest.raises(LogUnavailable, match="being built"):
             log.seal(new(LogSealed(at=NOW, sessions=6)))
 
