@@ -85,11 +85,9 @@ def survives(name: str) -> bool:
     """Whether all tests pass in a Python that has had the change *name* from its first line on."""
     stem = name.split(".")[2]
     near = [f"tests/core/test_{stem}.py"] if stem in _NEAR else []
-    rest = [
-        f"tests/{name}.py"
-        for name in ("core/test_pages", "core/test_invariants", "core/test_closure", "log/test_loading")
-    ]
-    for tests in filter(None, (near, [*_FAST, *rest])):
+    near.append("tests/log/test_loading.py")
+    rest = [f"tests/core/test_{name}.py" for name in ("pages", "invariants", "closure")]
+    for tests in (near, [*_FAST, *rest]):
         command = [
             sys.executable,
             "-m",
