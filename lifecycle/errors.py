@@ -5,7 +5,7 @@
     │   ├── InvalidConfig           an argument is out of range, unknown or contradictory
     │   ├── IllegalCommand          the state machine does not allow this here
     │   ├── AlreadyStarted          start() twice
-    │   ├── ClientClosed            a session of a client that is being closed
+    │   ├── ClientClosed            a session of a client that is closed
     │   ├── NotStarted              use before start()
     │   ├── UnknownSession          no session of that id in this log
     │   ├── AmbiguousSession        the beginning of an id that several sessions have
@@ -172,10 +172,10 @@ class AlreadyStarted(UsageError):
 
 
 class ClientClosed(UsageError):
-    """The Client is drained or being closed; make a new one."""
+    """The Client is drained or closed; make a new one."""
 
     def __init__(self) -> None:
-        super().__init__("this Client is being closed, and starts no session any more; make a new Client")
+        super().__init__("this Client is closed, and starts no session any more; make a new Client")
 
 
 class NotStarted(UsageError):

@@ -26,6 +26,7 @@ message in each direction, and sending to a client that doesn't read would hold 
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import itertools
 import re
@@ -48,7 +49,8 @@ from lifecycle_chromium.relay import CLOSE_S, MESSAGE_BYTES, Client, Relay
 
 __all__ = ["MESSAGE_BYTES", "Client", "Gate"]
 
-#: Connections that may be in their handshake at once: anybody on this machine can open them without a token.
+#: Connections that may be in their handshake at once: anybody on this machine can open them without a token. The oldest
+#: makes room for one more: who has a token needs milliseconds, and is not locked out by those who wait.
 _HANDSHAKES: Final = 64
 _BROWSER_S: Final = 10.0
 _TOKEN_BYTES: Final = 32
@@ -83,7 +85,7 @@ class Gate:
         self._doors: dict[str, _Door] = {}
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
-        self._handshakes = threading.BoundedSemaphore(_HANDSHAKES)
+        self._coming: dict[socket.socket, None] = {}
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self._listener.setblocking(False)
         self.port: Final[int] = self._listener.getsockname()[1]
@@ -191,10 +193,17 @@ class Gate:
                     # Gone before it was accepted; or no descriptors are left, and then this must not spin.
                     self._closed.wait(0.01)
                     continue
-                if self._handshakes.acquire(blocking=False):
-                    threading.Thread(target=self._serve, args=(sock,), name="gate-client", daemon=True).start()
-                else:
-                    sock.close()
+                self._make_room(sock)
+                threading.Thread(target=self._serve, args=(sock,), name="gate-client", daemon=True).start()
+
+    def _make_room(self, sock: socket.socket) -> None:
+        with self._lock:
+            if len(self._coming) >= _HANDSHAKES:
+                oldest = next(iter(self._coming))
+                del self._coming[oldest]
+                with contextlib.suppress(OSError):
+                    oldest.shutdown(socket.SHUT_RDWR)  # its thread closes it
+            self._coming[sock] = None
 
     def _serve(self, sock: socket.socket) -> None:
         """One connection, in a thread of its own."""
@@ -204,7 +213,8 @@ class Gate:
         except OSError:
             pass  # the client went away, or took too long to say what it wants
         finally:
-            self._handshakes.release()
+            with self._lock:
+                self._coming.pop(sock, None)
             if relay is None:
                 sock.close()
         if relay is not None:

@@ -106,9 +106,11 @@ def respond(sock: socket.socket, websocket: ServerProtocol, response: Response |
     """Send *response* (None: what the protocol itself has ready). Unless it is 101, end our side of the connection.
 
     Raises:
-        OSError: The client went away.
+        OSError: The client went away, or what it sent behind its request can't be read: that is the end of it.
     """
     if response is not None:
+        if websocket.eof_sent:
+            raise ConnectionAbortedError
         websocket.send_response(response)
     sock.settimeout(HANDSHAKE_S)
     sock.sendall(b"".join(websocket.data_to_send()))
@@ -116,7 +118,9 @@ def respond(sock: socket.socket, websocket: ServerProtocol, response: Response |
         return
     with contextlib.suppress(TimeoutError):
         sock.shutdown(socket.SHUT_WR)
-        sock.settimeout(_LINGER_S)
         # A close with input unread would reset the connection and take the answer with it.
-        while sock.recv(_REQUEST_BYTES):
-            pass
+        until = time.monotonic() + _LINGER_S
+        while (left := until - time.monotonic()) > 0:
+            sock.settimeout(left)
+            if not sock.recv(_REQUEST_BYTES):
+                break

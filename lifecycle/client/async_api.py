@@ -28,7 +28,7 @@ from lifecycle.client.shared import MAX_WAIT_S, Shared
 from lifecycle.client.system import Uuid7
 from lifecycle.core import LIVE, SessionView
 from lifecycle.core.deadlines import microseconds
-from lifecycle.errors import AlreadyStarted, ForkedSession, NotStarted, TooManySessions
+from lifecycle.errors import AlreadyStarted, ClientClosed, ForkedSession, NotStarted, TooManySessions
 from lifecycle.telemetry import logger
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ class _Worker:
     def __init__(self, make: Callable[[], Shared]) -> None:
         self._make = make
         self._made: Shared | None = None
+        self._closed = False
         self._pid: int | None = None  # of the process that used it first; before that it may go through a fork
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="lifecycle")
@@ -96,6 +97,8 @@ class _Worker:
         """The client's working parts; blocks."""
         with self._lock:
             if self._made is None:
+                if self._closed:
+                    raise ClientClosed
                 self._made = self._make()
             return self._made
 
@@ -112,7 +115,7 @@ class _Worker:
             self._pid = os.getpid()
         if self._pid != os.getpid():
             raise ForkedSession("this AsyncClient", self._pid)
-        threads = self._threads if given_up is None else self._waiting
+        threads = None if self._closed else self._threads if given_up is None else self._waiting
         future = asyncio.get_running_loop().run_in_executor(threads, lambda: call(self.shared()))
         cancelled: asyncio.CancelledError | None = None
         while not future.done():
@@ -128,9 +131,9 @@ class _Worker:
         return future.result()
 
     def close(self) -> None:
-        """Let go of log and threads."""
+        """Let go of log and threads. What is asked of the client later gets the same answers as from its twin."""
         with self._lock:
-            made, self._made = self._made, None
+            made, self._closed = self._made, True
         if made is not None:
             made.close()
         self._threads.shutdown(wait=False)

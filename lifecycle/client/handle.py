@@ -7,6 +7,7 @@ import math
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
@@ -43,7 +44,6 @@ from lifecycle.errors import (
     SessionEnded,
     SessionStopped,
     SessionTimedOut,
-    UnknownSession,
 )
 from lifecycle.ports import Plan
 
@@ -74,6 +74,8 @@ _GLANCE_S: Final = 0.3
 _CDP_WAIT_S: Final = 10.0
 #: The longest wait for an ending at once: the wall clock, and with it the deadline, may step meanwhile.
 _NAP_S: Final = 1.0
+#: Steps of the way to a wrong value that an error names; data may be nested deeply.
+_PATH: Final = 8
 #: An append of an ending that takes longer makes us ask whether our keeper still answers.
 _APPEND_WAIT_S: Final = 1.0
 
@@ -344,6 +346,8 @@ class Handle:
             guard.watch(self.last)
         except BaseException as error:
             found.unused()
+            with suppress(LifecycleError):  # it may stand there, though who wrote it was interrupted
+                self.load()
             self.give_up(error)
             raise
         plan = Plan(
@@ -462,7 +466,7 @@ class Handle:
             wrong = error.errors()[0]
             if wrong["loc"][0] == "name":
                 raise InvalidConfig("name", name, f"must be text of 1 to 256 characters: {wrong['msg']}") from None
-            where = ".".join(map(str, wrong["loc"]))
+            where = ".".join(map(str, wrong["loc"][:_PATH]))
             raise InvalidConfig("data", data, f"must be JSON values; {where}: {wrong['msg']}") from None
         self._note(Record(event=event))
 
@@ -555,13 +559,9 @@ class Handle:
 
     def give_up(self, error: BaseException) -> None:
         """start() failed or was interrupted: whatever was begun ends now."""
-        if self.attached:
+        if self.last is None or self.attached:
             return
-        try:
-            now = self._end_view()  # `created` may stand there, though who wrote it was interrupted
-        except UnknownSession:
-            return
-        if now.status in LIVE:  # past its deadline too: nobody may have written that down yet
+        if self._end_view().status in LIVE:  # past its deadline too: nobody may have written that down yet
             self.end(_not_started(error) if isinstance(error, LaunchFailed) else ending_for(error))
         else:
             self.settle()

@@ -355,6 +355,7 @@ def labels_of(value: object) -> dict[str, str]:
         if not isinstance(key, str) or not re.fullmatch(LABEL_NAME, key):
             raise InvalidConfig("labels", key, "a label's name has 1 to 64 characters from A-Z a-z 0-9 _ . : / -")
         if not isinstance(text, str) or len(text) > MAX_LABEL or not clean(text):
-            raise InvalidConfig(f"labels[{key!r}]", text, f"a label's value is text of at most {MAX_LABEL} characters")
+            allowed = f"a label's value is text of at most {MAX_LABEL} characters, none of them NUL or half a surrogate"
+            raise InvalidConfig(f"labels[{key!r}]", text, allowed)
         checked[key] = text
     return checked

@@ -191,7 +191,8 @@ class Shared:
         return done
 
     def close(self) -> None:
-        """Stop watching, and close the log if it was opened here."""
+        """Start nothing any more, stop watching, and close the log if it was opened here."""
+        self._closing = True
         self.guard.close()
         self.endings.close()
         if not self.forked:

@@ -445,7 +445,7 @@ class Session:
             BrowserNotFound: No usable browser; nothing was recorded.
             LaunchFailed: The browser did not come up; recorded, nothing runs.
             TooManySessions: No place under max_sessions in time; nothing was recorded.
-            ClientClosed: The client is drained.
+            ClientClosed: The client is drained or closed.
             SessionEnded: Attaching to a session that is over.
             KeeperUnavailable, LogUnavailable: Nothing runs.
         """

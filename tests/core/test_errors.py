@@ -165,7 +165,7 @@ EXAMPLES: list[tuple[LifecycleError, dict[str, Any], str]] = [
     (
         ClientClosed(),
         {"retryable": False},
-        "this Client is being closed, and starts no session any more; make a new Client",
+        "this Client is closed, and starts no session any more; make a new Client",
     ),
     (
         ViewerUnavailable("s-1", "no answer within 20 s"),

@@ -180,23 +180,32 @@ def test_a_request_has_a_size_and_a_time(gate: Gate, monkeypatch: pytest.MonkeyP
             assert client.recv(65536) == b""
 
 
-def test_strangers_that_say_nothing_do_not_fill_the_house(
-    gate: Gate, fake_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They get no more than the places for handshakes, each for its time; then everybody is served again."""
-    monkeypatch.setattr(handshake, "HANDSHAKE_S", 0.5)
+def test_strangers_that_say_nothing_do_not_fill_the_house(gate: Gate, fake_url: str) -> None:
+    """They get no more than the places for handshakes, and who has a token is served beside them."""
+    threads = threading.active_count()
     with ExitStack() as stack:
-        for _ in range(100):
+        for _ in range(200):
             stranger = socket.create_connection(("127.0.0.1", gate.port), timeout=SOON_S)
             stack.callback(stranger.close)
-        assert threading.active_count() < 90
+        assert eventually(lambda: threading.active_count() < threads + 70)
+        assert get(gate, f"/{token_of(fake_url)}/poke")[0] == 204
+        client = RawClient(fake_url)
+        assert client.status == 101
+        client.close()
 
-    def served() -> bool:
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            return get(gate, f"/{token_of(fake_url)}/poke")[0] == 204
-        return False
 
-    assert eventually(served)
+def test_a_stranger_who_was_refused_does_not_stay_by_talking_on(gate: Gate) -> None:
+    stranger = socket.create_connection(("127.0.0.1", gate.port), timeout=SOON_S)
+    with stranger:
+        stranger.sendall(b"GET /token/poke HTTP/1.1\r\nHost: here\r\n\r\n")
+
+        def refused() -> bool:
+            with contextlib.suppress(ConnectionError):
+                stranger.sendall(b"and another thing")
+                return False
+            return True
+
+        assert eventually(refused)
 
 
 NOBODY = """

@@ -1,0 +1,50 @@
+"""A client that is used after its close(): the same answers from both twins, none of them a driver's or executor's."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from lifecycle import AsyncClient, Client, LogUnavailable
+from lifecycle.errors import ClientClosed
+from lifecycle.testing import FakeBrowser
+
+
+def test_sync(tmp_path: Path) -> None:
+    client = Client(tmp_path / "log.db", browser=FakeBrowser())
+    running = client.Session(page=False).start()
+    client.close()
+    client.close()
+    with pytest.raises(ClientClosed):
+        client.Session(page=False).start()
+    for asked in (client.sessions.list, running.status, running.touch, running.stop, client.reconcile):
+        with pytest.raises(LogUnavailable, match="has been closed"):
+            asked()
+
+
+def test_async(tmp_path: Path) -> None:
+    async def use() -> None:
+        client = AsyncClient(tmp_path / "log.db", browser=FakeBrowser())
+        running = await client.Session(page=False).start()
+        client.close()
+        client.close()
+        with pytest.raises(ClientClosed):
+            await client.Session(page=False).start()
+        for asked in (client.sessions.list, running.status, running.touch, running.stop, client.reconcile):
+            with pytest.raises(LogUnavailable, match="has been closed"):
+                await asked()
+
+    asyncio.run(use())
+
+
+def test_an_async_client_that_was_closed_before_its_first_use_opens_nothing(tmp_path: Path) -> None:
+    async def use() -> None:
+        client = AsyncClient(tmp_path / "log.db", browser=FakeBrowser())
+        client.close()
+        with pytest.raises(ClientClosed):
+            await client.sessions.list()
+
+    asyncio.run(use())
+    assert list(tmp_path.iterdir()) == []
