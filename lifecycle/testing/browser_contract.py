@@ -57,7 +57,10 @@ class BrowserContract(Contract, ABC):
 
     @abstractmethod
     def remains(self, session_id: str) -> list[str]:
-        """What of the session is there, each by a name of its own: processes, profile, endpoint; [] if nothing is."""
+        """What of the session is there: processes, profile, endpoint; [] if nothing is.
+
+        Each by a name that nothing else has, such as "process 4711" or a path: of two sessions, none may be the same.
+        """
 
     @abstractmethod
     def broken(self) -> Session:
@@ -217,7 +220,8 @@ class BrowserContract(Contract, ABC):
         with self.session() as first, self.session() as second:
             one, other = self.remains(first.session_id), self.remains(second.session_id)
             holds("an active session has a browser", one and other)
-            equal("two sessions have nothing in common", sorted({*one} & {*other}), [])
+            promise = "two sessions have nothing in common (remains() gives each thing a name that no other has)"
+            equal(promise, sorted({*one} & {*other}), [])
 
     def check_attach_and_leave(self) -> None:
         """Attaching by id leaves the session running when its block ends."""
@@ -275,5 +279,6 @@ def _until(condition: Callable[[], bool], message: str) -> None:
     until = time.monotonic() + _PATIENCE_S
     while not condition():
         if time.monotonic() > until:
-            raise AssertionError(f"{message} within {_PATIENCE_S:.0f} s")
+            why = "if a thread of the host has failed, stderr has its traceback"
+            raise AssertionError(f"{message} within {_PATIENCE_S:.0f} s; {why}")
         time.sleep(0.01)

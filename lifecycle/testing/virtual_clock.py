@@ -51,6 +51,7 @@ class VirtualClock:
         self._own: set[int] = set()
         self._running = 0  # threads of the clock's own, begun or about to
         self._waiting: list[_Waiter] = []
+        self._failed: list[tuple[str, Exception]] = []
         self._lock = threading.RLock()
 
     def now(self) -> int:
@@ -93,16 +94,22 @@ class VirtualClock:
                 self._waiting.remove(waiter)
 
     def start(self, name: str, run: Callable[[], object]) -> None:
-        """Run *run* in a daemon thread, without which no time passes while it computes."""
+        """Run *run* in a daemon thread, without which no time passes while it computes. settle() tells if it fails."""
         with self._lock:
             self._running += 1
-        threading.Thread(target=self._run, args=(run,), name=name, daemon=True).start()
+        threading.Thread(target=self._run, args=(name, run), name=name, daemon=True).start()
 
-    def _run(self, run: Callable[[], object]) -> None:
+    def _run(self, name: str, run: Callable[[], object]) -> None:
         with self._lock:
             self._own.add(threading.get_ident())
         try:
             run()
+        except Exception as error:
+            self._failed.append((name, error))
+            # As if it were raised, and before settle() can be back: a test that has ended is not told.
+            threading.excepthook(
+                threading.ExceptHookArgs((type(error), error, error.__traceback__, threading.current_thread()))
+            )
         finally:
             with self._lock:
                 self._own.discard(threading.get_ident())
@@ -117,13 +124,20 @@ class VirtualClock:
             return waiter
 
     def settle(self) -> None:
-        """Wait until every thread of the clock's own waits, and has nothing else to do. No time passes."""
+        """Wait until every thread of the clock's own waits, and has nothing else to do. No time passes.
+
+        Raises:
+            AssertionError: One of them has failed; told once.
+        """
         real = threading.Event()
         while True:
             with self._still() as idle:
                 if idle is not None:
-                    return
+                    break
             real.wait(_GLANCE_S)
+        if self._failed:
+            name, error = self._failed.pop(0)
+            raise AssertionError(f"the thread {name} has failed: {type(error).__name__}: {error}") from error
 
     def _jump(self) -> bool:
         """Move to the earliest moment that is waited for, if nobody has anything else to do; whether it moved."""

@@ -12,12 +12,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from lifecycle import SqliteLog
+from lifecycle import Client, SqliteLog
 from lifecycle.core import Close, Expire, SessionView, State, deadline, view
 from lifecycle.core.events import SessionTimedOut
 from lifecycle.log.memory import MemoryLog
 from lifecycle.log.record import COLUMNS, recorded
 from lifecycle.testing import INVARIANTS, AsyncClientRules, ClientRules, CoreRules, LogRules, Vacuous, prove
+from lifecycle.testing.fake_host import FakeBrowser, PretendedBrowser
 from lifecycle.testing.invariants import Appending, Store
 from lifecycle.testing.runs import Step, play
 from tests.testing.broken_logs import BROKEN, SkipsAnEvent
@@ -137,8 +138,6 @@ def test_a_broken_core_is_found(bug: Any) -> None:
 
 
 def test_a_client_whose_keeper_leaves_the_browser_running_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lifecycle.testing.fake_host import PretendedBrowser
-
     def stay(self: PretendedBrowser) -> None:
         return
 
@@ -146,6 +145,30 @@ def test_a_client_whose_keeper_leaves_the_browser_running_is_found(monkeypatch: 
     monkeypatch.setattr(PretendedBrowser, "ask_to_close", stay)
     with pytest.raises((AssertionError, ExceptionGroup)):
         prove(ClientRules, examples=30, shrink=False)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_host_whose_browser_can_not_be_ended_twice_is_found() -> None:
+    """The keeper's thread dies of it; the client's guard ends what is left, so that nothing else is wrong."""
+
+    class EndsOnce(PretendedBrowser):
+        def kill(self) -> None:
+            if not self.running:
+                raise ProcessLookupError("no such process")
+            super().kill()
+
+    class Host(FakeBrowser):
+        def launch(self, session_id: str) -> PretendedBrowser:
+            super().launch(session_id)
+            return EndsOnce(self._clock)
+
+    class OnIt(ClientRules):
+        def make_client(self) -> Client:
+            self.host = Host()
+            return Client(log=self.log, browser=self.host, clock=self.clock)
+
+    with pytest.raises(AssertionError, match="the thread fake-keeper has failed: ProcessLookupError"):
+        prove(OnIt, examples=30, shrink=False)
 
 
 def test_a_client_that_shows_a_duration_past_the_deadline_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from functools import partial
 
+import pytest
+
 from lifecycle import Client, MemoryLog
 from lifecycle.core import Cause
 from lifecycle.testing import FakeBrowser, VirtualClock
@@ -107,3 +109,16 @@ def test_setting_the_wall_clock_changes_nobodys_wait() -> None:
     assert (clock.now(), clock.monotonic()) == (before - 3_599_000_000, 1.0)
     clock.sleep_until(clock.now() - 5)
     assert clock.monotonic() == 1.0
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_fails_is_told_by_settle_once() -> None:
+    clock = VirtualClock()
+
+    def fail() -> None:
+        raise ProcessLookupError("no such process")
+
+    clock.start("keeper", fail)
+    with pytest.raises(AssertionError, match="the thread keeper has failed: ProcessLookupError: no such process"):
+        clock.settle()
+    clock.settle()
