@@ -27,6 +27,8 @@ _SEEN: Final = ("seen_version", "seen_hash")
 _TABLE: Final = f"CREATE TABLE shelf ({', '.join((*COLUMNS, 'body', *_SEEN))}, PRIMARY KEY (session_id))"
 _MARKS: Final = ", ".join("?" * (len(COLUMNS) + 1 + len(_SEEN)))
 _PUT: Final = f"INSERT OR REPLACE INTO shelf VALUES ({_MARKS})"
+#: a power of two; 4 MB
+_SLOTS: Final = 1 << 22
 
 
 class Kept(NamedTuple):
@@ -47,17 +49,19 @@ class Shelf:
 
     def __init__(self) -> None:
         self._conn: Connection | None = None
+        #: 1 where an id was put here whose hash has this place: most of the others need not be looked for
+        self._put = bytearray()
 
     def put(self, sessions: Iterable[Kept]) -> None:
         """Keep these, in place of what was known of them."""
         with _explained():
             if self._conn is None:
-                self._conn = _made()
-            self._conn.executemany(_PUT, map(_row, sessions))
+                self._conn, self._put = _made(), bytearray(_SLOTS)
+            self._conn.executemany(_PUT, map(self._row, sessions))
 
     def get(self, session_id: str) -> Kept | None:
         """What is known of this one; it stays here."""
-        if self._conn is None:
+        if self._conn is None or not self._put[hash(session_id) % _SLOTS]:
             return None
         with _explained():
             found = self._conn.execute("SELECT * FROM shelf WHERE session_id = ?", (session_id,)).fetchone()
@@ -85,6 +89,12 @@ class Shelf:
             while batch := rows.fetchmany(at_a_time):
                 yield [*map(_kept, batch)]
 
+    def _row(self, kept: Kept) -> tuple[Any, ...]:
+        session = kept.session
+        self._put[hash(session.session_id) % _SLOTS] = 1
+        body = None if session.error_message is None else json.dumps({"error_message": session.error_message})
+        return (*to_row(session, kept.failure_id), body, kept.version, kept.hash)
+
     def close(self) -> None:
         """Give the room back; the shelf is empty then."""
         conn, self._conn = self._conn, None
@@ -108,12 +118,6 @@ def _explained() -> Generator[None]:
         yield
     except SqliteError as error:
         raise LogUnavailable(f"a temporary file, for sessions that verify has to remember: {error}") from error
-
-
-def _row(kept: Kept) -> tuple[Any, ...]:
-    said = kept.session.error_message
-    body = None if said is None else json.dumps({"error_message": said})
-    return (*to_row(kept.session, kept.failure_id), body, kept.version, kept.hash)
 
 
 def _kept(row: tuple[Any, ...]) -> Kept:
