@@ -44,7 +44,6 @@ def _build() -> Machine:
         states=[state.value for state in State],
         initial=State.CREATED.value,
         auto_transitions=False,  # the default adds unguarded to_<state>() from everywhere, endings included
-        send_event=True,
     )
     for trigger, sources, dest in TABLE:
         for source in sources:

@@ -107,6 +107,7 @@ def test_what_is_legal_where() -> None:
 def test_the_machine_has_no_moves_of_its_own() -> None:
     """auto_transitions would add an unguarded to_active() from every state, endings included."""
     assert sorted(machine.events) == sorted(trigger.value for trigger in Trigger)
+    assert (machine.initial, list(machine.states)) == ("created", [state.value for state in State])
 
 
 def test_the_machine_keeps_nothing_of_its_callers() -> None:
