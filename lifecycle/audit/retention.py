@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from lifecycle.audit.checkpoint import checkpoint
 from lifecycle.errors import InvalidConfig, LogUnsuitable
+from lifecycle.log.codec import decode
 from lifecycle.log.locate import open_log
+from lifecycle.log.place import place
 from lifecycle.log.port import NO_STREAM, NewEvent
 from lifecycle.log.receipts import STREAM, LogContinued, LogForgotten, LogSealed
 from lifecycle.log.sqlite import SqliteLog
@@ -63,18 +65,25 @@ def seal(
 ) -> Checkpoint:
     """Close *log* for good, and sign what it holds; that checkpoint is the first event of the new log *following*.
 
-    Afterwards it takes nothing but receipts of what is forgotten. A sealed log is sealed again without a change.
+    Afterwards it takes nothing but receipts of what is forgotten. A sealed log is sealed again without a change, and
+    never gets a second log that follows it: *following* must be what it was the first time, and is made if it was not.
 
     Raises:
-        LogUnsuitable: A session lives, or the log is no file. Nothing was done.
+        LogUnsuitable: A session lives, the log is no file, or it is sealed and another log follows it, or none. Nothing
+            was done.
         InvalidConfig: *following* is there already. Nothing was done.
     """
     if not isinstance(log, SqliteLog):
         raise LogUnsuitable(log.locator, "is no file")
     if following is not None and os.path.exists(following):
         raise InvalidConfig("following", os.fspath(following), "a file that is not there yet")
-    if not any(row.type == LogSealed.type for row in log.read(STREAM)):
-        log.seal(receipt(LogSealed(sessions=log.sessions.count(now=0))))
+    wanted = None if following is None else _from(log, following)
+    sealed = next((decode(row) for row in log.read(STREAM) if row.type == LogSealed.type), None)
+    if sealed is None:
+        log.seal(receipt(LogSealed(sessions=log.sessions.count(now=0), following=wanted)))
+    elif isinstance(sealed, LogSealed) and wanted not in (None, sealed.following):
+        what = f"{sealed.following} follows it" if sealed.following else "no log follows it"
+        raise LogUnsuitable(log.locator, f"was sealed before, and {what}")
     signed = checkpoint(log, key)
     if following is not None:
         opened = open_log(following)
@@ -83,3 +92,9 @@ def seal(
         finally:
             opened.close()
     return signed
+
+
+def _from(log: SqliteLog, following: str | os.PathLike[str]) -> str:
+    """The path of *following* from the directory of *log*: it holds when both are moved."""
+    here = os.path.dirname(log.locator.removeprefix("sqlite:"))
+    return os.path.relpath(place(following).path, here)

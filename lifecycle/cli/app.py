@@ -19,13 +19,16 @@ import json
 import os
 import sys
 from importlib import import_module
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from click.core import ParameterSource
 
 from lifecycle.cli.exits import FAILED, INTERRUPTED, NOT_FOUND, PIPE_CLOSED, UNVERIFIED, USAGE
 from lifecycle.errors import AmbiguousSession, HistoryError, InvalidConfig, LifecycleError, UnknownSession
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["VERBS", "App", "app"]
 
@@ -94,16 +97,20 @@ class App(click.Group):
         with formatter.section("Verbs"):
             formatter.write_dl([(verb, help) for verb, (_, help) in VERBS.items()])
 
-    def main(self, *args: Any, **kwargs: Any) -> Any:
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **kwargs: Any) -> Any:
         """Run, and exit with a code of the table above."""
         kwargs["standalone_mode"] = False
+        args = sys.argv[1:] if args is None else list(args)
         try:
-            code = super().main(*args, **kwargs)
+            code = super().main(args, *rest, **kwargs)
         except click.Abort:
             print("interrupted", file=sys.stderr)
             code = INTERRUPTED
         except click.ClickException as error:
-            error.show()
+            if "--json" in args:  # by the words: what the parser refuses has no parameters
+                _print_json("UsageError", error.format_message(), retryable=False)
+            else:
+                error.show()
             code = error.exit_code
         sys.exit(code or 0)
 
@@ -161,9 +168,13 @@ def _say(error: Exception, message: str, ctx: click.Context, *, retryable: bool)
 
     verb: click.Context | None = ctx.meta.get("lifecycle.verb")
     if verb is not None and verb.params["as_json"]:
-        print(json.dumps({"error": type(error).__name__, "message": message, "retryable": retryable}), file=sys.stderr)
+        _print_json(type(error).__name__, message, retryable=retryable)
     else:
         print(f"Error: {printable(message)}", file=sys.stderr)
+
+
+def _print_json(error: str, message: str, *, retryable: bool) -> None:
+    print(json.dumps({"error": error, "message": message, "retryable": retryable}), file=sys.stderr)
 
 
 def _let_go_of_stdout() -> None:

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 import click
+from click.core import ParameterSource
 
 from lifecycle.audit.detail import by, detail
 from lifecycle.audit.follow import Follower
@@ -51,6 +52,9 @@ Examples:
 @options
 def command(session_id: str | None, follow: bool, most: int, after: int | None, log: str | None, as_json: bool) -> None:
     """Follow."""
+    given = click.get_current_context().get_parameter_source("most") is ParameterSource.COMMANDLINE
+    if given and after is not None:
+        raise click.UsageError("give -n or --after, not both: --after shows everything that came since")
     with reading(log) as opened:
         name = None if session_id is None else Sessions(recorder_for(opened)).resolve(session_id)
         follower = Follower(opened, name, _start(opened, name, most) if after is None else Cursor(after))

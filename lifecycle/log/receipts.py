@@ -44,11 +44,15 @@ class LogCheckpointed(Event):
 
 
 class LogSealed(Event):
-    """Nothing lives in the log, and nothing will be added. The last event."""
+    """Nothing lives in the log, and nothing will be added. The last event.
+
+    `following` is the one log that goes on, as a path from the directory of this one; None: none does.
+    """
 
     type = "log.sealed"
 
     sessions: _Count
+    following: Annotated[str, Field(min_length=1, max_length=4096, strict=True)] | None = None
 
 
 class LogContinued(Event):

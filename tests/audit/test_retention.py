@@ -126,6 +126,28 @@ def test_a_sealed_log_takes_nothing_more_and_the_next_begins_with_its_checkpoint
     following.close()
 
 
+def test_a_sealed_log_has_one_log_that_follows_it(tmp_path: Path) -> None:
+    log = written(tmp_path / "old.db", 8)
+    seal(log, KEY, new, tmp_path / "next.db")
+    with pytest.raises(LogUnsuitable, match=r"was sealed before, and next\.db follows it"):
+        seal(log, KEY, new, tmp_path / "another.db")
+    assert not (tmp_path / "another.db").exists()
+    # What was interrupted before it made the log that follows is done again.
+    (tmp_path / "next.db").unlink()
+    seal(log, KEY, new, tmp_path / "next.db")
+    assert (tmp_path / "next.db").exists()
+    log.close()
+
+
+def test_a_log_that_was_sealed_without_one_gets_none(tmp_path: Path) -> None:
+    log = written(tmp_path / "old.db", 8)
+    seal(log, KEY, new)
+    with pytest.raises(LogUnsuitable, match="was sealed before, and no log follows it"):
+        seal(log, KEY, new, tmp_path / "next.db")
+    assert not (tmp_path / "next.db").exists()
+    log.close()
+
+
 def test_a_log_in_which_something_lives_is_not_sealed(tmp_path: Path) -> None:
     log = written(tmp_path / "log.db", 9)
     with pytest.raises(LogUnsuitable, match="such as s-00008"):

@@ -234,6 +234,13 @@ def test_with_json_the_error_is_json_too_and_on_stderr(story: Book, tmp_path: Pa
     unknown = command("show", "nobody-1", "--log", story.path, "--json")
     assert (unknown.exit_code, unknown.stdout) == (3, "")
     assert json.loads(unknown.stderr)["error"] == "UnknownSession"
+    for wrong, said in (
+        (["show"], "Missing argument 'ID'."),
+        (["list", "word"], "Got unexpected extra argument (word)"),
+    ):
+        refused = command(*wrong, "--json")
+        assert refused.exit_code == 2
+        assert json.loads(refused.stderr) == {"error": "UsageError", "message": said, "retryable": False}
     missing = command("list", "--json", "--log", tmp_path / "none.db")
     assert (missing.exit_code, missing.stdout) == (3, "")
     assert json.loads(missing.stderr) == {

@@ -125,6 +125,9 @@ def test_tail_shows_the_last_and_goes_on_from_a_cursor(book: Writer, command: Co
     assert [one["version"] for one in lines(command("tail", "stopped", "-f", "-n", 2, "--json"))] == [11, 12]
     assert len(lines(command("tail", "--json"))) == 10
     assert lines(command("tail", "-n", 0, "--json")) == []
+    both = command("tail", "--after", 34, "-n", 2)
+    assert (both.exit_code, both.stdout) == (2, "")
+    assert "give -n or --after, not both" in both.stderr
     assert lines(command("tail", "--after", 37, "--json")) == []
     assert command("tail", "--after", 99_999).stdout == ""
 
