@@ -14,11 +14,14 @@ an Invariant (id "shop-1", say) to every Checker made from then on.
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
+from traceback import extract_tb
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from lifecycle.core import LIVE, LOOKUP, State, deadline, view
-from lifecycle.errors import LifecycleError
+from lifecycle.core.commands import COMMANDS
+from lifecycle.errors import InvalidConfig, LifecycleError
 from lifecycle.testing.laws import facts, logs, looks, steps, worlds
 from lifecycle.testing.laws.facts import Entry
 from lifecycle.testing.laws.logs import Appending, Replayed, Store, Upcast
@@ -197,23 +200,33 @@ def register(*things: Invariant | Command) -> None:
     """Add an embedder's own: an Invariant to every Checker made from now on, a command to those that engines give.
 
     An event type of an embedder's own is an annotation: register Record(event=SessionAnnotated(name=..., data=...)).
+
+    Raises:
+        InvalidConfig: Something else, or an id that is taken; nothing was added.
     """
+    taken = {known.id for known in invariants()}
     for thing in things:
-        if not isinstance(thing, Invariant):
-            _orders.append(thing)
-        elif any(thing.id == known.id for known in invariants()):
-            raise ValueError(f"there is an invariant {thing.id} already")
-        else:
+        if isinstance(thing, Invariant):
+            if thing.id in taken:
+                raise InvalidConfig("id", thing.id, "one that no other invariant has")
+            taken.add(thing.id)
+        elif not isinstance(thing, COMMANDS):
+            raise InvalidConfig(
+                "register", thing, "an Invariant, or a command such as Record(event=SessionAnnotated(…))"
+            )
+    for thing in things:
+        if isinstance(thing, Invariant):
             _registered.append(thing)
+        else:
+            _orders.append(thing)
 
 
 def forget(*things: Invariant | Command) -> None:
-    """Take back what register added."""
+    """Take back what register added, as far as it is there."""
     for thing in things:
-        if isinstance(thing, Invariant):
-            _registered.remove(thing)
-        else:
-            _orders.remove(thing)
+        place: list[Any] = _registered if isinstance(thing, Invariant) else _orders
+        with suppress(ValueError):
+            place.remove(thing)
 
 
 def invariants() -> tuple[Invariant, ...]:
@@ -256,6 +269,7 @@ class Checker:
 
     def __init__(self, only: Iterable[Invariant] | None = None) -> None:
         self.invariants = tuple(invariants() if only is None else only)
+        self._some = only is not None
         self._about: dict[type, list[Invariant]] = {}
         for invariant in self.invariants:
             self._about.setdefault(invariant.about, []).append(invariant)
@@ -269,8 +283,16 @@ class Checker:
         self._reached.setdefault(kind, Counter())[name] += 1
 
     def violations(self, subject: object) -> Iterator[Violation]:
-        """What is wrong with *subject*, law by law, as the caller asks for more."""
+        """What is wrong with *subject*, law by law, as the caller asks for more.
+
+        Raises:
+            Vacuous: No invariant is about such a thing. A Checker of some that were chosen says nothing.
+        """
         kind = type(subject)
+        if kind not in self._about and not self._some:
+            about = ", ".join(sorted(each.__name__ for each in self._about))
+            world = "simulated worlds need lifecycle.testing.simulation.checker()"
+            raise Vacuous(f"no invariant of this Checker is about {kind.__name__}, they are about {about}; {world}")
         self._seen.add(kind)
         counts = self._reached["invariants"]
         for invariant in self._about.get(kind, ()):
@@ -370,9 +392,16 @@ class Checker:
 
 def _judged(invariant: Invariant, subject: object) -> Findings:
     try:
-        yield from invariant.check(subject)
+        found: Any = invariant.check(subject)
+        if found is None or isinstance(found, bool | str):
+            yield f"its check gave {found!r}; it must yield True, or a sentence, for each thing it judges"
+            return
+        yield from found
     except LifecycleError as error:  # the subject is so far off that the library itself refuses it
         yield f"{type(error).__name__}: {error}"
+    except Exception as error:
+        where = extract_tb(error.__traceback__)[-1]
+        yield f"its check failed with {error!r} in {where.name}, {where.filename}:{where.lineno}"
 
 
 def _place(subject: object) -> tuple[str | None, int | None]:

@@ -64,6 +64,7 @@ class Fact:
     position: int | None = None
     recorded: Recorded | None = field(default=None, repr=False)
     unreadable: str | None = None
+    said: Mapping[str, Any] | None = None  # what an annotation carries; None where it is nothing, or was forgotten
 
     @classmethod
     def of(cls, event: Event, stream: str, version: int) -> Fact:
@@ -81,6 +82,7 @@ class Fact:
             schema_version=event.schema_version,
             at=event.at,
             data=data,
+            said=getattr(event, "data", None),
         )
 
     @classmethod
@@ -110,7 +112,17 @@ class Fact:
             position=row.position,
             recorded=row,
             unreadable=unreadable,
+            said=_said(row) if row.type == "session.annotated" else None,
         )
+
+
+def _said(row: Recorded) -> Mapping[str, Any] | None:
+    try:
+        found: Any = json.loads(row.private or "{}")
+        said: Any = found.get("data")
+    except (TypeError, ValueError, AttributeError):  # law 56 says so
+        return None
+    return cast("dict[str, Any]", said) if isinstance(said, dict) else None
 
 
 def _salt(given: object) -> object:

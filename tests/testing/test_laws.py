@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing as closing_log
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lifecycle.core import Cause, Close, Expire, Extend, Fail, Record, fold, view
+from lifecycle.errors import InvalidConfig
 from lifecycle.log import MemoryLog
 from lifecycle.log.port import Appended, Cursor
-from lifecycle.testing import INVARIANTS, Checker, Invariant, forget, register
+from lifecycle.testing import INVARIANTS, Broken, Checker, Invariant, Vacuous, forget, register
 from lifecycle.testing.history import rows
 from lifecycle.testing.invariants import Appending, Entry, Look, Quiet, Replayed, Space, Step, Store, Upcast
 from lifecycle.testing.laws.worlds import Answer
@@ -253,3 +255,53 @@ def test_an_embedders_own_invariant_and_command_are_used_by_every_engine() -> No
 def test_each_of_the_54_invariants_of_the_reference_has_its_check() -> None:
     """An id such as `45-kept` is a second check of 45."""
     assert {int(each.id.split("-")[0]) for each in INVARIANTS} >= set(range(1, 55))
+
+
+def _gives(given: Any) -> Any:
+    return lambda it: given
+
+
+def _stumbles(it: Entry) -> Any:
+    yield it.fact.data["total"] < 100
+
+
+@pytest.mark.parametrize(
+    ("check", "told"),
+    [
+        (_gives(True), "its check gave True; it must yield True, or a sentence"),
+        (_gives(None), "its check gave None; it must yield"),
+        (_gives("wrong"), "its check gave 'wrong'; it must yield"),
+        (_stumbles, r"its check failed with KeyError\('total'\) in _stumbles, .*test_laws.py:\d+"),
+    ],
+)
+def test_a_check_that_is_none_is_told_by_the_law_s_id(check: Any, told: str) -> None:
+    checker = Checker([Invariant("shop-1", "No checkout is dear.", Entry, check)])
+    with pytest.raises(Broken, match=rf"^\[shop-1\] s version 1: {told}"):
+        checker.check(Entry(None, Fact.of(created(), "s", 1)))
+
+
+def test_what_no_invariant_is_about_is_not_passed_over() -> None:
+    with pytest.raises(Vacuous, match="is about str, they are about Appending, Entry, "):
+        Checker().check("a session")
+    Checker([]).check("a session")
+
+
+def test_only_invariants_and_commands_are_registered_and_all_or_none() -> None:
+    law = Invariant("shop-1", "Always.", Entry, _gives(()))
+    for wrong in ("shop-2", _stumbles, law):
+        with pytest.raises(InvalidConfig, match=r"register=.*an Invariant, or a command|id='shop-1'"):
+            register(law, wrong)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    assert law not in Checker().invariants
+    forget(law)
+
+
+def test_a_law_sees_what_an_annotation_says_in_a_log_and_in_the_core() -> None:
+    event = annotated(total=120)
+    with closing_log(MemoryLog()) as log:
+        begin(log, "s-1")
+        log.append("s-1", [new(event)], expected=2)
+        [row] = log.read("s-1", 2)
+    assert Fact.read(row).said == Fact.of(event, "s-1", 3).said == {"total": 120}
+    assert Fact.read(replace(row, private=None)).said is None
+    assert Fact.read(replace(row, private="[]")).said is None
+    assert Fact.of(started(), "s-1", 2).said is None
