@@ -561,7 +561,8 @@ class Handle:
         """start() failed or was interrupted: whatever was begun ends now."""
         if self.last is None or self.attached:
             return
-        if self._end_view().status in LIVE:  # past its deadline too: nobody may have written that down yet
+        self._end_view()
+        if self.last.status in LIVE:  # past its deadline too: nobody may have written that down yet
             self.end(_not_started(error) if isinstance(error, LaunchFailed) else ending_for(error))
         else:
             self.settle()
