@@ -67,7 +67,6 @@ class LogFile:
 
     def __init__(self, options: Options) -> None:
         self._handle = Handle(options)
-        self._underived = False
         #: SQLite's schema_version when the read model was last found whole
         self._whole: int | None = None
         self._copy: PrivateCopy | None = None
@@ -90,10 +89,8 @@ class LogFile:
                 self._handle.identity = opened.identity
                 self._reading.conn = opened.conn
             self.durability = opened.durability
-            try:
+            with suppress(ReadOnlyLog):  # then whoever asks for sessions is told
                 self.complete()
-            except ReadOnlyLog:
-                self._underived = True
         except BaseException:
             self.close()
             raise
@@ -126,8 +123,6 @@ class LogFile:
 
     def ask_derived(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """As ask, for a question to the read model; one that somebody dropped meanwhile is built again."""
-        if self._underived:
-            raise ReadOnlyLog(self.locator, "has no read model of its sessions, and it can't be built without writing")
         while True:
             try:
                 found, cookie = self.look(lambda conn: (conn.execute(sql, values).fetchall(), _cookie(conn)))
@@ -137,7 +132,11 @@ class LogFile:
             else:
                 if cookie == self._whole:  # as it was, so it was whole when it was asked
                     return found
-            self.complete()
+            try:
+                self.complete()
+            except ReadOnlyLog as error:
+                why = "has no read model of its sessions, and it can't be built without writing"
+                raise ReadOnlyLog(self.locator, why) from error
 
     @contextmanager
     def _another(self) -> Generator[Reading]:
@@ -222,13 +221,13 @@ class LogFile:
         Raises:
             ReadOnlyLog, LogUnavailable: It is not, and can't be built.
         """
-        if self.look(lambda conn: self._found_whole(conn) and not stale(conn)):
+        if self.look(self._found_whole):
             return None
         while True:
             report = self._build(progress)
             notice("log.read_model_rebuilt", log=self.locator, sessions=report.sessions, events=report.events)
             # What is behind even now was tampered with, and stays so.
-            if self.look(self._found_whole):
+            if self.look(lambda conn: self._found_whole(conn, though_behind=True)):
                 return report
 
     def _build(self, progress: Progress | None) -> RebuildReport:
@@ -238,9 +237,9 @@ class LogFile:
         self.writing.run(lambda conn: self._end(conn, begun))
         return report
 
-    def _found_whole(self, conn: Connection) -> bool:
+    def _found_whole(self, conn: Connection, *, though_behind: bool = False) -> bool:
         cookie = _cookie(conn)  # before: a change in between makes it another one
-        if broken(conn):
+        if broken(conn) or (stale(conn) and not though_behind):
             return False
         self._whole = cookie
         return True
@@ -250,8 +249,8 @@ class LogFile:
         return []  # whatever is missing differs, and nobody wants to know
 
     def _end(self, conn: Connection, begun: int) -> None:
-        """Say that the read model is whole, unless somebody has taken it away since this one *begun*."""
-        if _cookie(conn) == begun:
+        """Say that the read model is whole, unless somebody has said so, or taken it away, since *begun*."""
+        if _cookie(conn) == begun and broken(conn) == [_SIGN]:
             self.writing.lift(conn)
             conn.execute(VIEWS[_SIGN])
 

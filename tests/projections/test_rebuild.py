@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
     from lifecycle.core import Event, SessionView
     from lifecycle.log.driver import Connection
+    from lifecycle.projections import Progress, RebuildReport
 
 NOW = T0 + 3600 * SECOND
 
@@ -369,6 +371,23 @@ def test_what_is_written_between_reading_and_mending_counts(path: Path, monkeypa
         assert log.sessions.rebuild().equal
 
 
+def test_two_may_build_it_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between finding that it is missing and beginning, another one has built it."""
+    build = LogFile._build  # pyright: ignore[reportPrivateUsage]
+    with SqliteLog(path) as log, SqliteLog(path) as other:
+        with foreign(path) as conn:
+            conn.execute("DROP TABLE sessions")
+
+        def built(file: LogFile, progress: Progress | None) -> RebuildReport:
+            monkeypatch.setattr(LogFile, "_build", build)
+            assert other.sessions.count(now=NOW) == 6
+            return build(file, progress)
+
+        monkeypatch.setattr(LogFile, "_build", built)
+        assert [one.sessions.count(now=NOW) for one in (log, other)] == [6, 6]
+        assert log.sessions.rebuild().equal
+
+
 def test_one_that_can_not_catch_up_is_built_once(path: Path) -> None:
     """A version that was tampered with is not what a session comes to."""
     with unguarded(path) as conn:
@@ -382,7 +401,10 @@ def test_nobody_sees_half_a_read_model(path: Path, monkeypatch: pytest.MonkeyPat
     """Not even who had the log open before it went; nor, by the view, another program."""
     monkeypatch.setattr(replay, "_PORTION", 5)
     seen: list[int] = []
-    with SqliteLog(path) as log, SqliteLog(path) as other, SqliteLog(path, read_only=True) as reader:
+    late: list[SqliteLog] = []
+    with ExitStack() as opened:
+        log, other = opened.enter_context(SqliteLog(path)), opened.enter_context(SqliteLog(path))
+        reader = opened.enter_context(SqliteLog(path, read_only=True))
         assert reader.sessions.count(now=NOW) == 6
         with foreign(path) as conn:
             conn.execute("DROP TABLE sessions")
@@ -393,11 +415,14 @@ def test_nobody_sees_half_a_read_model(path: Path, monkeypatch: pytest.MonkeyPat
                     conn.execute("SELECT * FROM sessions_view")
                 with pytest.raises(ReadOnlyLog):
                     reader.sessions.count(now=NOW)
+                late.append(opened.enter_context(SqliteLog(path, read_only=True)))
+                with pytest.raises(ReadOnlyLog, match="no read model"):
+                    late[0].sessions.count(now=NOW)
                 seen.append(len(other.sessions.list(now=NOW)))
 
         log.sessions.rebuild(look)
         assert seen == [6]
-        assert [one.sessions.count(now=NOW) for one in (log, other, reader)] == [6, 6, 6]
+        assert [one.sessions.count(now=NOW) for one in (log, other, reader, *late)] == [6, 6, 6, 6]
 
 
 def test_one_that_goes_while_it_is_built_is_built_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
