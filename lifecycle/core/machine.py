@@ -114,10 +114,7 @@ def legal(state: State | None) -> tuple[str, ...]:
 def diagram() -> str:
     """The state diagram as Mermaid text, generated from the Machine."""
     lines = ["stateDiagram-v2", "    [*] --> created : create"]
-    merged: dict[tuple[str, str], list[str]] = {}
     for name, event in machine.events.items():
-        for source, (only,) in event.transitions.items():
-            merged.setdefault((source, only.dest or source), []).append(name)
-    lines += [f"    {source} --> {dest} : {', '.join(names)}" for (source, dest), names in merged.items()]
+        lines += [f"    {source} --> {only.dest} : {name}" for source, (only,) in event.transitions.items()]
     lines += [f"    {state} --> [*]" for state in ENDED]
     return "\n".join(lines) + "\n"

@@ -26,4 +26,5 @@ EXPLAINED: Final[dict[str, str]] = {
     "upcast.py load: - first = error.errors(include_url=False, include_input=False)[0] + first = error.errors(include_url=True, include_input=False)[0]": _UNUSED,
     "upcast.py load: - first = error.errors(include_url=False, include_input=False)[0] + first = error.errors(include_url=False, include_input=True)[0]": _UNUSED,
     "machine.py _build: - auto_transitions=False,  # the default adds unguarded to_<state>() from everywhere, endings included + auto_transitions=None,  # the default adds unguarded to_<state>() from everywhere, endings included": "no is no",
+    "machine.py fire: - return State(scratch.state) + return State(None)": "what the Machine allows is in the lookup, which is compiled from it",
 }  # fmt: skip
