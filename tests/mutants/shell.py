@@ -90,7 +90,7 @@ BUGS: Final = [
         ("a kept block ends its session", "if not (self.attached or (self.request is not None and self.request.keep_alive)):", "if not self.attached:"),
         ("a second start goes on", "            if self._begun:\n                raise AlreadyStarted(self.session_id)\n            self._begun = True\n", "            self._begun = True\n"),
         ("the ending not offered to the keeper", "            if self._talk is not None:\n                self._talk.end(command)\n            raise", "            raise"),
-        ("a start that fails is left alone", "        if self.last is None or self.attached:\n            return\n        if self._end_view()", "        return\n        if self._end_view()"),
+        ("a start that fails is left alone", "        if self.last is None or self.attached:\n            return\n        self._end_view()\n", "        return\n        self._end_view()\n"),
         ("created after the browser was started", "            guard.watch(self.last)\n", ""),
     ),
     *_in(
