@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from lifecycle.core import Close, Config
     from lifecycle.core.events import CookiesSaved, Evidence
     from lifecycle.log.port import EventLog
-    from lifecycle.ports import Clock, Ids
+    from lifecycle.ports import Clock, Ids, PageConnection
 
-__all__ = ["FakeBrowser", "PretendedBrowser"]
+__all__ = ["FakeBrowser", "NoPages", "PretendedBrowser"]
 
 #: A wait without an end is made of these.
 _LONG_S = 3600.0
@@ -152,6 +152,31 @@ class _FakeTalk:
     def wait_released(self, timeout_s: float) -> bool:
         with self._changed:
             return self._clock.wait_for(self._changed, lambda: self.released, timeout_s) and not self.gone
+
+
+class NoPages:
+    """lifecycle.ports.Pages of browsers that are pretended: a session starts as with pages, and has none."""
+
+    def check(self) -> None:
+        """Any thread will do."""
+
+    def warm(self) -> Callable[[], None]:
+        """No driver is started."""
+        return lambda: None
+
+    def hold(self) -> Callable[[], None]:
+        """No driver is kept."""
+        return lambda: None
+
+    def connect(self, cdp_url: str, tabs: object, folder: object) -> PageConnection:
+        """There is nothing to connect to."""
+        raise KeeperUnavailable(
+            "a pretended browser has no page; give the client `pages` of your own, or a real browser"
+        )
+
+    def is_driver_error(self, error: BaseException) -> bool:
+        """There is no driver."""
+        return False
 
 
 class FakeBrowser:

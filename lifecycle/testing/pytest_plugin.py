@@ -51,13 +51,14 @@ def lifecycle_checker() -> Checker:
 def lifecycle_client(
     lifecycle_clock: VirtualClock, lifecycle_browser: FakeBrowser, lifecycle_checker: Checker
 ) -> Iterator[Client]:
-    """A Client of a whole system in this process: MemoryLog, FakeBrowser, VirtualClock."""
+    """A Client of a whole system in this process: MemoryLog, FakeBrowser without pages, VirtualClock."""
     from lifecycle import Client, MemoryLog
+    from lifecycle.testing.fake_host import NoPages
     from lifecycle.testing.history import check_history, rows
     from lifecycle.testing.invariants import Broken, Quiet
 
     log = MemoryLog()
-    client = Client(log=log, browser=lifecycle_browser, clock=lifecycle_clock)
+    client = Client(log=log, browser=lifecycle_browser, pages=NoPages(), clock=lifecycle_clock)
     yield client
     lifecycle_clock.sleep(30)
     lifecycle_clock.settle()

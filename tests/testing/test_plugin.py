@@ -6,6 +6,9 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
+from lifecycle.errors import KeeperUnavailable
 from tests.packaging.test_imports import loaded_by
 
 if TYPE_CHECKING:
@@ -29,6 +32,15 @@ def test_a_browser_is_lost(
     lifecycle_browser.lose_keeper()
     lifecycle_clock.sleep(1)
     assert session.status().cause == "keeper_lost"
+
+
+def test_a_pretended_browser_has_no_page_and_says_so(lifecycle_client: Client) -> None:
+    with (
+        lifecycle_client.Session() as session,
+        pytest.raises(KeeperUnavailable, match="a pretended browser has no page"),
+    ):
+        _ = session.page
+    assert session.status().status == "closed"
 
 
 LEAKS = """

@@ -17,6 +17,7 @@ from lifecycle.client.sync_api import Client
 from lifecycle.errors import LifecycleError, LogUnavailable
 from lifecycle.log.memory import MemoryLog
 from lifecycle.ports import Exit
+from lifecycle.testing.fake_host import NoPages
 from lifecycle.testing.invariants import Checker, Entry, Quiet, invariants
 from lifecycle.testing.laws.worlds import Answer
 from lifecycle.testing.simulation.kernel import Kernel, Process, ProcessClock
@@ -364,7 +365,7 @@ class World:
             self.mark("an asynchronous client")
             loop = Loop(self.kernel, process)
             client = Awaited(AsyncClient(self.port, pages=Pages(self), **parts), loop)
-        actor = Actor(process, client or Client(self.port, pages=_NO_PAGES, **parts), clock, self, loop)
+        actor = Actor(process, client or Client(self.port, pages=NoPages(), **parts), clock, self, loop)
         self.actors.append(actor)
 
         def main() -> None:
@@ -630,25 +631,3 @@ class _Ids:
     def new(self) -> str:
         self._count += 1
         return f"{self._name}-{self._count}"
-
-
-class _NoPages:
-    """Pages that nobody asks for."""
-
-    def check(self) -> None:
-        pass
-
-    def warm(self) -> Any:
-        raise NotImplementedError
-
-    def hold(self) -> Any:
-        raise NotImplementedError
-
-    def connect(self, cdp_url: str, tabs: object, folder: object) -> Any:
-        raise NotImplementedError
-
-    def is_driver_error(self, error: BaseException) -> bool:
-        return False
-
-
-_NO_PAGES: Final[Any] = _NoPages()
