@@ -34,11 +34,11 @@ class Interrupted(MemoryLog):
             super().append(stream, events, expected=expected)
         raise interrupt
 
-    def load(self, stream: str, session: core.Session | None = None) -> core.Session | None:
+    def load(self, stream: str, since: core.Session | None = None) -> core.Session | None:
         if self.loads and self.interrupt is not None:
             interrupt, self.interrupt = self.interrupt, None
             raise interrupt
-        return super().load(stream, session)
+        return super().load(stream, since)
 
 
 def ended(log: MemoryLog, client: Client, host: FakeBrowser, session_id: str) -> Cause | None:
