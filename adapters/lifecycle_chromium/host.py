@@ -126,7 +126,7 @@ class ChromiumHost:
         here = self.identity()
         owner = session.owner
         if not process.is_here(_stored(owner)):
-            return None
+            return False if owner.boot_id == here.boot_id and self._let_go(session, log) else None
         if owner.boot_id != here.boot_id:
             return False  # this machine, before its last boot
         if session.keeper_id is None:
@@ -139,6 +139,17 @@ class ChromiumHost:
             # there is none.
             return process.is_alive(_stored(session.keeper))
         return _held(paths.keeper_lock(runtime, session.keeper_id))
+
+    def _let_go(self, session: Session, log: EventLog) -> bool:
+        """Whether a keeper of another pid namespace, such as a container's before its restart, has let go of its lock.
+
+        One kernel has locked the file for all its namespaces. A file that is not there tells nothing.
+        """
+        runtime = _runtime(log)
+        if runtime is None or session.keeper_id is None:
+            return False
+        lock = paths.keeper_lock(runtime, session.keeper_id)
+        return lock.is_file() and not _held(lock)
 
     def end(self, session: Session, log: EventLog) -> Remains:
         """Kill what carries the session's id in its profile path, and remove the profile; not without a keeper."""
@@ -241,7 +252,10 @@ class ChromiumHost:
         with self._lock:
             line = self._lines.get(locator)
             if line is None or line.lost.is_set() or line.process.poll() is not None:
-                line = self._lines[locator] = Line(runtime, locator, self._retire)
+                try:
+                    line = self._lines[locator] = Line(runtime, locator, self._retire)
+                except OSError as error:
+                    raise KeeperUnavailable(f"the keeper's files can't be made: {error}") from error
             line.prepared += 1
             return line
 

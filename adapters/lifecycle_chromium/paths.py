@@ -7,6 +7,7 @@ LOGNAME.d/profiles/SESSION/        the browser's profile, 0700; its path is how 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -31,6 +32,7 @@ __all__ = [
     "write_endpoint",
 ]
 
+_ENDPOINT_CHARACTERS: Final = 65536
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -47,6 +49,8 @@ def _inside(runtime: Path, folder: str, name: str, suffix: str) -> Path:
         raise ValueError(f"{name!r} can't be part of a path")
     parent = runtime / folder
     parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if parent.is_symlink():
+        raise NotADirectoryError(errno.ENOTDIR, "a symbolic link is not followed", str(parent))
     return parent / f"{name}{suffix}"
 
 
@@ -87,12 +91,16 @@ def write_endpoint(runtime: Path, session_id: str, urls: Endpoint) -> None:
 
 
 def read_endpoint(runtime: Path, session_id: str) -> Endpoint | None:
-    """The session's gate URLs; None when they are not published (any more)."""
+    """The session's gate URLs; None when they are not published (any more), or not by a keeper."""
     try:
-        found: dict[str, str] = json.loads(endpoint(runtime, session_id).read_text("utf-8"))
-    except FileNotFoundError:
+        fd = os.open(endpoint(runtime, session_id), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open(fd, encoding="utf-8") as file:
+            found = json.loads(file.read(_ENDPOINT_CHARACTERS))
+        urls = Endpoint(found["cdp_url"], found["look_url"])
+        # The token goes to this machine's gate, and nowhere else.
+        return urls if all(url.startswith("ws://127.0.0.1:") for url in urls) else None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    return Endpoint(found["cdp_url"], found["look_url"])
 
 
 def remove_endpoint(runtime: Path, session_id: str) -> None:

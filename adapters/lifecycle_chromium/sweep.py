@@ -49,7 +49,9 @@ def sweep(runtime: Path, unreleased: Callable[[], set[str]]) -> None:
 
 
 def _inside(folder: Path, suffix: str = "") -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.name.endswith(suffix)) if folder.is_dir() else []
+    if folder.is_symlink() or not folder.is_dir():  # what a link leads to is not ours to tidy up
+        return []
+    return sorted(path for path in folder.iterdir() if path.name.endswith(suffix))
 
 
 def _remove_if_free(lock: Path) -> None:

@@ -8,8 +8,8 @@
 | live                | keeper alive                                | nothing                                     |
 | live                | keeper gone                                 | failed/keeper_lost; end what is ours;       |
 |                     |                                             | released                                    |
-| live                | other host or pid namespace                 | nothing; D decides, and then only the       |
-|                     |                                             | ending is written: nobody saw its browser   |
+| live                | other host; other pid namespace of this one | nothing; D decides, and then only the       |
+|                     | whose keeper has not let go of its lock     | ending is written: nobody saw its browser   |
 | ended, not released | keeper gone, or ended longer ago than grace | end what is ours; released                  |
 | live, without a     | owner gone                                  | closed/owner_exited; released, left running |
 | keeper (attached)   |                                             |                                             |

@@ -131,11 +131,8 @@ browser = found.browser.pid
 """
     + TAKEN
     + """
-before = client.reconcile()
-while client.sessions.get(session_id).status == "active":
-    time.sleep(0.05)
 ((what, cause, how),) = [(one.session_id, one.cause, one.how) for one in client.reconcile()]
-say(before, what == session_id, cause, how, "lives" if os.waitpid(stranger, os.WNOHANG) == (0, 0) else "killed")
+say(what == session_id, cause, how, "lives" if os.waitpid(stranger, os.WNOHANG) == (0, 0) else "killed")
 client.close()
 os.kill(stranger, signal.SIGKILL)
 """
@@ -233,19 +230,16 @@ def test_a_session_of_another_pid_namespace_is_left_alone(world: World, figures:
 @as_root
 def test_a_container_that_is_started_again_takes_no_stranger_for_its_browser(world: World, figures: Figures) -> None:
     under = ["unshare", "-p", "-f", "--mount-proc", "--kill-child"]
-    first = world.script(ELSEWHERE.replace("minutes=1", "minutes=0.25"), under=under)
+    first = world.script(ELSEWHERE, under=under)
     (session_id,) = first.hear()
     (keeper,) = [pid for pid, line in world.processes() if "lifecycle_chromium.keeper" in line]
     os.kill(keeper, signal.SIGSTOP)  # it would live long enough to see its owner go
     first.kill()  # and with the first process all others of its namespace
     until(lambda: not world.processes(), "the container lives on")
+    # The kernel knows that the keeper has let go of its lock; whose pids these are now, nobody asks.
     said = world.script(RESTARTED, session_id, under=under).ended_with(0)
-    assert said == "[] True max_duration out of reach lives\n"
-    # Nobody can tell from here whether they are in use: its profile and its endpoint stay.
-    left = [world.runtime / "profiles" / session_id, world.runtime / "endpoints" / f"{session_id}.json"]
-    assert sorted(text.split()[1].rstrip(":") for text in world.left()) == sorted(map(str, left))
-    shutil.rmtree(left[0])
-    left[1].unlink()
+    assert said == "True keeper_lost killed lives\n"
+    assert world.left() == []
     found = [*whole(world.log, ()), *leaked(world)]
     assert found == []
     figures("a container that is started again", kills=1, **judged([found]), browsers=launched(world))

@@ -20,9 +20,9 @@ from unittest.mock import Mock
 
 import pytest
 
-from lifecycle import Client, LogUnavailable, SqliteLog, core
+from lifecycle import BrowserLost, Client, LogUnavailable, SqliteLog, core
 from lifecycle.core import Cause, State
-from lifecycle.errors import LaunchFailed
+from lifecycle.errors import KeeperUnavailable, LaunchFailed
 from lifecycle.ports import Plan
 from lifecycle_chromium import paths, process
 from lifecycle_chromium.keeper import Keeper
@@ -375,3 +375,30 @@ def test_a_failed_start_is_told_at_once() -> None:
 
     threading.Thread(target=result, daemon=True).start()
     assert raised.wait(10)
+
+
+def test_who_attaches_to_what_is_gone_is_told_so(own: Callable[..., Owner], tmp_path: Path) -> None:
+    """Neither let in nor counted as access, though nobody has written down yet what became of it."""
+    owner = own()
+    keeper = owner.keeper
+    os.kill(keeper, signal.SIGSTOP)  # it would see its owner go
+    owner.process.kill()
+    owner.process.wait()
+    os.kill(keeper, signal.SIGKILL)
+    _until(lambda: _gone(keeper))
+    with Client(tmp_path / "log.db") as client:
+        with pytest.raises(BrowserLost):
+            client.Session(owner.session_id).start()
+        view = client.sessions.get(owner.session_id)
+    assert (view.cause, view.last_accessed_at) == (Cause.KEEPER_LOST, view.started_at)
+    assert owner.remains() == []
+
+
+def test_a_keeper_whose_files_can_not_be_made_is_told_as_unavailable(tmp_path: Path) -> None:
+    with Client(tmp_path / "log.db") as client:
+        runtime = client.log.runtime_dir  # type: ignore[attr-defined] # of a log in a file
+        runtime.mkdir(exist_ok=True)
+        (runtime / "keepers").write_text("a file is in its place")
+        with pytest.raises(KeeperUnavailable, match="the keeper's files can't be made"):
+            client.Session(page=False).start()
+        assert client.sessions.list() == []

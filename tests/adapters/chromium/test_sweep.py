@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import time
 from typing import TYPE_CHECKING
+
+import pytest
 
 from lifecycle_chromium import paths
 from lifecycle_chromium.sweep import sweep
@@ -63,3 +66,53 @@ def test_a_link_is_removed_and_not_followed(tmp_path: Path) -> None:
     paths.profile(tmp_path, "link").symlink_to(tmp_path / "elsewhere")
     sweep(tmp_path, set)
     assert files(tmp_path) == {"kept"}
+
+
+def test_a_folder_that_is_a_link_is_neither_swept_nor_used(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "kept").mkdir(parents=True)
+    runtime = tmp_path / "log.db.d"
+    runtime.mkdir()
+    for name in ("profiles", "endpoints", "keepers"):
+        (runtime / name).symlink_to(elsewhere)
+    sweep(runtime, set)
+    assert (elsewhere / "kept").is_dir()
+    for path_of in (paths.profile, paths.endpoint, paths.keeper_lock):
+        with pytest.raises(NotADirectoryError, match="not followed"):
+            path_of(runtime, "s-1")
+
+
+GOOD = {"session_id": "s-1", "cdp_url": "ws://127.0.0.1:5/token/s-1", "look_url": "ws://127.0.0.1:5/look/s-1"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "{}",
+        "\xff",
+        json.dumps({**GOOD, "cdp_url": 5}),
+        json.dumps({**GOOD, "look_url": "ws://192.0.2.1:5/look/s-1"}),
+        json.dumps({**GOOD, "cdp_url": "http://127.0.0.1:5/token/s-1"}),
+    ],
+)
+def test_an_endpoint_that_no_keeper_has_written_is_none(tmp_path: Path, content: str) -> None:
+    """Such as one that a power cut has left empty."""
+    file = paths.endpoint(tmp_path, "s-1")
+    file.write_text(json.dumps(GOOD))
+    assert paths.read_endpoint(tmp_path, "s-1") == paths.Endpoint(GOOD["cdp_url"], GOOD["look_url"])
+    file.write_text(content, "latin-1")
+    assert paths.read_endpoint(tmp_path, "s-1") is None
+
+
+def test_an_endpoint_that_is_no_file_is_none(tmp_path: Path) -> None:
+    file = paths.endpoint(tmp_path, "s-1")
+    (tmp_path / "file").write_text(json.dumps(GOOD))
+    file.symlink_to(tmp_path / "file")
+    assert paths.read_endpoint(tmp_path, "s-1") is None
+    file.unlink()
+    os.mkfifo(file)
+    assert paths.read_endpoint(tmp_path, "s-1") is None  # and nobody waits for who would write into it
