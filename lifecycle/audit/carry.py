@@ -130,7 +130,7 @@ class _Reader:
         try:
             row = recorded(found, self.events)
         except ValueError as error:
-            raise BadExport(self.number, str(error)) from None
+            raise BadExport(self.number, f"is no event: {error}") from None
         version, prev = self._last.get(row.stream, (0, FIRST))
         if row.version != version + 1:
             raise BadExport(

@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 from dataclasses import asdict
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -26,6 +26,9 @@ from lifecycle.client.sessions import Sessions
 from lifecycle.log.locate import open_log
 
 __all__ = ["backup", "check", "export", "import_"]
+
+#: how a file of SQLite begins
+_DATABASE: Final = b"SQLite format 3\0"
 
 
 @click.command(
@@ -139,10 +142,10 @@ def import_(file: str, log: str | None, as_json: bool) -> int:
     "check",
     short_help="Replay recorded histories by today's rules, and compare.",
     help="""\
-Replay FILE, an export, by today's table and fold, and compare what comes out with what the export says; without FILE,
-do so with the log and its list of sessions. Hold every event against the invariants too, by the rows alone. Names the
-first event that would be refused, the first invariant that is broken and the first field that differs, and exits with 4
-then.
+Replay FILE, an export or a log, by today's table and fold, and compare what comes out with what the export or the log's
+list of sessions says; without FILE, do so with the log of --log. Hold every event against the invariants too, by the
+rows alone. Names the first event that would be refused, the first invariant that is broken and the first field that
+differs, and exits with 4 then.
 
 \b
 Examples:
@@ -156,6 +159,8 @@ def check(file: str | None, log: str | None, as_json: bool) -> int:
     """Replay and compare."""
     if file is not None and log is not None:
         raise click.UsageError("give FILE or --log, not both")
+    if file is not None and _is_database(file):
+        file, log = None, file
     if file is not None:
         with shown("read", "bytes") as read:
             found = carry.check_lines(carry.lines_of(file, read))
@@ -222,3 +227,12 @@ def backup(to: str, log: str | None, as_json: bool) -> int:
         print_line(f"FAULT {printable(str(found.faults[0]))}")
         say("the copy is as the log is: not sound")
     return OK if found.ok else UNVERIFIED
+
+
+def _is_database(file: str) -> bool:
+    # This process has not opened it yet: closing a file that SQLite has open would drop SQLite's locks.
+    try:
+        with open(file, "rb") as opened:
+            return opened.read(len(_DATABASE)) == _DATABASE
+    except OSError:
+        return False

@@ -161,6 +161,14 @@ def test_check_names_what_today_would_refuse(story: Book, command: Command) -> N
     assert command("check", "x.jsonl", "--log", story.path).exit_code == 2
 
 
+def test_check_takes_a_log_where_it_takes_an_export(story: Book, command: Command) -> None:
+    copy = story.path.parent / "copy.db"
+    command("backup", copy, "--log", story.path)
+    found = command("check", copy)
+    assert (found.exit_code, found.stdout) == (0, command("check", "--log", story.path).stdout)
+    assert command("check", story.path.parent).exit_code == 2
+
+
 def test_a_backup_is_verified_and_never_over_a_file(story: Book, command: Command) -> None:
     to = story.path.parent / "backup.db"
     assert command("backup", to, "--log", story.path).exit_code == 0
