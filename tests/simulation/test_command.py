@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from lifecycle.testing.fake_host import PretendedBrowser
-from lifecycle.testing.invariants import Checker, Invariant, Step, forget, register
+from lifecycle.testing.invariants import Checker, Coverage, Invariant, Step, forget, register
 from lifecycle.testing.model import closure, standing
 from lifecycle.testing.simulation import Budget, Explored
 from lifecycle.testing.simulation.__main__ import main
@@ -54,6 +55,30 @@ def test_a_core_that_breaks_a_law_is_found_by_its_closure(capsys: pytest.Capture
     finally:
         forget(law)
     assert "shop-1" in capsys.readouterr().err
+
+
+def test_many_seeds_that_never_reach_something_are_a_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A few here: they can't have met everything."""
+    monkeypatch.setattr("lifecycle.testing.simulation.__main__._ENOUGH", 1)
+    assert main(["--seeds", "60"]) == 1
+    told = capsys.readouterr().err
+    assert "never reached" in told
+    assert "faults: " in told
+    assert main(["--seeds", "1", "--faults", "0"]) == 0
+
+
+def test_events_that_never_happen_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def all_but_events(self: Checker, *subjects: type, faults: tuple[str, ...]) -> Coverage:
+        return Coverage({"events": Counter({"skew": 1})}, {})
+
+    monkeypatch.setattr("lifecycle.testing.simulation.__main__._ENOUGH", 1)
+    monkeypatch.setattr(Checker, "require", all_but_events)
+    assert main(["--seeds", "1"]) == 1
+    assert "events: crash owner, crash keeper" in capsys.readouterr().err
 
 
 def test_one_run_is_told(capsys: pytest.CaptureFixture[str]) -> None:
