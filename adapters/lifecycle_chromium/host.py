@@ -112,8 +112,11 @@ class ChromiumHost:
     def attach(self, session: Session, log: EventLog) -> OthersTalk:
         """Reach the keeper of a session that somebody else started."""
         runtime = _runtime(log)
-        if runtime is None or self.keeper_alive(session, log) is None:
+        alive = self.keeper_alive(session, log)
+        if runtime is None or alive is None:
             raise KeeperUnavailable(f"session {session.session_id} runs on host {session.owner.host}, not here")
+        if not alive:
+            raise KeeperUnavailable(f"the keeper of session {session.session_id} is gone")
         until = time.monotonic() + _ATTACH_WAIT_S
         while (urls := paths.read_endpoint(runtime, session.session_id)) is None:
             if time.monotonic() >= until:

@@ -403,12 +403,14 @@ class Handle:
         until = clock.monotonic() + _ATTACH_WAIT_S
         while (session := self.load()).status is State.CREATED and clock.monotonic() < until:
             clock.sleep(0.02)
-        if self.host.keeper_alive(session, self.recorder.log) is False:  # nobody has written down yet what became of it
-            reconcile([session], self._lenient, self.host)
         self._live_or_raise()
-        self._talk = (
-            Gateless(self.session_id) if session.keeper_id is None else self.host.attach(session, self.recorder.log)
-        )
+        try:
+            gateless = session.keeper_id is None
+            self._talk = Gateless(self.session_id) if gateless else self.host.attach(session, self.recorder.log)
+        except KeeperUnavailable:
+            reconcile([session], self._lenient, self.host)  # where it is gone, nobody has written that down yet
+            self._live_or_raise()
+            raise
         self._note(Record(event=SessionAccessed(last_at=self.recorder.clock.now(), by="attach")))
 
     def reach(self) -> None:
