@@ -396,7 +396,8 @@ def test_who_attaches_to_what_is_gone_is_told_so(own: Callable[..., Owner], tmp_
 
 def test_a_keeper_whose_files_can_not_be_made_is_told_as_unavailable(tmp_path: Path) -> None:
     with Client(tmp_path / "log.db") as client:
-        runtime = client.log.runtime_dir  # type: ignore[attr-defined] # of a log in a file
+        assert isinstance(client.log, SqliteLog)
+        runtime = client.log.runtime_dir
         runtime.mkdir(exist_ok=True)
         (runtime / "keepers").write_text("a file is in its place")
         with pytest.raises(KeeperUnavailable, match="the keeper's files can't be made"):
