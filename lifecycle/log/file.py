@@ -194,10 +194,9 @@ class LogFile:
     def _guarded(self, conn: Connection) -> int:
         """The schema's cookie, once its guards are known to be whole, and the tables of its read model to be there."""
         cookie = _cookie(conn)
-        if cookie != self._cookie:
-            check(conn, self.locator)
-        elif not stale(conn):
+        if cookie == self._cookie:
             return cookie
+        check(conn, self.locator)
         return self._begin(conn)
 
     def _committed(self, cookie: int) -> None:

@@ -104,11 +104,15 @@ class Shelf:
 
 def _made() -> Connection:
     conn = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-    conn.execute("PRAGMA temp_store = FILE")
-    conn.execute("PRAGMA journal_mode = OFF")  # nobody wants it back
-    conn.execute("PRAGMA synchronous = OFF")
-    conn.execute(_TABLE)
-    conn.execute("BEGIN")  # never committed, so never written before it has to be
+    try:
+        conn.execute("PRAGMA temp_store = FILE")
+        conn.execute("PRAGMA journal_mode = OFF")  # nobody wants it back
+        conn.execute("PRAGMA synchronous = OFF")
+        conn.execute(_TABLE)
+        conn.execute("BEGIN")  # never committed, so never written before it has to be
+    except BaseException:
+        conn.close()
+        raise
     return conn
 
 

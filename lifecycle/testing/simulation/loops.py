@@ -128,6 +128,9 @@ class Loop(asyncio.BaseEventLoop):
         task.trace = self._main.trace if self._main is not None else 0
         return future
 
+    def _asyncgen_finalizer_hook(self, agen: object) -> None:
+        """An asynchronous generator that was left is not closed by this loop, which may have come to its end."""
+
     def _write_to_self(self) -> None:
         """Wake it."""
         self._woken = True
