@@ -123,17 +123,18 @@ class LogFile:
 
     def ask_derived(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """As ask, for a question to the read model; one that somebody dropped meanwhile is built again."""
+        whole = False
         while True:
             try:
                 found, cookie = self.look(lambda conn: (conn.execute(sql, values).fetchall(), _cookie(conn)))
             except LogTampered as error:
-                if "no such" not in str(error.__cause__):
+                if whole or "no such" not in str(error.__cause__):
                     raise
             else:
                 if cookie == self._whole:  # as it was, so it was whole when it was asked
                     return found
             try:
-                self.complete()
+                whole = self.complete() is None
             except ReadOnlyLog as error:
                 why = "has no read model of its sessions, and it can't be built without writing"
                 raise ReadOnlyLog(self.locator, why) from error

@@ -464,6 +464,12 @@ def test_one_whose_building_was_interrupted_is_built_by_the_next(path: Path, mon
                     assert _views(opened) == before
 
 
+def test_a_question_that_a_whole_one_can_not_answer_is_refused(path: Path) -> None:
+    """It is not built again and again for it."""
+    with SqliteLog(path) as log, pytest.raises(LogTampered, match="no such column: colour"):
+        log._file.ask_derived("SELECT colour FROM sessions")  # pyright: ignore[reportPrivateUsage]
+
+
 def test_a_log_whose_sessions_are_not_all_listed_is_not_sealed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By what is listed nobody lives."""
     with SqliteLog(path) as log:
