@@ -107,7 +107,7 @@ coverage: browser
 tamper: $(INSTALLED)
 	$(BIN)/python -m tests.audit.test_tampering
 
-# BENCH takes options: make bench BENCH='--rows rebuild,listing --scale 100'. Alone on the machine, or it says little.
+# BENCH takes options: make bench BENCH='--rows replay,listing --most 1000000'. Alone on the machine, or it says little.
 bench: $(INSTALLED)
 	$(BIN)/python -m tests.bench --page docs/explanation/performance.md $(BENCH)
 

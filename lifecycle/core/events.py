@@ -125,7 +125,7 @@ def _data(value: dict[str, JsonValue]) -> JsonValue:
 
 def _evidence(value: dict[str, Any]) -> dict[str, Any]:
     # An ending must fit into the log whatever it was told: 32 proofs of full length would not.
-    if (size := _size(value)) > MAX_EVIDENCE:
+    if value and (size := _size(value)) > MAX_EVIDENCE:
         raise ValueError(f"holds {size} characters, at most {MAX_EVIDENCE} are allowed")
     return FrozenDict(value)
 

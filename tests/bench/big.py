@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.client.system import Uuid7
+from lifecycle.log import SqliteLog
 from lifecycle.log.codec import FIRST, commitment, encode, stored_hash
 from lifecycle.log.record import NAMES, recorded
 from lifecycle.testing.log_samples import SECOND, T0, accessed, closed, created, released, started
@@ -14,10 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from lifecycle.core import Event
-    from lifecycle.log import SqliteLog
     from lifecycle.log.port import Recorded
 
-__all__ = ["LIFE", "grow", "lives"]
+__all__ = ["KEPT", "LARGE", "LIFE", "grow", "kept_log", "lives"]
+
+#: where large logs stay
+KEPT: Final = Path(__file__).parents[2] / "build" / "growth"
+#: so many events are made once only
+LARGE: Final = 1_000_000
 
 LIFE: Final = 5
 #: so many live at once: their events lie between each other's
@@ -84,3 +90,15 @@ def grow(log: SqliteLog, to: int, progress: Callable[[int, int], None] | None = 
     if there < to:
         log.sessions.rebuild(progress)
     return log.last(1)[0].position
+
+
+def kept_log(size: int, progress: Callable[[int, int], None] | None = None, directory: Path = KEPT) -> SqliteLog:
+    """The log of about *size* events in *directory*; made, or made larger, where it is not there yet."""
+    directory.mkdir(parents=True, exist_ok=True)
+    log = SqliteLog(directory / f"{size}.db", synchronous="NORMAL")
+    try:
+        grow(log, size, progress)
+    except BaseException:
+        log.close()
+        raise
+    return log

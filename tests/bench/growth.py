@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -27,16 +28,15 @@ from lifecycle.audit.verify import verify
 from lifecycle.cli.rates import line
 from lifecycle.log import SqliteLog
 from lifecycle.testing.log_samples import SECOND, fresh_id
-from tests.bench.big import grow
+from tests.bench.big import KEPT, kept_log
 from tests.bench.chart import Line, chart
-from tests.bench.work import life
+from tests.bench.work import LIST, ROWS_OF, SCAN, file_of, life
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT: Final = Path(__file__).parents[2]
 SIZES: Final = (10_000, 100_000, 1_000_000, 10_000_000)
-SCAN: Final = "SELECT count(*), max(at), sum(version), sum(length(type)) FROM events NOT INDEXED"
 
 
 def _events(log: SqliteLog) -> int:
@@ -78,17 +78,35 @@ def listing(log: SqliteLog) -> float:
     return statistics.median(_cpu(lambda: log.sessions.list(now=now, status="active", limit=100)) for _ in range(50))
 
 
-def load(log: SqliteLog) -> float:
-    """One session of five events, anywhere in the log."""
+def bare_list(log: SqliteLog) -> float:
+    """The rows of 100 active sessions, from SQLite's index."""
+    with closing(sqlite3.connect(file_of(log))) as conn:
+        return statistics.median(_cpu(lambda: conn.execute(LIST).fetchall()) for _ in range(50))
+
+
+def _anywhere(log: SqliteLog) -> list[str]:
+    """500 sessions from anywhere in the log, read once: they are in the system's cache."""
     end = _events(log)
-    with closing(sqlite3.connect(log.locator.removeprefix("sqlite:"))) as conn:
+    with closing(sqlite3.connect(file_of(log))) as conn:
         names = [
             conn.execute("SELECT stream FROM events WHERE position = ?", (random.randint(1, end),)).fetchone()[0]
             for _ in range(500)
         ]
-    for name in names:
-        log.load(name)  # from the disk, into the system's cache
-    return statistics.median(_cpu(lambda name=name: log.load(name)) for name in names)  # type: ignore[misc]  # bound
+        for name in names:
+            conn.execute(ROWS_OF, (name,)).fetchall()
+    return names
+
+
+def load(log: SqliteLog) -> float:
+    """One session of five events, anywhere in the log."""
+    return statistics.median(_cpu(partial(log.load, name)) for name in _anywhere(log))
+
+
+def bare_load(log: SqliteLog) -> float:
+    """SQLite's rows of one such session."""
+    names = _anywhere(log)
+    with closing(sqlite3.connect(file_of(log))) as conn:
+        return statistics.median(_cpu(lambda name=name: conn.execute(ROWS_OF, (name,)).fetchall()) for name in names)  # type: ignore[misc]  # bound
 
 
 def verifying(log: SqliteLog) -> float:
@@ -117,14 +135,16 @@ def rebuild(log: SqliteLog) -> float:
 
 def scan(log: SqliteLog) -> float:
     """SQLite touching every event, the floor of replay; an event."""
-    with closing(sqlite3.connect(log.locator.removeprefix("sqlite:"))) as conn:
+    with closing(sqlite3.connect(file_of(log))) as conn:
         conn.execute(SCAN).fetchall()
     return 0
 
 
 WORK: Final[dict[str, Callable[[SqliteLog], float]]] = {
     "load": load,
+    "bare load": bare_load,
     "list": listing,
+    "bare list": bare_list,
     "scan": scan,
     "replay": replay,
     "checkpoint": checkpoint,
@@ -141,6 +161,10 @@ TITLES: Final = {
     "replay": "outcomes, an event",
     "rebuild": "rebuild, an event",
 }
+
+
+#: what -> the least that SQLite can do
+FLOORS: Final = {"load": "bare load", "list": "bare list", "replay": "scan"}
 
 
 def measure(path: Path, what: str) -> dict[str, float]:
@@ -193,13 +217,11 @@ def run(most: int, directory: Path, kept: Path, *, resume: bool = False) -> dict
     figures: dict[str, dict[str, dict[str, float]]] = {}
     if resume and kept.exists():
         figures = json.loads(kept.read_text("utf-8"))
-    directory.mkdir(parents=True, exist_ok=True)
     for size in (size for size in SIZES if size <= most):
         path = directory / f"{size}.db"
         known = figures.setdefault(str(size), {})
         if missing := [what for what in WORK if what not in known]:
-            with SqliteLog(path, synchronous="NORMAL") as log:
-                grow(log, size, told("made"))
+            kept_log(size, told("made"), directory).close()
         for what in missing:
             # The smaller ones are over in no time: the best of three.
             known[what] = min(
@@ -230,10 +252,30 @@ def drawn(figures: dict[str, dict[str, dict[str, float]]]) -> str:
     return chart("CPU time in a growing log, as a multiple of that at 10 thousand events", "events in the log", lines)
 
 
+def table(figures: dict[str, dict[str, dict[str, float]]]) -> str:
+    """The figures as Markdown: µs, and in brackets how many times the floor's."""
+    sizes = sorted(map(int, figures))
+
+    def cell(what: str, size: int) -> str:
+        known = figures[str(size)]
+        us = known[what]["us"]
+        shown = f"{us:.0f}" if us >= 100 else f"{us:.3g}"
+        return f"{shown} ({us / known[FLOORS[what]]['us']:.2f} ×)" if what in FLOORS else shown
+
+    lines = [
+        f"| µs of CPU time | {' | '.join(f'{size:,}' for size in sizes)} | most memory |",
+        f"|---|{'---|' * len(sizes)}---|",
+    ]
+    for what, title in TITLES.items():
+        peak = max(figures[str(size)][what]["peak_mb"] for size in sizes)
+        lines.append(f"| {title} | {' | '.join(cell(what, size) for size in sizes)} | {peak:.0f} MB |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.growth", description="Cost against size.")
     parser.add_argument("--most", type=int, default=SIZES[-1], help="the largest log, in events")
-    parser.add_argument("--directory", type=Path, default=ROOT / "build" / "growth", help="where the logs are made")
+    parser.add_argument("--directory", type=Path, default=KEPT, help="where the logs are made")
     parser.add_argument("--json", type=Path, default=ROOT / "build" / "growth.json")
     parser.add_argument("--svg", type=Path, help="a file for the chart")
     parser.add_argument("--resume", action="store_true", help="take no figure again that the JSON file has")

@@ -36,6 +36,13 @@ def test_every_figure_is_taken_and_drawn(tmp_path: Path) -> None:
         grow(log, 5000)
     found = {what: growth.measure(path, what) for what in growth.WORK}
     assert all(figures["us"] > 0 for figures in found.values())
-    drawn = growth.drawn({"10000": found, "100000": json.loads(json.dumps(found))})
+    figures = {"10000": found, "100000": json.loads(json.dumps(found))}
+    drawn = growth.drawn(figures)
     texts = [element.text for element in ET.fromstring(drawn).iter() if element.tag.endswith("text")]
     assert {f"{title} 1.00 ×" for title in growth.TITLES.values()} <= set(texts)
+    head, _, *lines = growth.table(figures).splitlines()
+    assert head == "| µs of CPU time | 10,000 | 100,000 | most memory |"
+    assert [line.split(" | ")[0] for line in lines] == [f"| {title}" for title in growth.TITLES.values()]
+    times = found["list"]["us"] / found["bare list"]["us"]
+    assert times > 1
+    assert f"({times:.2f} ×)" in lines[1]

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from io import StringIO
 from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree as ET
 
@@ -17,11 +18,11 @@ from tests.bench import growth
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: Two small logs, measured in this process; waits for the signal at the tenth figure.
+#: Two small logs, measured in this process; waits for the signal at the second figure of the larger one.
 WAITING: Final = """
-import signal, sys
+import io, signal, sys
 from tests.bench import __main__ as bench, growth
-left = 10
+left = len(growth.WORK) + 2
 def measured(path, what):
     global left
     left -= 1
@@ -30,7 +31,7 @@ def measured(path, what):
         signal.pause()
     return {"us": float(left), "peak_mb": 1.0, "events": 500}
 growth.SIZES, growth._in_process = (100_000 + 500, 100_000 + 1000), measured
-growth.grow = lambda log, to, progress: to
+growth.kept_log = lambda *_: io.StringIO()
 bench.main()
 """
 
@@ -52,7 +53,7 @@ def test_a_measurement_of_growth_that_was_interrupted_goes_on(tmp_path: Path, mo
         finally:
             child.kill()
     before = json.loads((tmp_path / "growth.json").read_text())
-    assert [len(figures) for figures in before.values()] == [8, 1]
+    assert [len(figures) for figures in before.values()] == [len(growth.WORK), 1]
     taken: list[str] = []
 
     def measured(_path: Path, what: str) -> dict[str, float]:
@@ -61,7 +62,7 @@ def test_a_measurement_of_growth_that_was_interrupted_goes_on(tmp_path: Path, mo
 
     monkeypatch.setattr(growth, "SIZES", (100_500, 101_000))
     monkeypatch.setattr(growth, "_in_process", measured)
-    monkeypatch.setattr(growth, "grow", print)
+    monkeypatch.setattr(growth, "kept_log", lambda *_: StringIO())
     monkeypatch.setattr(sys, "argv", ["bench", *words, "--resume"])
     bench.main()
     assert taken == list(growth.WORK)[1:]
@@ -80,12 +81,12 @@ def test_rows_that_were_measured_are_not_measured_again(
     taken: list[str] = []
     stop_at = 3
 
-    def measured(row: bench.Row, rounds: int, scale: int) -> bench.Result:
+    def measured(row: bench.Row, rounds: int) -> bench.Result:
         if len(taken) == stop_at:
             raise KeyboardInterrupt
         taken.append(row.title)
         ratio = bench.Ratio(1.0 + len(row.title), 1.0, 100.0)
-        return bench.Result(row, row.scaled(scale), ratio, tuple((peer, ratio) for peer in row.peers[:rounds]))
+        return bench.Result(row, ratio, tuple((peer, ratio) for peer in row.peers[:rounds]))
 
     def run(*words: str) -> str:
         monkeypatch.setattr(sys, "argv", ["bench", "--json", str(tmp_path / "bench.json"), *words])
@@ -120,5 +121,6 @@ def test_rows_that_were_measured_are_not_measured_again(
     run("--resume", "--rounds", "2")  # measured otherwise: all of it
     assert len(taken) == len(bench.ROWS)
     taken.clear()
-    run("--resume", "--rounds", "2", "--scale", "10")
-    assert taken == [row.title for row in bench.ROWS if row.grows]
+    run("--most", "1000000")
+    assert taken == [row.title for row in bench.ROWS if row.size <= 1_000_000]
+    assert len(taken) == len(bench.ROWS) - 2

@@ -34,7 +34,7 @@ from lifecycle.log.port import NewEvent
 from lifecycle.log.versions import Synchronous
 from lifecycle.testing.log_samples import SECOND, T0, accessed, closed, created, fresh_id, new, released, started
 from tests.bench import browsers
-from tests.bench.big import LIFE, grow
+from tests.bench.big import LARGE, LIFE, grow, kept_log
 
 WRITERS: Final = 8
 
@@ -43,6 +43,10 @@ _COLUMNS: Final = (
     " type TEXT, schema_version INTEGER, at INTEGER, recorded_at INTEGER, actor TEXT, writer TEXT, correlation_id TEXT,"
     " causation_id TEXT, data TEXT, private_sha256 TEXT, hash TEXT, UNIQUE (stream, version)"
 )
+#: Every row is touched: the length of a text column has to be read from it.
+SCAN: Final = "SELECT count(*), max(at), sum(version), sum(length(type)) FROM events NOT INDEXED"
+ROWS_OF: Final = "SELECT * FROM events WHERE stream = ? ORDER BY version"
+LIST: Final = "SELECT * FROM sessions WHERE status = 'active' ORDER BY created_at DESC, session_id DESC LIMIT 100"
 _INSERT: Final = f"INSERT INTO events VALUES ({', '.join('?' * 15)})"
 
 
@@ -69,11 +73,18 @@ def long_life(name: str, size: int) -> list[NewEvent]:
     return [new(created(name)), new(started()), *used]
 
 
-def filled(path: Path, sessions: int) -> SqliteLog:
-    """A log of whole lives, every tenth session still alive."""
-    log = sqlite_log(path, "NORMAL")
-    grow(log, sessions * LIFE)
+def filled(directory: Path, events: int) -> SqliteLog:
+    """A log of whole lives, every tenth session still alive; a large one is made once."""
+    if events >= LARGE:
+        return kept_log(events)
+    log = sqlite_log(directory / "log.db", "NORMAL")
+    grow(log, events)
     return log
+
+
+def file_of(log: SqliteLog) -> Path:
+    """Where it is."""
+    return Path(log.locator.removeprefix("sqlite:"))
 
 
 def bare(path: Path, synchronous: str) -> sqlite3.Connection:
@@ -201,20 +212,19 @@ def writers_wait(side: str, directory: Path, size: int) -> float:
 
 
 def rebuild(side: str, directory: Path, size: int) -> float:
-    with filled(directory / "log.db", size // LIFE) as log:
+    with filled(directory, size) as log:
         total = log.read_all(limit=1).cursor and len(log.last(size * 2))
         if side == "ours":
             return timed(lambda: log.sessions.rebuild(), total or 1)
-    with closing(sqlite3.connect(directory / "log.db")) as conn:
-        sql = "SELECT count(*), max(at), sum(version), sum(length(type)) FROM events NOT INDEXED"
-        return timed(lambda: conn.execute(sql).fetchall(), total or 1)
+    with closing(sqlite3.connect(file_of(log))) as conn:
+        return timed(lambda: conn.execute(SCAN).fetchall(), total or 1)
 
 
 def verifying(side: str, directory: Path, size: int) -> float:
-    with filled(directory / "log.db", size // LIFE) as log:
+    with filled(directory, size) as log:
         if side == "ours":
             return timed(lambda: verify(log), size)
-    with closing(sqlite3.connect(directory / "log.db")) as conn:
+    with closing(sqlite3.connect(file_of(log))) as conn:
 
         def floor() -> None:
             for row in conn.execute("SELECT * FROM events ORDER BY position"):
@@ -224,13 +234,11 @@ def verifying(side: str, directory: Path, size: int) -> float:
 
 
 def replay(side: str, directory: Path, size: int) -> float:
-    with filled(directory / "log.db", size // LIFE) as log:
+    with filled(directory, size) as log:
         if side == "ours":
             return timed(lambda: sum(outcome.duration_us or 0 for outcome in log.sessions.outcomes()), size)
-    with closing(sqlite3.connect(directory / "log.db")) as conn:
-        # Every row is touched: the length of a text column has to be read from it.
-        sql = "SELECT count(*), max(at), sum(version), sum(length(type)) FROM events NOT INDEXED"
-        return timed(lambda: conn.execute(sql).fetchall(), size)
+    with closing(sqlite3.connect(file_of(log))) as conn:
+        return timed(lambda: conn.execute(SCAN).fetchall(), size)
 
 
 def load(side: str, directory: Path, size: int) -> float:
@@ -251,15 +259,14 @@ def load(side: str, directory: Path, size: int) -> float:
 
         def floor() -> None:
             for number in range(times):
-                sql = "SELECT * FROM events WHERE stream = ? ORDER BY version"
-                conn.execute(sql, (names[number % len(names)],)).fetchall()
+                conn.execute(ROWS_OF, (names[number % len(names)],)).fetchall()
 
         return timed(floor, times)
 
 
 def listing(side: str, directory: Path, size: int) -> float:
     times = 50
-    with filled(directory / "log.db", size // LIFE) as log:
+    with filled(directory, size) as log:
         if side == "ours":
 
             def ours() -> None:
@@ -267,12 +274,11 @@ def listing(side: str, directory: Path, size: int) -> float:
                     log.sessions.list(now=T0 + 2 * SECOND, status="active", limit=100)
 
             return timed(ours, times)
-    with closing(sqlite3.connect(directory / "log.db")) as conn:
-        sql = "SELECT * FROM sessions WHERE status = 'active' ORDER BY created_at DESC, session_id DESC LIMIT 100"
+    with closing(sqlite3.connect(file_of(log))) as conn:
 
         def floor() -> None:
             for _ in range(times):
-                conn.execute(sql).fetchall()
+                conn.execute(LIST).fetchall()
 
         return timed(floor, times)
 
