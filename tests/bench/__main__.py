@@ -185,7 +185,10 @@ def _from_npm(peer: str, home: Path, packages: tuple[str, ...]) -> Path | None:
 
 
 def _side(command: list[str], **more: str) -> float:
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, env={**os.environ, **more})
+    # Modules are compiled once, as an installed package's are, not at each import.
+    env = {**os.environ, **more}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, env=env)
     return float(json.loads(done.stdout.splitlines()[-1]))
 
 
