@@ -290,8 +290,14 @@ class Kept:
         pending = self._accessed_at
         if pending is None:
             return
-        if pending >= self._next_access_due() or now >= deadline(self._session) - self._quarter():
+        if pending >= self._next_access_due() or now >= self._last_call():
             self._flush_access(now)
+
+    def _last_call(self) -> int:
+        """When a pending access can't wait any longer: a quarter before the deadline, where none was recorded since."""
+        until = deadline(self._session)
+        last = until - self._quarter()
+        return last if self._recorded_access < last else until
 
     def _flush_access(self, now: int) -> None:
         with self._wake:
@@ -311,9 +317,7 @@ class Kept:
                 self._accessed_at = pending
 
     def _pause(self, now: int) -> float:
-        until = deadline(self._session)
-        if self._accessed_at is not None:
-            until = min(until - self._quarter(), until)
+        until = deadline(self._session) if self._accessed_at is None else self._last_call()
         return min(_NAP_S, max(0.0, (until - now) / 1e6))
 
     def _offset(self) -> int:

@@ -261,6 +261,27 @@ def test_a_pending_access_is_recorded_a_quarter_before_the_deadline_at_the_lates
     assert access.last_at == used
 
 
+def test_accesses_before_a_deadline_that_they_can_not_move_are_coalesced_too(world: World) -> None:
+    """A script that is busy until its maximum duration is over, 100 accesses a second: none is written in vain."""
+    for _ in range(28):
+        world.clock.advance(20)
+        world.kept.accessed()
+        world.kept.step()
+    before = world.types().count(SessionAccessed)
+    pauses: list[float] = []
+    while world.clock.now() < world.session().created_at + 10 * MINUTE - 10_000:
+        world.clock.advance(0.01)
+        world.kept.accessed()
+        pause = world.kept.step()
+        assert pause is not None
+        pauses.append(pause)
+    assert world.types().count(SessionAccessed) - before <= 2
+    assert pauses.count(0.0) == 0
+    world.clock.advance(0.01)
+    world.kept.step()
+    assert world.types()[-2:] == [SessionTimedOut, SessionReleased]
+
+
 def test_a_pending_access_is_recorded_before_the_ending(world: World) -> None:
     world.clock.advance(20)
     world.kept.accessed()
