@@ -137,7 +137,7 @@ BUGS: Final = [
         ("label values without limit", "_LabelValue = Annotated[str, Field(max_length=MAX_LABEL, strict=True)", "_LabelValue = Annotated[str, Field(strict=True)"),
         ("texts without limit", "_Text = Annotated[str, Field(max_length=MAX_TEXT, strict=True)", "_Text = Annotated[str, Field(strict=True)"),
         ("data without limit", "if (size := _size(value)) > MAX_DATA:", "if (size := _size(value)) < 0:"),
-        ("evidence without limit", "if (size := _size(value)) > MAX_EVIDENCE:", "if (size := _size(value)) < 0:"),
+        ("evidence without limit", "if value and (size := _size(value)) > MAX_EVIDENCE:", "if value and (size := _size(value)) < 0:"),
         ("data without depth", "if isinstance(value, dict | list) and depth > MAX_DEPTH:", "if False:"),
         ("huge integers in data", "not -MAX_TIME <= value <= MAX_TIME:", "False:"),
         ("NaN accepted", 'extra="forbid", allow_inf_nan=False', 'extra="forbid"'),
