@@ -30,7 +30,7 @@ def measured(path, what):
         print("here", flush=True)
         signal.pause()
     return {"us": float(left), "peak_mb": 1.0, "events": 500}
-growth.SIZES, growth._in_process = (100_000 + 500, 100_000 + 1000), measured
+growth.SIZES, growth._best = (100_000 + 500, 100_000 + 1000), measured
 growth.kept_log = lambda *_: io.StringIO()
 bench.main()
 """
@@ -61,7 +61,7 @@ def test_a_measurement_of_growth_that_was_interrupted_goes_on(tmp_path: Path, mo
         return {"us": 100.0, "peak_mb": 1.0, "events": 500}
 
     monkeypatch.setattr(growth, "SIZES", (100_500, 101_000))
-    monkeypatch.setattr(growth, "_in_process", measured)
+    monkeypatch.setattr(growth, "_best", measured)
     monkeypatch.setattr(growth, "kept_log", lambda *_: StringIO())
     monkeypatch.setattr(sys, "argv", ["bench", *words, "--resume"])
     bench.main()
