@@ -84,7 +84,7 @@ def _pair(name: str, value: Any) -> str:
 
 
 def _short(us: int) -> str:
-    return f"{us / 1000:.1f} ms" if abs(us) < 1_000_000 else duration(timedelta(microseconds=us))
+    return duration(timedelta(microseconds=us))
 
 
 def _signal(number: int) -> str:

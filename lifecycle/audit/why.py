@@ -270,7 +270,7 @@ def _recording(found: Account, seen: SessionView) -> str:
 def _late(us: int) -> str:
     if us < 0:
         return "by a clock that had been set back meanwhile"
-    return f"{us / 1000:.1f} ms later" if us < 1_000_000 else f"{duration(timedelta(microseconds=us))} later"
+    return f"{duration(timedelta(microseconds=us))} later"
 
 
 _BECAUSE: Final = {

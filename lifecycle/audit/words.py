@@ -53,8 +53,10 @@ def iso(at: datetime) -> str:
 
 
 def duration(took: timedelta) -> str:
-    """Two units at most: 0.84 s, 12.3 s, 3 min 5 s, 2 h 14 min, 5 d 3 h."""
+    """Two units at most: 8.6 ms, 0.84 s, 12.3 s, 3 min 5 s, 2 h 14 min, 5 d 3 h."""
     seconds = took.total_seconds()
+    if abs(seconds) < 0.1:
+        return f"{seconds * 1000:.1f} ms"
     if seconds < 9.995:
         return f"{seconds:.2f} s"
     if seconds < 59.95:

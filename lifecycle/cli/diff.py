@@ -48,9 +48,9 @@ def command(a: str, b: str, log: str | None, as_json: bool) -> None:
         return
     if found.fields:
         rows = [(name, one or "-", other or "-") for name, (one, other) in found.fields.items()]
-        print_table(("differs", "A", "B"), rows, wrap="B")
+        print_table(("differs", "A", "B"), rows)
         print_line()
-    print_table((" ", "A", "B", "event", "detail"), map(_row, found.lines), wrap="detail")
+    print_table((" ", "A", "B", "event", "detail"), map(_row, found.lines))
     if found.same:
         say("the same steps, and nothing but times differs")
 

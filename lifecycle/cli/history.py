@@ -59,7 +59,7 @@ def command(session_id: str, most: int | None, reverse: bool, detailed: bool, lo
             print_step(step)
     else:
         rows = [(str(step.version), offset(step.offset_us), step.name, by(step), detail(step)) for step in found]
-        print_table(("version", "offset", "event", "by", "detail"), rows, wrap="detail")
+        print_table(("version", "offset", "event", "by", "detail"), rows)
 
 
 def print_step(step: Step) -> None:

@@ -98,7 +98,7 @@ def command(
         shown = shown[:_SCREEN] if more else shown
         if shown:
             seen_at = now()
-            print_table(COLUMNS, (row(view, now=seen_at, relative=on_terminal()) for view in shown), wrap="labels")
+            print_table(COLUMNS, (row(view, now=seen_at, relative=on_terminal()) for view in shown))
         else:
             say("no sessions" + (" match" if query or after or at else ""))
         if more:

@@ -86,10 +86,10 @@ def print_session(session_id: str, view: SessionView | None, found: Sequence[Ste
     print_pairs(_head(session_id, view, found))
     print_line()
     actors = [(actor, writer, str(count)) for (actor, writer), count in who_acted(found).items()]
-    print_table(("who acted", "as", "events"), actors, wrap="as")
+    print_table(("who acted", "as", "events"), actors)
     print_line()
     rows = [(offset(step.offset_us), step.name, by(step), detail(step)) for step in found]
-    print_table(("offset", "event", "by", "detail"), rows, wrap="detail")
+    print_table(("offset", "event", "by", "detail"), rows)
 
 
 def _head(session_id: str, view: SessionView | None, found: Sequence[Step]) -> list[tuple[str, str]]:
@@ -119,8 +119,7 @@ def _recorded(view: SessionView, ending: Step | None) -> str:
     """How late the ending was written down, or that it was not."""
     if ending is None:
         return "" if view.status in LIVE else "not yet: whoever reads works it out from the deadline"
-    late = f"{ending.late_us / 1000:.1f} ms" if ending.late_us < 10_000_000 else duration(ending.late)
-    return f"{late} after it"
+    return f"{duration(ending.late)} after it"
 
 
 def _moment(at: datetime | None) -> str:

@@ -74,11 +74,13 @@ def _print_groups(name: str, groups: Mapping[str, Group]) -> None:
         return
     print_line()
     shown = list(groups.items())
-    if on_terminal() and len(shown) > _SHOWN:  # the newest days, the most frequent labels
+    if more := on_terminal() and len(shown) > _SHOWN:
         shown = shown[-_SHOWN:] if name == "day" else shown[:_SHOWN]
-        say(f"{_SHOWN} of {len(groups)} {name}s")
-    rows = [(word, str(one.sessions), _words(one.by_status), _span(one.median)) for word, one in shown]
-    print_table((name, "sessions", "by status", "median duration"), rows, wrap="by status")
+    rows = [(word, str(one.sessions), _span(one.median), _words(one.by_status)) for word, one in shown]
+    print_table((name, "sessions", "median duration", "by status"), rows)
+    if more:
+        which = "the newest" if name == "day" else "the most frequent"
+        say(f"{which} {_SHOWN} of {len(groups)} {name}s; a pipe and --json get all")
 
 
 def _words(counts: Mapping[str, int]) -> str:

@@ -20,6 +20,11 @@ __all__ = ["COLOURS", "console", "on_terminal", "print_json", "print_line", "pri
 
 #: status -> colour of it on a terminal
 COLOURS: Final = {"created": "cyan", "active": "green", "closed": "default", "error": "red", "timed_out": "yellow"}
+_GAP: Final = "  "
+#: what stands in front of columns that went below their row
+_BELOW: Final = "    "
+#: a column of so many cells is worth folding a text into; a narrower one would break paths and addresses to pieces
+_ENOUGH: Final = 60
 
 
 def on_terminal() -> bool:
@@ -50,35 +55,44 @@ def print_json(value: object, *, indent: int | None = None) -> None:
     print(harmless(json.dumps(value, ensure_ascii=not unicode, indent=indent)))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, wrap: str | None = None) -> None:
-    """Rows under a header; *wrap* names the column that gives way when a terminal is too narrow."""
-    if on_terminal():
-        _rich_table(columns, rows, wrap)
-    else:
-        _plain_table(columns, rows)
-
-
-def _rich_table(columns: Sequence[str], rows: Iterable[Sequence[str]], wrap: str | None) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for name in columns:
-        table.add_column(name, no_wrap=name != wrap, overflow="fold" if name == wrap else "ellipsis")
-    for row in rows:
-        named = zip(columns, row, strict=True)
-        table.add_row(
-            *(Text(printable(cell), COLOURS.get(cell, "") if name == "status" else "") for name, cell in named)
-        )
-    console().print(table)
-
-
-def _plain_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Rows under a header. On a terminal that is too narrow the last columns go below their row; nothing is cut off."""
     lines = [tuple(columns), *(tuple(printable(cell) for cell in row) for row in rows)]
     widths = [max(cell_len(line[index]) for line in lines) for index in range(len(columns))]
+    if on_terminal():
+        _terminal_table(lines, widths)
+        return
     for line in lines:
-        cells = [cell + " " * (width - cell_len(cell)) for cell, width in zip(line, widths, strict=True)]
-        print("  ".join(cells).rstrip())
+        print(_GAP.join(map(_padded, line, widths)).rstrip())
+
+
+def _terminal_table(lines: Sequence[Sequence[str]], widths: Sequence[int]) -> None:
+    from rich.text import Text
+
+    screen = console()
+    ends = [sum(widths[:count]) + len(_GAP) * count for count in range(len(widths) + 1)]
+    kept = max(1, sum(end - len(_GAP) <= screen.width for end in ends[1:]))
+    # Beside the row there is room for the last column alone: of several there nobody could tell which is which.
+    room = screen.width - ends[kept] if kept == len(widths) - 1 else 0
+    for number, line in enumerate(lines):
+        rest = _GAP.join(cell for cell in line[kept:] if cell)
+        beside = cell_len(rest) <= room or room >= _ENOUGH
+        indent = ends[kept] if beside else len(_BELOW)
+        folded = Text(rest).wrap(screen, max(screen.width - indent, 1), overflow="fold")
+        shown = Text("", "bold" if number == 0 else "")
+        for name, cell, width in zip(lines[0], line[:kept], widths, strict=False):
+            shown.append(_padded(cell, width), COLOURS.get(cell) if name == "status" else None).append(_GAP)
+        if beside and rest:
+            shown.append_text(folded.pop(0))
+        for under in folded if rest else ():
+            shown.rstrip()
+            shown.append(f"\n{' ' * indent}").append_text(under)
+        shown.rstrip()
+        screen.print(shown, no_wrap=True, overflow="ignore", crop=False)
+
+
+def _padded(cell: str, width: int) -> str:
+    return cell + " " * (width - cell_len(cell))
 
 
 def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:

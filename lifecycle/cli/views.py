@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cli.text import ago, duration, iso
@@ -38,8 +39,9 @@ def labels_text(view: SessionView) -> str:
 
 def limits_text(view: SessionView) -> str:
     """The limits that make the deadline."""
-    idle = f"idle {view.idle_timeout_minutes:g} min, " if view.idle_timeout_minutes is not None else ""
-    return f"{idle}max {view.max_duration_minutes:g} min"
+    idle, most = view.idle_timeout_minutes, view.max_duration_minutes
+    spared = "" if idle is None else f"idle {duration(timedelta(minutes=idle))}, "
+    return f"{spared}max {duration(timedelta(minutes=most))}"
 
 
 def view_json(view: SessionView) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -10,13 +11,18 @@ import re
 import select
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from lifecycle.cli.app import VERBS, app
 from lifecycle.cli.logs import writing
+from lifecycle.cli.tables import print_table
 from lifecycle.telemetry import logger
 
 if TYPE_CHECKING:
@@ -127,6 +133,37 @@ def test_a_terminal_is_not_flooded(book: Book) -> None:
     shown = on_a_terminal(["list", "--log", book.path])
     assert len(re.findall(r"^\S*s-\d\d", COLOUR.sub("", shown), re.MULTILINE)) == 50
     assert "more follow: lifecycle list --after s-02" in shown
+
+
+def test_a_list_is_readable_on_eighty_columns(book: Book) -> None:
+    book.begin("0" * 36, hours_ago=1, labels={"customer": "17", "job": "nightly"})
+    book.crash("0" * 36)
+    shown = COLOUR.sub("", on_a_terminal(["list", "--log", book.path], COLUMNS="80"))
+    assert shown.splitlines() == [
+        "id                                    status  started  duration  cause",
+        "    labels",
+        "000000000000000000000000000000000000  error   1h ago   2.00 s    browser_crashed",
+        "    customer=17 job=nightly",
+    ]
+
+
+CELLS = st.lists(st.text("ab=,\u4e2d ", max_size=60), min_size=3, max_size=3)
+
+
+@given(st.lists(CELLS, max_size=4), st.integers(20, 160))
+def test_a_table_loses_nothing_and_fits(rows: list[list[str]], width: int) -> None:
+    """A cell may go below its row, and only what is longer than a line is broken."""
+    out = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out):
+        patch.setattr("lifecycle.cli.tables.on_terminal", lambda: True)
+        patch.setenv("COLUMNS", str(width))
+        print_table(("id", "status", "labels"), rows)
+    shown = out.getvalue()
+    assert "".join(shown.split()) == "".join(
+        "".join(cell.split()) for row in (["idstatuslabels"], *rows) for cell in row
+    )
+    first = max([cell_len(row[0]) for row in rows], default=2)
+    assert max(map(cell_len, shown.splitlines())) <= max(width, first)
 
 
 def test_a_reader_that_goes_away_is_no_traceback(book: Book) -> None:

@@ -49,7 +49,7 @@ version  offset  event             by                detail
 3        +1.500  client_connected  keeper 200        client=client#1, identity pid 100
 4        +2.500  tab_opened        keeper 200        tab=AAAAAAAA, url=about:blank
 5        +3.500  navigated         keeper 200        tab=AAAAAAAA, url=https://shop.example/prices?page=REDACTED
-6        +4.500  operation         ada, client 100   kind=click, ok, took=120.0 ms, target=text=Next
+6        +4.500  operation         ada, client 100   kind=click, ok, took=0.12 s, target=text=Next
 7        +5.500  annotated         ada, client 100   row, data={"item": "cocoa", "n": 3}
 8        +6.500  operation         ada, client 100   error_type=StaleElement, kind=fill, took=30.0 ms
 9        +7.500  page_crashed      keeper 200        tab=AAAAAAAA
@@ -81,7 +81,7 @@ def test_history_detailed_and_event_show_every_column(book: Writer, command: Com
         "id             e-000023",
         "schema         1",
     ]
-    assert "recorded       2026-09-21T10:15:37.625000Z, 0.00 s after it" in event
+    assert "recorded       2026-09-21T10:15:37.625000Z, 0.0 ms after it" in event
     assert 'data.evidence  {"signal": 9}' in event
     assert json.loads(command("event", "browser_crashed", -2, "--json").stdout)["version"] == 11
     for version in (0, 13, -13):
@@ -151,7 +151,7 @@ def test_tail_follows_until_it_is_interrupted(book: Writer) -> None:
 STATS = """\
 sessions        3
 durations       p50 8.75 s, p90 8.75 s, p99 8.75 s, max 8.75 s (of 2 that ended)
-recorded after  p50 0.00 s, p90 0.00 s, p99 0.00 s, max 0.00 s (of 2 endings)
+recorded after  p50 0.0 ms, p90 0.0 ms, p99 0.0 ms, max 0.0 ms (of 2 endings)
 
 status  sessions
 active  1
@@ -162,14 +162,14 @@ cause            sessions
 browser_crashed  1
 stopped          1
 
-label                  sessions  by status          median duration
-job=nightly            2         closed 1, error 1  8.75 s
-cause=browser_crashed  1         error 1            8.75 s
-cause=stopped          1         closed 1           8.75 s
-job=daily              1         active 1
+label                  sessions  median duration  by status
+job=nightly            2         8.75 s           closed 1, error 1
+cause=browser_crashed  1         8.75 s           error 1
+cause=stopped          1         8.75 s           closed 1
+job=daily              1                          active 1
 
-day         sessions  by status                    median duration
-2026-09-21  3         active 1, closed 1, error 1  8.75 s
+day         sessions  median duration  by status
+2026-09-21  3         8.75 s           active 1, closed 1, error 1
 """
 
 

@@ -66,7 +66,9 @@ def test_any_text_is_a_moment_or_a_value_error(text: str) -> None:
 @pytest.mark.parametrize(
     ("seconds", "expected"),
     [
-        (0, "0.00 s"),
+        (0, "0.0 ms"),
+        (0.0123, "12.3 ms"),
+        (0.1, "0.10 s"),
         (0.8449, "0.84 s"),
         (9.994, "9.99 s"),
         (12.34, "12.3 s"),

@@ -111,7 +111,6 @@ def _print(path: Path, played: Sequence[Played], proofs: Sequence[Proof], took: 
     print_table(
         ("demo", *COLUMNS[:-1]),
         [(one.part.name, *row(one.live, now=now, relative=on_terminal())[:-1]) for one in played if one.live],
-        wrap="cause",
     )
     for one in played:
         print_line()
@@ -120,7 +119,6 @@ def _print(path: Path, played: Sequence[Played], proofs: Sequence[Proof], took: 
         print_table(
             ("  offset", "event", "by", "detail"),
             [(f"  {offset(step.offset_us)}", step.name, by(step), detail(step)) for step in one.steps],
-            wrap="detail",
         )
     print_line()
     print_line("Rebuilt = live")
