@@ -28,7 +28,7 @@ from lifecycle.client.shared import MAX_WAIT_S, Shared
 from lifecycle.client.system import Uuid7
 from lifecycle.core import LIVE, SessionView
 from lifecycle.core.deadlines import microseconds
-from lifecycle.errors import AlreadyStarted, ClientClosed, ForkedSession, NotStarted, TooManySessions
+from lifecycle.errors import AlreadyStarted, ClientClosed, ForkedSession, LifecycleError, NotStarted
 from lifecycle.telemetry import logger
 
 if TYPE_CHECKING:
@@ -440,12 +440,16 @@ class AsyncSession:
             await self._close_page()
             await self._worker.run(lambda shared: self._handle.give_up(cause) if self._handle is not None else None)
             await self._tell()
-            if isinstance(cause, TooManySessions):
-                self._handle = None  # nothing has begun: it may be started again
+            if isinstance(cause, LifecycleError):
+                self._take_back()
             if cause is error:
                 raise
             raise cause from cause.__cause__
         return self
+
+    def _take_back(self) -> None:
+        if self._handle is not None and self._handle.untouched:
+            self._handle = None  # nothing has begun: it may be started again
 
     def _give_up(self) -> None:
         self._given_up = True

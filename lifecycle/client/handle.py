@@ -7,7 +7,7 @@ import math
 import os
 import threading
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
@@ -48,7 +48,7 @@ from lifecycle.errors import (
 from lifecycle.ports import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from os import PathLike
     from pathlib import Path
 
@@ -178,6 +178,27 @@ class Handle:
             self._begun = True
         if self._endings is not None and self._on_end is not None:
             self._endings.watch(self.session_id, self._on_end)
+
+    @contextmanager
+    def _beginning(self) -> Generator[None]:
+        """One start; where it is refused with nothing recorded, there has been none, and it may be tried again."""
+        try:
+            self._begin_once()
+            yield
+        except (AlreadyStarted, ForkedSession):
+            raise
+        except LifecycleError as error:
+            if self.last is None or (self.attached and isinstance(error, LogUnavailable)):
+                if self._endings is not None:
+                    self._endings.forget(self.session_id)
+                self._talk = None
+                self._begun = False
+            raise
+
+    @property
+    def untouched(self) -> bool:
+        """Whether start() has not been called, or was refused with nothing recorded."""
+        return not self._begun
 
     def tell(self) -> None:
         """Make the call for on_end now, if the session is known to have ended and nobody else has made it."""
@@ -312,7 +333,10 @@ class Handle:
         Raises:
             AlreadyStarted, BrowserNotFound, KeeperUnavailable, LogUnavailable: Nothing was started.
         """
-        self._begin_once()
+        with self._beginning():
+            return self._begin(guard, waited_us)
+
+    def _begin(self, guard: Guard, waited_us: int | None) -> Starting:
         request = self.request
         assert request is not None  # attach() is the way for sessions reached by id
         config = viewing.possible(request.config)
@@ -398,7 +422,10 @@ class Handle:
             SessionEnded: It is over.
             KeeperUnavailable: Its keeper can't be reached from here.
         """
-        self._begin_once()
+        with self._beginning():
+            self._attach()
+
+    def _attach(self) -> None:
         clock = self.recorder.clock
         until = clock.monotonic() + _ATTACH_WAIT_S
         while (session := self.load()).status is State.CREATED and clock.monotonic() < until:

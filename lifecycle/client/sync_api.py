@@ -440,6 +440,8 @@ class Session:
     def start(self) -> Self:
         """Start the browser, or attach; returns when the session is active.
 
+        Where it is refused with nothing recorded, it may be called again.
+
         Raises:
             AlreadyStarted: A second start().
             BrowserNotFound: No usable browser; nothing was recorded.

@@ -21,6 +21,8 @@ __all__ = ["busy", "interrupted", "needs_writing", "refusal", "translate", "unce
 # Primary result codes (sqlite.org/rescode.html): the low byte of an extended one.
 _PERM, _BUSY, _LOCKED, _NOMEM, _READONLY, _INTERRUPT, _IOERR = 3, 5, 6, 7, 8, 9, 10
 _FULL, _CANTOPEN, _PROTOCOL, _AUTH, _NOTADB = 13, 14, 15, 23, 26
+# SQLITE_IOERR_SHMOPEN, _SHMSIZE and _SHMMAP: the file of locks that WAL needs beside the log.
+_SHM: Final = tuple(_IOERR | detail << 8 for detail in (18, 19, 21))
 
 _TRANSIENT: Final = {
     _NOMEM: "out of memory",
@@ -50,8 +52,13 @@ def busy(error: BaseException) -> bool:
 
 
 def needs_writing(error: BaseException | None) -> bool:
-    """Whether reading failed since SQLite has to write beside the file: -wal and -shm, or to bring a journal back."""
-    return error is not None and _code(error) in (_READONLY, _CANTOPEN, _PERM)
+    """Whether reading failed since SQLite has to write beside the file: -wal and -shm, or to bring a journal back.
+
+    On a full disk -shm can't be given its size.
+    """
+    if error is None:
+        return False
+    return _code(error) in (_READONLY, _CANTOPEN, _PERM, _FULL) or getattr(error, "sqlite_errorcode", 0) in _SHM
 
 
 def uncertain(error: BaseException) -> bool:

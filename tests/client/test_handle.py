@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from lifecycle import Cause, Client, MemoryLog
+from lifecycle import AsyncClient, Cause, Client, MemoryLog, State
 from lifecycle.errors import AlreadyStarted, LogUnavailable
 from lifecycle.testing.fake_host import FakeBrowser
 from tests.client.test_keeping import Refusing
@@ -21,6 +23,54 @@ def test_a_second_start_is_refused_and_starts_nothing() -> None:
         session.stop()
         with pytest.raises(AlreadyStarted):
             session.start()
+
+
+def test_a_start_that_was_refused_with_nothing_recorded_may_be_tried_again() -> None:
+    """LogUnavailable says that the same call is safe to repeat; AlreadyStarted would tell the opposite."""
+    log, host = Refusing(), FakeBrowser()
+    told: list[object] = []
+    with Client(log, browser=host) as client:
+        session = client.Session(page=False, on_end=told.append)
+        log.refuses = True
+        for _ in range(2):
+            with pytest.raises(LogUnavailable):
+                session.start()
+        assert session.stop() is None
+        log.refuses = False
+        with session:
+            assert session.status().status is State.ACTIVE
+        assert len(told) == 1
+
+
+def test_so_may_an_asynchronous_one() -> None:
+    async def run() -> None:
+        log, host = Refusing(), FakeBrowser()
+        async with AsyncClient(log, browser=host) as client:
+            session = client.Session(page=False)
+            log.refuses = True
+            with pytest.raises(LogUnavailable):
+                await session.start()
+            log.refuses = False
+            await session.start()
+            ended = await session.stop()
+            assert ended is not None
+            assert ended.session_id == session.session_id
+            with pytest.raises(AlreadyStarted):
+                await session.start()
+
+    asyncio.run(run())
+
+
+def test_an_attaching_that_failed_may_be_tried_again() -> None:
+    log, host = Refusing(), FakeBrowser()
+    with Client(log, browser=host) as client, client.Session(page=False) as session:
+        again = client.Session(session.session_id)
+        log.refuses = True
+        with pytest.raises(LogUnavailable):
+            again.start()
+        log.refuses = False
+        with again:
+            again.annotate("seen")
 
 
 def test_an_ending_that_the_log_refuses_is_left_to_the_keeper() -> None:

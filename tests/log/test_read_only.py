@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,6 +92,24 @@ def test_every_reading_verb_works_there(mounted: tuple[Path, Path]) -> None:
         done = CliRunner().invoke(app, [*verb, "--log", str(target / "log.db")], prog_name="lifecycle")
         assert done.exit_code == 0, (verb, done.output)
         assert "private copy" in done.stderr, verb
+
+
+def test_on_a_full_disk_a_log_that_nobody_has_open_is_read(tmp_path: Path) -> None:
+    """Where sessions fill the disk, who looks what runs there would be told of the disk only."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("no tmpfs can be mounted here")
+    try:
+        left_over(tmp_path, "wal")
+        with suppress(OSError), (tmp_path / "ballast").open("wb", buffering=0) as ballast:
+            while ballast.write(bytes(4096)):
+                pass
+        for verb in ("list", "verify"):
+            done = CliRunner().invoke(app, [verb, "--log", str(tmp_path / "log.db")], prog_name="lifecycle")
+            assert done.exit_code == 0, (verb, done.output)
+            assert "private copy" in done.stderr, verb
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
 
 
 def test_a_copy_is_gone_when_the_log_is_closed_and_takes_no_locks_along(tmp_path: Path) -> None:
