@@ -7,6 +7,7 @@ whatever stood there. Only what sessions amounted to is taken as it stands: to m
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from lifecycle.audit.export import lines_of_rows, rows_of
-from lifecycle.errors import InvalidConfig
+from lifecycle.errors import InvalidConfig, SinkUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -52,7 +53,8 @@ def export_to(
     Interrupted, it leaves `PATH.part`; with *resume* it goes on with that.
 
     Raises:
-        InvalidConfig: There is such a file, or it can't be written.
+        InvalidConfig: There is such a file, or it can't be written there.
+        SinkUnavailable: The disk is full or fails; as interrupted.
         LogUnavailable, LogTampered: As export.
     """
     target = Path(path)
@@ -79,6 +81,8 @@ def export_to(
             os.fsync(fd)
         part.rename(target)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+            raise SinkUnavailable(str(target), str(error.strerror)) from error
         raise InvalidConfig("to", str(target), f"a file that can be written: {error.strerror}") from None
     return Exported(target, events, size, begun.there)
 

@@ -115,8 +115,12 @@ def make_key(path: str | PathLike[str], name: str) -> SigningKey:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise InvalidConfig("key", os.fspath(path), f"a file that is not there yet: {error.strerror}") from None
-    with open(fd, "w") as file:
-        file.write(text + "\n")
+    try:
+        with open(fd, "w") as file:
+            file.write(text + "\n")
+    except OSError as error:
+        os.unlink(path)
+        raise InvalidConfig("key", os.fspath(path), f"a file that can be written: {error.strerror}") from None
     return key
 
 

@@ -15,9 +15,11 @@ Verbs are imported when they are used: `lifecycle --help` loads click and nothin
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -61,6 +63,9 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "rebuild": ("rebuild", "Replay every event and prove the list of sessions equal to the log."),
     "doctor": ("doctor", "Show what was found on this machine and why it was chosen."),
 }
+
+#: what a disk says to whoever writes to a file that is open already
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 EXAMPLES: Final = """\
 \b
@@ -112,6 +117,17 @@ class App(click.Group):
             else:
                 error.show()
             code = error.exit_code
+        except OSError as error:
+            if error.filename is not None or error.errno not in _FULL:
+                raise
+            _let_go_of_stdout()
+            said = f"what is printed can't be written: {error.strerror}"
+            with suppress(OSError):  # stderr may lead to the same disk
+                if "--json" in args:
+                    _print_json("OutputUnavailable", said, retryable=True)
+                else:
+                    print(f"Error: {said}", file=sys.stderr)
+            code = FAILED
         sys.exit(code or 0)
 
     def invoke(self, ctx: click.Context) -> Any:

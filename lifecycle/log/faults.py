@@ -16,7 +16,7 @@ from lifecycle.errors import (
 )
 from lifecycle.log.driver import sqlite3
 
-__all__ = ["busy", "interrupted", "needs_writing", "refusal", "translate", "uncertain"]
+__all__ = ["busy", "full", "interrupted", "needs_writing", "refusal", "translate", "uncertain"]
 
 # Primary result codes (sqlite.org/rescode.html): the low byte of an extended one.
 _PERM, _BUSY, _LOCKED, _NOMEM, _READONLY, _INTERRUPT, _IOERR = 3, 5, 6, 7, 8, 9, 10
@@ -49,6 +49,11 @@ def interrupted(error: BaseException) -> bool:
 def busy(error: BaseException) -> bool:
     """Whether somebody else's lock is in the way: worth another try until the time is over."""
     return _code(error) in (_BUSY, _LOCKED, _PROTOCOL)
+
+
+def full(error: BaseException) -> bool:
+    """Whether there is no room for what was to be written."""
+    return _code(error) == _FULL
 
 
 def needs_writing(error: BaseException | None) -> bool:

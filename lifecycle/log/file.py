@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from lifecycle.errors import InvalidConfig, LogTampered, LogUnavailable, ReadOnlyLog
 from lifecycle.log import forks
 from lifecycle.log.driver import SqliteError, sqlite3
-from lifecycle.log.faults import needs_writing
+from lifecycle.log.faults import full, needs_writing, translate
 from lifecycle.log.handle import Handle
 from lifecycle.log.notice import notice
 from lifecycle.log.opening import Options, open_file, turnstile
@@ -271,7 +271,12 @@ class LogFile:
                     if progress is not None:
                         progress(total - left, total)
 
-                source.backup(target, pages=_PAGES, progress=told)
+                try:
+                    source.backup(target, pages=_PAGES, progress=told)
+                except SqliteError as error:
+                    if full(error):  # the copy's disk; the log is only read
+                        raise translate(error, to.locator) from error
+                    raise
         except BaseException:
             with suppress(OSError):
                 os.unlink(to.path)

@@ -1,0 +1,89 @@
+"""What the verbs that write a file, or print, do where there is no room: a sentence, an exit code, no half file."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from lifecycle.cli.app import app
+from lifecycle.log import SqliteLog
+from lifecycle.testing.log_samples import annotated, begin, new
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from click.testing import Result
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    with SqliteLog(tmp_path / "log.db") as made:
+        begin(made, "s-1")
+        made.append("s-1", [new(annotated(text="x" * 16_000))], expected=2)
+    return tmp_path / "log.db"
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Iterator[Path]:
+    """A file system without room."""
+    target = tmp_path / "full"
+    target.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(target)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("no tmpfs can be mounted here")
+    with suppress(OSError), (target / "ballast").open("wb", buffering=0) as ballast:
+        while ballast.write(bytes(4096)):
+            pass
+    yield target
+    subprocess.run(["umount", str(target)], check=True)
+
+
+def _run(*args: object) -> Result:
+    return CliRunner().invoke(app, [str(arg) for arg in args], prog_name="lifecycle")
+
+
+def test_an_export_to_a_full_disk_fails_and_goes_on_when_there_is_room(log: Path, full: Path) -> None:
+    done = _run("export", "--to", full / "out.jsonl", "--log", log)
+    assert done.exit_code == 1, "the command line was not wrong"
+    assert f"{full}/out.jsonl does not take events now: No space left on device" in done.output
+    (full / "ballast").unlink()
+    done = _run("export", "--to", full / "out.jsonl", "--resume", "--log", log)
+    assert done.exit_code == 0, done.output
+
+
+def test_a_backup_to_a_full_disk_names_that_disk_and_leaves_nothing(log: Path, full: Path) -> None:
+    done = _run("backup", full / "copy.db", "--log", log)
+    assert done.exit_code == 1
+    assert f"sqlite:{full}/copy.db: the disk is full" in done.output
+    assert [path.name for path in full.iterdir()] == ["ballast"]
+
+
+def test_a_key_is_whole_or_not_there(full: Path) -> None:
+    done = _run("key", full / "key", "--name", "example.com/crawler")
+    assert done.exit_code == 2, done.output
+    assert "No space left on device" in done.output
+    assert not (full / "key").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+@pytest.mark.parametrize("verb", [["list", "--json"], ["--version"]])
+def test_what_can_not_be_printed_is_told(log: Path, verb: list[str]) -> None:
+    with open("/dev/full", "w") as nowhere:
+        done = subprocess.run(
+            [sys.executable, "-m", "lifecycle", *verb],
+            env={**os.environ, "LIFECYCLE_LOG": str(log)},
+            stdout=nowhere,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1, done.stderr
+    assert "what is printed can't be written: No space left on device" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
