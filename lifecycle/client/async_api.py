@@ -422,19 +422,7 @@ class AsyncSession:
             if drivers is None:
                 await self._worker.run(self._begin, self._give_up)
             else:
-                # The driver comes up while the keeper works.
-                async with asyncio.TaskGroup() as both:
-                    both.create_task(self._worker.run(self._begin, self._give_up))
-                    warm = both.create_task(drivers.warm())
-                try:
-                    if not self._started("page").pageless:
-                        self._connection = await self._connect(drivers)
-                finally:
-                    kept, me = self._drivers.kept, id(asyncio.get_running_loop())
-                    if kept is not None and me not in kept:
-                        kept[me] = warm.result()
-                    else:
-                        await warm.result()()
+                await self._begin_with_page(drivers)
         except BaseException as error:
             cause = _first(error)
             await self._close_page()
@@ -450,6 +438,27 @@ class AsyncSession:
     def _take_back(self) -> None:
         if self._handle is not None and self._handle.untouched:
             self._handle = None  # nothing has begun: it may be started again
+
+    async def _begin_with_page(self, drivers: AsyncPages) -> None:
+        give_back: Callable[[], Any] | None = None
+
+        async def warm() -> None:
+            nonlocal give_back
+            give_back = await drivers.warm()
+
+        try:
+            # The driver comes up while the keeper works.
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._worker.run(self._begin, self._give_up))
+                both.create_task(warm())
+            if not self._started("page").pageless:
+                self._connection = await self._connect(drivers)
+        finally:  # also where the driver was there before the browser failed to come up
+            kept, me = self._drivers.kept, id(asyncio.get_running_loop())
+            if give_back is not None and kept is not None and me not in kept:
+                kept[me] = give_back
+            elif give_back is not None:
+                await give_back()
 
     def _give_up(self) -> None:
         self._given_up = True

@@ -15,11 +15,12 @@ import pytest
 
 from lifecycle import AsyncClient, AsyncSession, Client, InvalidConfig, MemoryLog, Session, SqliteLog, UnknownSession
 from lifecycle.core import Cause, State
-from lifecycle.errors import AlreadyStarted, BrowserLost, NotStarted, SessionTimedOut
+from lifecycle.errors import AlreadyStarted, BrowserLost, LaunchFailed, NotStarted, SessionTimedOut
 from lifecycle.log.codec import decode
 from lifecycle.log.port import Appended, Expected, NewEvent, Recorded
-from lifecycle.testing.fake_host import FakeBrowser
+from lifecycle.testing.fake_host import FakeBrowser, PretendedBrowser
 from lifecycle_chromium import paths, process
+from tests.client.pretended import AsyncPages
 
 pytestmark = pytest.mark.browser
 _T = TypeVar("_T")
@@ -241,6 +242,49 @@ def test_the_log_is_never_used_on_the_event_loops_thread() -> None:
     asyncio.run(body())
     assert log.threads
     assert threading.get_ident() not in log.threads
+
+
+class Warmed(AsyncPages):
+    """A driver that is up before the browser fails to come up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.warmed = threading.Event()
+        self.uses = 0
+
+    async def warm(self) -> Callable[[], Awaitable[None]]:
+        self.uses += 1
+        self.warmed.set()
+
+        async def give_back() -> None:
+            self.uses -= 1
+
+        return give_back
+
+
+class FailsLate(FakeBrowser):
+    """A browser that does not come up, after the driver is there."""
+
+    def __init__(self, pages: Warmed) -> None:
+        super().__init__()
+        self.pages = pages
+
+    def launch(self, session_id: str) -> PretendedBrowser:
+        assert self.pages.warmed.wait(10)
+        raise LaunchFailed(session_id, "no such luck")
+
+
+def test_a_start_that_fails_gives_the_driver_back() -> None:
+    pages = Warmed()
+
+    async def body() -> None:
+        client = AsyncClient(MemoryLog(), browser=FailsLate(pages), pages=pages)
+        with pytest.raises(LaunchFailed):
+            await client.Session().start()
+        client.close()
+
+    asyncio.run(body())
+    assert pages.uses == 0
 
 
 def test_a_terminal_event_is_written_once_however_the_block_ends(tmp_path: Path) -> None:
