@@ -7,6 +7,7 @@ signal is known, and the history says browser_lost.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -35,12 +36,15 @@ def reach(cdp_url: str, *, timeout_s: float) -> ExternalBrowser:
     try:
         url = cdp_url if urlsplit(cdp_url).scheme in ("ws", "wss") else _told(cdp_url, timeout_s)
         # No proxy from the environment, no compression: the same as the gate's own side.
-        line = connect(url, open_timeout=timeout_s, max_size=None, compression=None, proxy=None)
-        browser = ExternalBrowser(line)
-        browser.version = browser.greet(timeout_s)
-    except (OSError, ValueError, KeyError, http.client.HTTPException, WebSocketException) as error:
+        with contextlib.ExitStack() as opened:
+            line = opened.enter_context(
+                connect(url, open_timeout=timeout_s, max_size=None, compression=None, proxy=None)
+            )
+            version = _greeted(line, timeout_s)
+            opened.pop_all()  # it stays open
+    except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException, WebSocketException) as error:
         raise LaunchError(f"the external browser can't be reached: {type(error).__name__}") from None
-    return browser
+    return ExternalBrowser(line, version)
 
 
 def _told(cdp_url: str, timeout_s: float) -> str:
@@ -56,25 +60,25 @@ def _told(cdp_url: str, timeout_s: float) -> str:
     return told
 
 
+def _greeted(line: ClientConnection, timeout_s: float) -> Mapping[str, str]:
+    line.send('{"id":0,"method":"Browser.getVersion"}')
+    answer: dict[str, Any] = json.loads(line.recv(timeout_s))
+    version: Mapping[str, str] = answer["result"]
+    return version
+
+
 class ExternalBrowser:
     """What BrowserProcess is for a browser of ours, as far as an external one can be that."""
 
-    def __init__(self, line: ClientConnection) -> None:
+    def __init__(self, line: ClientConnection, version: Mapping[str, str]) -> None:
         self._line = line
         self._gone = threading.Event()
-        self.version: Mapping[str, str] = {}
+        self.version: Final = version
         self.profile: Path | None = None
         self.read_fd, self._to_us = os.pipe()
         self._from_us, self.write_fd = os.pipe()
-
-    def greet(self, timeout_s: float) -> Mapping[str, str]:
-        """Its version; afterwards messages flow."""
-        self._line.send('{"id":0,"method":"Browser.getVersion"}')
-        answer: dict[str, Any] = json.loads(self._line.recv(timeout_s))
-        version: Mapping[str, str] = answer["result"]
         for name, work in (("external-in", self._receive), ("external-out", self._send)):
             threading.Thread(target=work, name=name, daemon=True).start()
-        return version
 
     def poll(self) -> Exit | None:
         """Neither code nor signal once the connection is lost."""

@@ -246,7 +246,7 @@ class Gate:
         """Whose door *token* opens, and whether for looking only."""
         with self._lock:
             doors = list(self._doors.values())
-        given = token.encode()
+        given = token.encode(errors="surrogateescape")  # what is not ASCII on the wire has become that
         # All are compared, whichever matches: the time taken tells nothing.
         keys = [(door, looks) for door in doors for looks in (False, True)]
         matching = [

@@ -153,8 +153,9 @@ class Keeper:
         with contextlib.ExitStack() as held:
             try:
                 process = self._launch(message, held)
-            except LaunchError as error:
-                self._launch_failed(session_id, error, time.monotonic() - began)
+            except Exception as error:
+                why = error if isinstance(error, LaunchError) else LaunchError(f"the keeper failed: {error}")
+                self._launch_failed(session_id, why, time.monotonic() - began)
                 return
             crash.point("keeper.launched")
             self._attend(message, process, began)

@@ -57,33 +57,32 @@ class Line:
         self._answers = threading.Event()
         self._sending = threading.Lock()
         # Locked before the keeper exists and inherited by it: a keeper in the log is never seen without its lock.
-        lock_fd = _locked(paths.keeper_lock(runtime, self.keeper_id))
-        err_fd = os.open(
-            paths.keeper_err(runtime, self.keeper_id), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600
-        )
-        ours, theirs = socket.socketpair()
-        try:
-            self.process = subprocess.Popen(
-                [
-                    *(sys.executable, "-P", "-m", "lifecycle_chromium.keeper"),
-                    *("--control", str(theirs.fileno()), "--lock", str(lock_fd)),
-                    *("--id", self.keeper_id, "--log", locator, "--runtime", str(runtime)),
-                ],
-                pass_fds=(theirs.fileno(), lock_fd),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=err_fd,
-                cwd="/",
-                start_new_session=True,
+        with contextlib.ExitStack() as theirs:  # ours only until the keeper has them
+            lock_fd = _locked(paths.keeper_lock(runtime, self.keeper_id))
+            theirs.callback(os.close, lock_fd)
+            err_fd = os.open(
+                paths.keeper_err(runtime, self.keeper_id), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600
             )
-        except OSError as error:
-            ours.close()
-            raise KeeperUnavailable(f"the keeper can't be started with {sys.executable!r}: {error}") from error
-        finally:
-            theirs.close()
-            os.close(lock_fd)
-            os.close(err_fd)
-        self._socket = ours
+            theirs.callback(os.close, err_fd)
+            self._socket, control = socket.socketpair()
+            theirs.callback(control.close)
+            try:
+                self.process = subprocess.Popen(
+                    [
+                        *(sys.executable, "-P", "-m", "lifecycle_chromium.keeper"),
+                        *("--control", str(control.fileno()), "--lock", str(lock_fd)),
+                        *("--id", self.keeper_id, "--log", locator, "--runtime", str(runtime)),
+                    ],
+                    pass_fds=(control.fileno(), lock_fd),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=err_fd,
+                    cwd="/",
+                    start_new_session=True,
+                )
+            except OSError as error:
+                self._socket.close()
+                raise KeeperUnavailable(f"the keeper can't be started with {sys.executable!r}: {error}") from error
         found = process.identify(self.process.pid)
         self.identity = None if found is None else core_identity(found)
         threading.Thread(target=self._listen, name="lifecycle-keeper-line", daemon=True).start()

@@ -7,6 +7,7 @@ LOGNAME.d/profiles/SESSION/        the browser's profile, 0700; its path is how 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -103,17 +104,24 @@ def read_endpoint(runtime: Path, session_id: str) -> Endpoint | None:
         return None
 
 
+# What is removed below is removed at the end of a session, which goes on whatever stands in the way.
+
+
 def remove_endpoint(runtime: Path, session_id: str) -> None:
     """Withdraw the session's gate URLs, and what a keeper left that was killed while it wrote them."""
-    path = endpoint(runtime, session_id)
-    path.unlink(missing_ok=True)
-    for unfinished in path.parent.glob(f"{session_id}.*.tmp"):
-        unfinished.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        path = endpoint(runtime, session_id)
+        path.unlink(missing_ok=True)
+        for unfinished in path.parent.glob(f"{session_id}.*.tmp"):
+            unfinished.unlink(missing_ok=True)
 
 
 def remove_profile(runtime: Path, session_id: str, *, patience_s: float = 2.0) -> bool:
     """Remove the profile; whether it is gone. A dying browser may still write in it, so this tries for *patience_s*."""
-    path = profile(runtime, session_id)
+    try:
+        path = profile(runtime, session_id)
+    except OSError:
+        return False
     until = time.monotonic() + patience_s
     while True:
         shutil.rmtree(path, ignore_errors=True)
@@ -126,7 +134,9 @@ def remove_profile(runtime: Path, session_id: str, *, patience_s: float = 2.0) -
 
 def remove_keeper(runtime: Path, keeper_id: str) -> None:
     """Remove what a keeper that is gone (or going) leaves behind; what it printed stays if it printed anything."""
-    err = keeper_err(runtime, keeper_id)
-    if err.exists() and err.stat().st_size == 0:
-        err.unlink(missing_ok=True)
-    keeper_lock(runtime, keeper_id).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        err = keeper_err(runtime, keeper_id)
+        with contextlib.suppress(FileNotFoundError):
+            if err.stat().st_size == 0:
+                err.unlink()
+        keeper_lock(runtime, keeper_id).unlink(missing_ok=True)

@@ -26,7 +26,10 @@ _WORDS_S: Final = 7 * 24 * 3600.0
 
 
 def sweep(runtime: Path, unreleased: Callable[[], set[str]]) -> None:
-    """Remove the files of keepers that are gone, and of sessions that are not *unreleased*. Safe beside anybody."""
+    """Remove the files of keepers that are gone, and of sessions that are not *unreleased*. Safe beside anybody.
+
+    What can't be removed stays: nobody's start fails for that.
+    """
     for lock in _inside(runtime / "keepers", ".lock"):
         _remove_if_free(lock)
     for words in _inside(runtime / "keepers", ".err"):
@@ -45,13 +48,17 @@ def sweep(runtime: Path, unreleased: Callable[[], set[str]]) -> None:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def _inside(folder: Path, suffix: str = "") -> list[Path]:
     if folder.is_symlink() or not folder.is_dir():  # what a link leads to is not ours to tidy up
         return []
-    return sorted(path for path in folder.iterdir() if path.name.endswith(suffix))
+    try:
+        return sorted(path for path in folder.iterdir() if path.name.endswith(suffix))
+    except OSError:  # another user's, say root's
+        return []
 
 
 def _remove_if_free(lock: Path) -> None:
@@ -68,7 +75,7 @@ def _remove_if_free(lock: Path) -> None:
 
 
 def _remove_words(words: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):
         found = words.stat()
         if not found.st_size or time.time() - found.st_mtime > _WORDS_S:
             words.unlink()

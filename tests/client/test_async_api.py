@@ -9,7 +9,7 @@ import signal
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -252,7 +252,7 @@ class Warmed(AsyncPages):
         self.warmed = threading.Event()
         self.uses = 0
 
-    async def warm(self) -> Callable[[], Awaitable[None]]:
+    async def warm(self) -> Any:
         self.uses += 1
         self.warmed.set()
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.sync.server import ServerConnection, serve
 
 from lifecycle import BrowserLost, Client, InvalidConfig, Session
 from lifecycle.core.events import SessionReleased, SessionStarted
 from lifecycle.errors import LaunchFailed
 from lifecycle.log.codec import decode
+from lifecycle_chromium.external import reach
 from lifecycle_chromium.find import find_browser, sandbox_args
+from lifecycle_chromium.launch import LaunchError
 from tests.client.world import until
 
 pytestmark = pytest.mark.browser
@@ -113,6 +118,25 @@ def test_one_that_is_not_there_is_a_failed_launch_that_does_not_tell_its_address
     assert session.status().cause == "launch_failed"
     client.close()
     assert all(b"canary-token" not in file.read_bytes() for file in tmp_path.glob("log.db*") if file.is_file())
+
+
+@pytest.mark.parametrize("word", ["{}", "[1]", "no JSON", "null"])
+def test_one_that_speaks_no_cdp_is_a_failed_launch_and_leaves_nothing_open(word: str) -> None:
+    def answer(line: ServerConnection) -> None:
+        line.recv()
+        line.send(word)
+
+    with serve(answer, "127.0.0.1", 0) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        open_fds: list[int] = []
+        for _ in range(3):
+            with pytest.raises(LaunchError, match="can't be reached"):
+                reach(f"ws://127.0.0.1:{server.socket.getsockname()[1]}", timeout_s=5)
+            open_fds.append(len(os.listdir("/dev/fd")))
+        assert open_fds[2] < open_fds[0] + 4  # the server may close its own a moment later
+        server.shutdown()
+        serving.join()
 
 
 @pytest.mark.parametrize("url", ["", "127.0.0.1:9222", "ftp://x", "ws://", "ws://x:99999999", 5, "ws://x\n"])

@@ -116,6 +116,13 @@ def test_without_the_token_everything_is_the_same_refusal(
     assert doorman.told == []
 
 
+def test_a_token_that_is_not_ascii_is_refused_like_any_other(gate: Gate) -> None:
+    """By websockets itself since release 16; before, by us: a thread that dies of it would fail this test."""
+    with socket.create_connection(("127.0.0.1", gate.port)) as stranger:
+        stranger.sendall(b"GET /\xff\xfe/json/version HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % gate.port)
+        assert stranger.recv(100)[:12] in (b"", b"HTTP/1.1 403")
+
+
 def test_one_session_s_token_does_not_open_another_s_door(
     gate: Gate, fake: FakeBrowser, fake_url: str, doorman: Doorman
 ) -> None:

@@ -5,6 +5,7 @@ Each owner is a process of its own, so that it can be killed; the test reads the
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -26,7 +27,7 @@ from lifecycle.errors import KeeperUnavailable, LaunchFailed
 from lifecycle.ports import Plan
 from lifecycle_chromium import paths, process
 from lifecycle_chromium.keeper import Keeper
-from lifecycle_chromium.line import OwnTalk
+from lifecycle_chromium.line import Line, OwnTalk
 
 pytestmark = pytest.mark.browser
 
@@ -392,6 +393,33 @@ def test_who_attaches_to_what_is_gone_is_told_so(own: Callable[..., Owner], tmp_
         view = client.sessions.get(owner.session_id)
     assert (view.cause, view.last_accessed_at) == (Cause.KEEPER_LOST, view.started_at)
     assert owner.remains() == []
+
+
+def test_a_keeper_that_can_not_launch_one_session_says_so_and_keeps_the_others(tmp_path: Path) -> None:
+    """Nothing was said, and after 30 seconds the owner ended the silent keeper with all its sessions."""
+    with Client(tmp_path / "log.db") as client, client.Session(page=False) as session:
+        assert isinstance(client.log, SqliteLog)
+        profiles = client.log.runtime_dir / "profiles"
+        profiles.rename(profiles.with_name("moved"))
+        profiles.write_text("a file is in its place")
+        with pytest.raises(LaunchFailed, match=r"the keeper failed: .*File exists"):
+            client.Session(page=False).start()
+        assert session.status().status is State.ACTIVE
+        profiles.unlink()
+        profiles.with_name("moved").rename(profiles)
+
+
+def test_a_keeper_that_can_not_be_made_leaves_no_descriptor_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted() -> None:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    before = len(os.listdir("/dev/fd"))
+    monkeypatch.setattr(socket, "socketpair", exhausted)
+    with pytest.raises(OSError, match="too many"):
+        Line(tmp_path, "sqlite:/nowhere", lambda _: None)
+    assert len(os.listdir("/dev/fd")) == before
 
 
 def test_a_keeper_whose_files_can_not_be_made_is_told_as_unavailable(tmp_path: Path) -> None:

@@ -48,6 +48,33 @@ def test_what_a_keeper_printed_stays_for_a_week(tmp_path: Path) -> None:
     assert files(tmp_path) == set()
 
 
+def test_what_can_not_be_removed_stays_and_keeps_nothing_else(tmp_path: Path) -> None:
+    paths.keeper_err(tmp_path, "a").mkdir()
+    os.utime(paths.keeper_err(tmp_path, "a"), (0, 0))
+    paths.keeper_err(tmp_path, "b").touch()
+    sweep(tmp_path, set)
+    assert files(tmp_path) == {"a.err"}
+
+
+def test_two_may_remove_a_keepers_files_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its owner, and whoever puts its sessions right: a file may go between a look at it and the next."""
+    err, lock = paths.keeper_err(tmp_path, "k"), paths.keeper_lock(tmp_path, "k")
+    err.touch()
+    lock.touch()
+    look = type(err).stat
+
+    def gone_behind_it(path: Path, **options: bool) -> os.stat_result:
+        found = look(path, **options)
+        if path == err:
+            os.unlink(path)
+        return found
+
+    monkeypatch.setattr(type(err), "stat", gone_behind_it)
+    paths.remove_keeper(tmp_path, "k")
+    monkeypatch.undo()
+    assert files(tmp_path) == set()
+
+
 def test_the_log_is_asked_after_the_look(tmp_path: Path) -> None:
     """A session that began in between is known by then, and what it made since was not in the look."""
 
