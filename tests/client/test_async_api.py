@@ -252,7 +252,7 @@ class Warmed(AsyncPages):
         self.warmed = threading.Event()
         self.uses = 0
 
-    async def warm(self) -> Any:
+    async def warm(self) -> Any:  # type: ignore[override] # as its base
         self.uses += 1
         self.warmed.set()
 
