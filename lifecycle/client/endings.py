@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.core import ENDINGS, view
-from lifecycle.errors import LifecycleError, LogUnavailable
+from lifecycle.errors import LifecycleError
 from lifecycle.telemetry import logger
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Endings:
                 after = page.cursor
                 if page.caught_up:
                     log.wait(after, _NAP_S)
-            except LogUnavailable as error:
+            except LifecycleError as error:
                 if self._stopped:
                     return
                 logger.warning("endings_not_read", error=str(error))

@@ -69,7 +69,7 @@ def reconcile(
         try:
             session = recorder.load(stale.session_id)
             result = _one(session, recorder, host, patient=patient)
-        except (HistoryError, UnknownSession) as error:
+        except (HistoryError, UnknownSession, OSError) as error:  # OSError: such as no descriptor left, just now
             logger.warning("reconcile_skipped", session_id=stale.session_id, error=str(error))
             continue
         if result is not None:

@@ -175,7 +175,11 @@ class Shared:
         with self._lock:
             due, self._reconciled = not self._reconciled, True
         if due:
-            self.reconcile()
+            try:
+                self.reconcile()
+            except BaseException:
+                self._reconciled = False  # it is still to be done, by the next start
+                raise
 
     def replay(self, session_id: str) -> Recording:
         """The recording of an ended session."""

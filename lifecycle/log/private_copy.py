@@ -44,10 +44,11 @@ class PrivateCopy:
 
     def __init__(self, where: Place) -> None:
         self._pid = os.getpid()
-        _clear()
-        self._folder, self._lock = _folder()
-        self.path = os.path.join(self._folder, os.path.basename(where.path))
+        self._folder, self._lock = "", None
         try:
+            _clear()
+            self._folder, self._lock = _folder()
+            self.path = os.path.join(self._folder, os.path.basename(where.path))
             self._fill(where)
         except (OSError, subprocess.SubprocessError) as error:
             self.remove()
@@ -80,7 +81,8 @@ class PrivateCopy:
     def remove(self) -> None:
         """Delete it; not in a forked child, whose parent may still read it."""
         if os.getpid() == self._pid:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            if self._folder:
+                shutil.rmtree(self._folder, ignore_errors=True)
             if self._lock is not None:
                 os.close(self._lock)
                 self._lock = None

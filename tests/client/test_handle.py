@@ -42,6 +42,28 @@ def test_a_start_that_was_refused_with_nothing_recorded_may_be_tried_again() -> 
         assert len(told) == 1
 
 
+def test_a_first_start_that_could_not_put_right_what_is_left_leaves_that_to_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log, host = MemoryLog(), FakeBrowser()
+    Client(log, browser=host).Session(page=False).start()
+    host.lose_keeper(beside=lambda _: None)  # its owner is gone too
+    with Client(log, browser=host) as client:
+        live = client.log.sessions.live
+
+        def refuses() -> list[object]:
+            monkeypatch.setattr(client.log.sessions, "live", live)
+            raise LogUnavailable("locked")
+
+        monkeypatch.setattr(client.log.sessions, "live", refuses)
+        with pytest.raises(LogUnavailable):
+            client.Session(page=False).start()
+        assert [session.status for session in client.sessions.list()] == ["active"]
+        with client.Session(page=False):
+            pass
+        assert [session.cause for session in client.sessions.list(order="oldest")] == ["keeper_lost", "stopped"]
+
+
 def test_so_may_an_asynchronous_one() -> None:
     async def run() -> None:
         log, host = Refusing(), FakeBrowser()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lifecycle import AsyncClient, Cause, Client, InvalidConfig, MemoryLog, SessionView
-from lifecycle.errors import LaunchFailed, NotStarted
+from lifecycle.errors import LaunchFailed, LogTampered, NotStarted
 from lifecycle.ports import Exit
 from lifecycle.testing.clock import ManualClock
 from lifecycle.testing.fake_host import FakeBrowser
@@ -20,6 +20,7 @@ from tests.client.world import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lifecycle.log.port import Page
     from tests.client.world import World
 
 
@@ -232,6 +233,23 @@ class TestBeingCalledWithTheEnd:
         for ended in (other, third):
             fake.host.browsers[ended.session_id].end(Exit(signal=9))
         until(lambda: fake.causes() == [Cause.BROWSER_CRASHED], "the thread has died of it")
+
+    def test_a_log_found_damaged_for_a_moment_does_not_end_the_hearing(
+        self, fake: _Fake, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        read, damaged = fake.log.read_all, [LogTampered("memory", "the file", expected="whole", found="malformed")]
+
+        def fails_once(*args: Any, **options: Any) -> Page:
+            if damaged:
+                raise damaged.pop()
+            return read(*args, **options)
+
+        monkeypatch.setattr(fake.log, "read_all", fails_once)
+        session = fake.session().start()
+        until(lambda: not damaged, "nobody has looked")
+        fake.clock.advance(1)
+        fake.host.browsers[session.session_id].end(Exit(signal=9))
+        until(lambda: fake.causes() == [Cause.BROWSER_CRASHED], "nobody was called")
 
     def test_it_may_stop_the_session(self, fake: _Fake) -> None:
         session = fake.client.Session(page=False, on_end=lambda _: session.stop()).start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -178,6 +179,24 @@ def test_a_session_that_breaks_the_table_keeps_no_other_from_being_put_right(wor
     broken = replace(world.session(), session_id="broken")
     world.host.keeper = "gone"
     assert [one.session_id for one in reconcile([broken, world.session()], recorder, world.host)] == ["s1"]
+
+
+def test_a_browser_that_can_not_be_ended_now_keeps_no_other_from_being_put_right(world: World) -> None:
+    """A process out of descriptors can't look at others; the next reconcile, or the guard's next round, goes on."""
+
+    class Exhausted(Host):
+        def end(self, session: Session, log: EventLog) -> Remains:
+            if session.session_id == "s1" and not self.ended:
+                self.ended += 1
+                raise OSError(errno.EMFILE, "too many open files")
+            return super().end(session, log)
+
+    world.host = Exhausted()
+    limits = Limits(idle_timeout_us=60_000_000, max_duration_us=600_000_000)
+    world.recorder.create(Create(event=SessionCreated(session_id="s2", limits=limits, owner=ME, keeper_id="k")))
+    assert [one.session_id for one in world.run("gone")] == ["s2"]
+    assert [one.session_id for one in world.run("gone")] == ["s1"]
+    assert world.session().cause == Cause.KEEPER_LOST
 
 
 def test_running_it_twice_changes_nothing_more(world: World) -> None:

@@ -137,6 +137,15 @@ def test_what_can_not_be_copied_is_told_and_leaves_nothing(tmp_path: Path) -> No
     assert set(Path(tempfile.gettempdir()).glob("lifecycle-log-*")) <= before
 
 
+def test_where_there_is_no_place_for_temporary_files_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    (tmp_path / "log.db").touch()
+    with pytest.raises(LogUnavailable, match=r"can't be copied: .*missing"):
+        PrivateCopy(place(tmp_path / "log.db"))
+
+
 def test_the_copy_of_a_killed_reader_goes_with_the_next_one_and_a_living_one_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
