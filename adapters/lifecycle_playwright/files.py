@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.client.downloads import free_name
 from lifecycle.ports import Performed
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from lifecycle_playwright.tabs import Page, Tabs
 
 __all__ = ["download", "upload"]
+
+#: what the driver says when the system refuses it a file: ENOSPC: no space left on device, copyfile …
+_SYSTEM: Final = re.compile(r"\bE[A-Z0-9]{3,}: ([\w -]+)")
 
 
 def upload(tabs: Tabs, page: Page, action: actions.UploadFile) -> Steps[Performed]:
@@ -88,24 +92,34 @@ def download(tabs: Tabs, page: Page, action: actions.DownloadFile) -> Steps[Perf
 def _save(download: Any, action: actions.DownloadFile) -> Steps[Performed]:
     if failure := (yield download.failure()):  # waits for the end
         raise Refused("download", f"the download failed: {failure}", "the download failed")
-    directory = Path(action.directory or tempfile.mkdtemp(prefix="lifecycle-download-"))
-    path = _free(directory, download.suggested_filename)
+    path = _free(action.directory, download.suggested_filename)
     try:
         yield download.save_as(path)
-    except BaseException:
-        path.unlink()
+    except BaseException as error:
+        path.unlink(missing_ok=True)  # the driver takes away what it could not finish
         if action.directory is None:
-            directory.rmdir()
+            path.parent.rmdir()
+        if found := _SYSTEM.search(str(error)):
+            raise _unsaved(path.parent, found[1]) from error
         raise
     data = {"path": str(path), "suggested_filename": download.suggested_filename, "size": path.stat().st_size}
     return Performed(ok=True, message=f"saved {path.name!r}, {data['size']} bytes", data=data)
 
 
-def _free(directory: Path, suggested: str) -> Path:
-    """A name in *directory* that no file has; taken from now on, and save_as writes into it."""
+def _free(wanted: str | Path | None, suggested: str) -> Path:
+    """A name in the directory *wanted*, or in a new one, that no file has; taken from now on, and save_as writes into it."""
+    directory = None if wanted is None else Path(wanted)
     try:
+        directory = directory or Path(tempfile.mkdtemp(prefix="lifecycle-download-"))
         return free_name(directory, suggested, lambda path: path.open("xb").close())
     except FileExistsError:
         raise Refused(
             "file", f"{str(directory)!r} holds too many files of that name", "no free name for the file"
         ) from None
+    except OSError as error:
+        raise _unsaved(directory, error.strerror) from error
+
+
+def _unsaved(directory: Path | None, why: str | None) -> Refused:
+    where = "anywhere" if directory is None else f"in {str(directory)!r}"
+    return Refused("file", f"it can't be saved {where}: {why}", f"it can't be saved: {why}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +200,24 @@ def test_files_that_are_not_there(twin: Twin, tmp_path: Path) -> None:
     assert "asked for no file within 300 ms" in result.message
     result = twin.fails("download_file", selector="#report", directory=tmp_path / "none")
     assert result.reason == "file"
+    twin.goes_on()
+
+
+def test_a_download_that_can_not_be_saved(twin: Twin, tmp_path: Path) -> None:
+    twin.goto("/download")
+    twin.goto("/files")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(tmp_path)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("no tmpfs can be mounted here")
+    try:
+        (tmp_path / "ballast").write_bytes(bytes(4096))
+        result = twin.fails("download_file", selector="#report", directory=tmp_path)
+        assert (result.reason, "no space left on device" in result.message) == ("file", True), result.message
+        assert [path.name for path in tmp_path.iterdir()] == ["ballast"]
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+    result = twin.fails("download_file", selector="#report", directory="/proc")
+    assert (result.reason, "it can't be saved in '/proc'" in result.message) == ("file", True), result.message
     twin.goes_on()
 
 
