@@ -76,7 +76,8 @@ BUGS: Final = [
         ("a released session finished again", "    if session.released:\n        return None\n    alive", "    alive"),
         ("a stale session trusted", "session = recorder.load(stale.session_id)", "session = stale"),
         ("an attached session's owner not told from a keeper", "if alive is False and session.keeper_id is None:", "if False:"),
-        ("one bad stream stops all", "except (HistoryError, UnknownSession) as error:", "except UnknownSession as error:"),
+        ("one bad stream stops all", "except (HistoryError, UnknownSession, OSError) as error:", "except (UnknownSession, OSError) as error:"),
+        ("one browser that can't be ended now stops all", "except (HistoryError, UnknownSession, OSError) as error:", "except (HistoryError, UnknownSession) as error:"),
     ),
     *_in(
         "client/guard.py",
