@@ -107,7 +107,7 @@ def _save(download: Any, action: actions.DownloadFile) -> Steps[Performed]:
 
 
 def _free(wanted: str | Path | None, suggested: str) -> Path:
-    """A name in the directory *wanted*, or in a new one, that no file has; taken from now on, and save_as writes into it."""
+    """A name that no file has, in the directory *wanted* or in a new one; taken now, and save_as writes into it."""
     directory = None if wanted is None else Path(wanted)
     try:
         directory = directory or Path(tempfile.mkdtemp(prefix="lifecycle-download-"))
