@@ -120,7 +120,10 @@ class ChromiumHost:
         until = time.monotonic() + _ATTACH_WAIT_S
         while (urls := paths.read_endpoint(runtime, session.session_id)) is None:
             if time.monotonic() >= until:
-                raise KeeperUnavailable(f"the keeper of session {session.session_id} has published no endpoint")
+                raise KeeperUnavailable(
+                    f"the keeper of session {session.session_id} has published no endpoint: it hangs, or its files "
+                    "beside the log were removed; `lifecycle stop` ends the session in any case"
+                )
             time.sleep(0.02)
         return OthersTalk(runtime, session.session_id, urls)
 

@@ -95,11 +95,14 @@ class Pages:
             playwright.sync_api.Error: The browser can't be reached; the text holds nothing of *cdp_url*.
         """
         driver = self._driver()
+        give_back = driver.take()  # a connection that fails may not stop it, or nobody could tell why it failed
         try:
             return _connect(driver, cdp_url, tabs, folder)
         except Exception as error:
             if not self.is_driver_error(error) or driver.alive():
                 raise
+        finally:
+            give_back()
         driver.discard()  # killed from outside since its last use
         return _connect(self._driver(), cdp_url, tabs, folder)
 

@@ -21,14 +21,13 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, cast, overl
 from pydantic import BaseModel
 
 from lifecycle.client import adapters, operations, orders, proofs
-from lifecycle.client.handle import ended_error
 from lifecycle.client.origin import origin
 from lifecycle.client.request import attaching, request
 from lifecycle.client.shared import MAX_WAIT_S, Shared
 from lifecycle.client.system import Uuid7
-from lifecycle.core import LIVE, SessionView
+from lifecycle.core import SessionView
 from lifecycle.core.deadlines import microseconds
-from lifecycle.errors import AlreadyStarted, ClientClosed, ForkedSession, LifecycleError, NotStarted
+from lifecycle.errors import AlreadyStarted, ClientClosed, ForkedSession, KeeperUnavailable, LifecycleError, NotStarted
 from lifecycle.telemetry import logger
 
 if TYPE_CHECKING:
@@ -482,11 +481,10 @@ class AsyncSession:
         try:
             return await drivers.connect(url, lambda: tabs, handle.folder)
         except Exception as error:
-            if drivers.is_driver_error(error):
-                now = await self._worker.run(lambda _: handle.verdict())
-                if now.status not in LIVE:
-                    raise ended_error(now) from error
-            raise
+            if not drivers.is_driver_error(error):
+                raise
+            failed = error
+            raise await self._worker.run(lambda _: handle.unreachable(failed)) from error
 
     def _started(self, what: str) -> Handle:
         if self._handle is None:
@@ -572,9 +570,7 @@ class AsyncSession:
         async with self._operating:
             try:
                 connection = await self._reach() if performed is None else None
-            except Exception as error:
-                if not self._drivers.raised(error):
-                    raise
+            except KeeperUnavailable as error:
                 connection, performed = None, operations.unreachable(error)
             if connection is not None:
                 try:

@@ -530,6 +530,18 @@ class Handle:
             clock.sleep(0.01)
         return now
 
+    def unreachable(self, error: Exception) -> LifecycleError:
+        """What to raise in place of a driver's *error*, with which no connection to the browser came about."""
+        now = self.verdict()
+        if now.status not in LIVE:
+            return ended_error(now)
+        keeper = self.last.keeper if self.last is not None else None
+        return KeeperUnavailable(
+            f"the browser of session {self.session_id} can't be reached ({redact.message(str(error))}), and it "
+            f"has not ended: its keeper{f', process {keeper.pid},' if keeper else ''} hangs or has too much to do. "
+            f"Try again, or call stop(), which ends it in any case, as its deadline does ({now.deadline:%H:%M:%S} UTC)"
+        )
+
     def _end_view(self) -> SessionView:
         self.last = self._lenient.load(self.session_id)
         self.last_view = view(self.last, self.recorder.clock.now())

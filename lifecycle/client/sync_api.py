@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, overload
 from pydantic import BaseModel
 
 from lifecycle.client import adapters, operations, orders, proofs
-from lifecycle.client.handle import ended_error
 from lifecycle.client.origin import origin
 from lifecycle.client.shared import MAX_WAIT_S, Shared, part
-from lifecycle.core import LIVE, SessionView
+from lifecycle.core import SessionView
 from lifecycle.core.deadlines import microseconds
-from lifecycle.errors import InvalidConfig
+from lifecycle.errors import InvalidConfig, KeeperUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -491,6 +490,7 @@ class Session:
         Raises:
             NotStarted: Before start().
             SessionEnded: The session is over.
+            KeeperUnavailable: It lives, and no connection to it came about within half a minute.
             WrongThread: Playwright's sync API can't run in this thread.
             NoGate: Another process has attached the session to a browser that somebody else launched.
         """
@@ -515,9 +515,9 @@ class Session:
         try:
             return driver.connect(self._handle.endpoint(), self._handle.tabs, self._handle.folder)
         except Exception as error:
-            if driver.is_driver_error(error) and (now := self._handle.verdict()).status not in LIVE:
-                raise ended_error(now) from error
-            raise
+            if not driver.is_driver_error(error):
+                raise
+            raise self._handle.unreachable(error) from error
 
     def execute(
         self, action: Action | Mapping[str, Any] | None = None, *, raise_on_failure: bool = True, **fields: Any
@@ -526,7 +526,8 @@ class Session:
 
         The active tab is the session's first one until goto_new_tab, switch_tab or close_tab choose another; each
         thread has its own. `page` stays the first one. Dialogs are dismissed, unless a handler of yours answers them.
-        Recorded as one event, without what was typed. Ends within the action's timeout and a few seconds.
+        Recorded as one event, without what was typed. Ends within the action's timeout and a few seconds; where no
+        connection to the browser comes about, after half a minute.
 
         Raises:
             InvalidConfig: No such action, or not its fields. Nothing was performed or recorded.
@@ -588,9 +589,7 @@ class Session:
         performed, connected = operations.without_page(action), True
         try:
             connection = self._reach() if performed is None else None
-        except Exception as error:
-            if not self._drivers.raised(error):
-                raise
+        except KeeperUnavailable as error:
             connection, performed = None, operations.unreachable(error)
         if connection is not None:
             try:

@@ -140,6 +140,10 @@ class Pretence:
 
         self.pages.answer = answer or well
 
+    def reach(self) -> Any:
+        """What `page` stands on, connected anew where the last connection is gone."""
+        return self.session._reach()
+
     def execute(self, *given: Any, **fields: Any) -> ExecutionResult:
         result: ExecutionResult = self.run(lambda: self.session.execute(*given, **fields))
         return result

@@ -20,7 +20,7 @@ from lifecycle import (
 )
 from lifecycle.actions import Action
 from lifecycle.core.events import SessionOperation
-from lifecycle.errors import NotStarted
+from lifecycle.errors import KeeperUnavailable, NotStarted
 from lifecycle.log.port import Appended, Expected, NewEvent
 from lifecycle.ports import Exit, Performed
 from tests.client.pretended import AsyncConnection, DriverError, Pretence
@@ -104,6 +104,21 @@ def test_a_browser_that_can_not_be_reached_is_a_failure_without_the_drivers_erro
     assert failed.value.result.reason == "lost"
     assert "token" not in "".join(traceback.format_exception(failed.value))
     assert [(event.ok, event.error_type) for event in pretence.operations()] == [(False, "lost")]
+
+
+def test_a_page_that_can_not_be_reached_is_told_in_our_words(
+    pretence: Pretence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its keeper hangs, say: the session lives, and the driver knows only that its time is over."""
+    monkeypatch.setattr("lifecycle.client.handle._VERDICT_WAIT_S", 0.05)
+    pretence.pages.up = False
+    pretence.pages.refuses = DriverError("Timeout 30000ms exceeded")
+    with pytest.raises(KeeperUnavailable, match=r"Timeout 30000ms exceeded.*has not ended.*stop\(\)") as told:
+        pretence.run(pretence.reach)
+    assert told.value.retryable
+    assert pretence.session.session_id in str(told.value)
+    pretence.pages.refuses = None
+    assert pretence.run(pretence.reach).page == "the first tab"
 
 
 @pytest.mark.parametrize(

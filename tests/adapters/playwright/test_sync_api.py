@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Error, Page, sync_playwright
 
 from lifecycle.errors import InvalidConfig, WrongThread
-from lifecycle_playwright import Pages
+from lifecycle_playwright import Pages, driver
 from tests.adapters.playwright.world import drivers, gone, in_thread, until
 
 if TYPE_CHECKING:
@@ -439,6 +439,21 @@ def test_a_killed_driver_is_replaced_at_the_next_connect(pages: Pages, chromium:
     assert again.connected()
     again.close()
     assert drivers() == []
+
+
+def test_a_browser_that_cannot_be_reached_is_tried_once(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver that failed lives: a second try with another one would only wait as long again."""
+    starts: list[object] = []
+    start = driver._start
+
+    def counted() -> object:
+        starts.append(started := start())
+        return started
+
+    monkeypatch.setattr(driver, "_start", counted)
+    with pytest.raises(Error):
+        pages.connect("ws://127.0.0.1:1/devtools/browser/none")
+    assert (len(starts), drivers()) == (1, [])
 
 
 def test_closing_with_a_hung_page_is_quick(pages: Pages, chromium: Chromium) -> None:
