@@ -176,6 +176,14 @@ MANAGERS: tuple[PackageManager, ...] = (
 )
 
 
+def _or_root(folder: Callable[[], Path]) -> Path:
+    """What *folder* finds, or /: a user of a container may have no home, and a working directory can be deleted."""
+    try:
+        return folder()
+    except (RuntimeError, OSError):
+        return Path("/")
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """All that discovery depends on. `here()` is this process; tests make their own."""
@@ -198,9 +206,9 @@ class Surroundings:
         return cls(
             platform=sys.platform,
             environ=os.environ,
-            home=Path("~").expanduser(),
+            home=_or_root(Path.home),
             uid=os.geteuid(),
-            cwd=Path.cwd(),
+            cwd=_or_root(Path.cwd),
             playwright_package=Path(spec.origin).parent if spec and spec.origin else None,
             can_unshare=_can_unshare,
         )

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import uuid_utils
 
+from lifecycle.errors import LogUnsuitable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -62,12 +64,19 @@ def default_log(*, make: bool = True) -> str:
     """Where the log is when nobody said: $LIFECYCLE_LOG, else one file in the platform's user data directory.
 
     An empty variable counts as unset. The directory is made, for the user alone, unless *make* is False.
+
+    Raises:
+        LogUnsuitable: There is no such directory, and it can't be made.
     """
     if given := os.environ.get("LIFECYCLE_LOG"):
         return given
     from platformdirs import user_data_path
 
-    folder = user_data_path("lifecycle", appauthor=False)
-    if make:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder = user_data_path("lifecycle", appauthor=False)
+        if make:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (RuntimeError, OSError) as error:  # a user without a home, as in containers, or one that can't be written
+        why = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else "there is no home directory"
+        raise LogUnsuitable("the default log", f"can't be made: {why}; name a log, or set $LIFECYCLE_LOG") from None
     return str(folder / "sessions.db")

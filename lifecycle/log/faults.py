@@ -86,7 +86,7 @@ def translate(
     if code in (_READONLY, _PERM):
         return LogUnavailable(
             f"{locator}: can't be read here: {said}; a log in WAL mode can be read where its -wal and -shm files are, "
-            "or can be made"
+            "or can be made, and with read_only=True from a private copy"
         )
     if code == _CANTOPEN:
         return LogUnavailable(f"{locator}: can't be opened: {said}; check that the directory exists and may be written")

@@ -103,6 +103,8 @@ def _open(options: Options, queue: Turnstile) -> Opened:
     where = options.place
     if not where.check(create=options.create):
         _make(options, queue)
+    if not options.read_only:
+        where.make_writable()
     conn = options.connect()
     try:
         identity = where.identity()

@@ -39,6 +39,15 @@ class Place:
             return None
         return found.st_dev, found.st_ino
 
+    def make_writable(self) -> None:
+        """Give -wal and -shm the mode of the file: SQLite made them so, and leaves them when the file's was changed."""
+        for beside in ("-wal", "-shm"):
+            with suppress(OSError):  # not there, or somebody else's
+                found = os.lstat(self.path + beside)
+                mode = stat.S_IMODE(os.stat(self.path).st_mode) & 0o666
+                if stat.S_ISREG(found.st_mode) and mode & ~found.st_mode & 0o222:
+                    os.chmod(self.path + beside, mode)
+
     def check(self, *, create: bool) -> int:
         """The size of the file in bytes, 0 if it has to be made.
 

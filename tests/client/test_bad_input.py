@@ -225,6 +225,20 @@ def test_the_environments_log_is_used_and_an_empty_one_ignored(world: World, mon
     assert len(list((world.folder / "home").rglob("*.db"))) == 1
 
 
+def test_where_there_is_no_place_for_a_log_that_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container runs its programs under ids without a name, a home, or a right to write there."""
+    monkeypatch.delenv("LIFECYCLE_LOG", raising=False)
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HOME", str(tmp_path / "file"))
+    with pytest.raises(LogUnsuitable, match=r"the default log: can't be made: .*; name a log, or set \$LIFECYCLE_LOG"):
+        Client()
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    with pytest.raises(LogUnsuitable, match="there is no home directory; name a log"):
+        Client()
+
+
 # --- lists ------------------------------------------------------------------------------------------------------------
 
 WRONG_FILTERS: list[tuple[str, object]] = [

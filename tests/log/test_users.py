@@ -117,3 +117,16 @@ def test_what_root_makes_beside_a_user_s_log_is_the_user_s(tmp_path: Path) -> No
         assert {path.name: path.stat().st_uid for path in made} == dict.fromkeys(
             ["log.db", "log.db-wal", "log.db-shm", "log.db.d", "writers"], _NOBODY
         )
+
+
+def test_a_log_that_was_read_while_it_might_not_be_written_can_be_written_again(tmp_path: Path) -> None:
+    """SQLite gives -wal and -shm the mode of the file, and a reader leaves them: later writers were refused."""
+    path = tmp_path / "log.db"
+    with SqliteLog(path, journal="wal") as log:
+        begin(log, "s-1")
+        beside = [path.with_name(f"log.db{end}") for end in ("-wal", "-shm")]
+        for one in beside:
+            one.chmod(0o444)
+        with SqliteLog(path) as other:
+            begin(other, "s-2")
+        assert [one.stat().st_mode & 0o777 for one in beside] == [0o600, 0o600]

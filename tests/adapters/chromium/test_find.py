@@ -51,6 +51,21 @@ class Computer:
         return str(caught.value)
 
 
+def test_a_process_without_a_home_or_a_working_directory_looks_for_browsers_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ids without a name, as containers run under; a directory that was deleted meanwhile."""
+
+    def gone() -> Path:
+        raise FileNotFoundError
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    monkeypatch.setattr(Path, "cwd", gone)
+    here = Surroundings.here()
+    assert (here.home, here.cwd) == (Path("/"), Path("/"))
+
+
 @pytest.fixture
 def linux(tmp_path: Path) -> Computer:
     return Computer(tmp_path)
