@@ -105,9 +105,9 @@ class Places:
 
 
 def _holds(session: Session, now: int) -> bool:
-    """Whether its browser may still be there: one out of reach does not hold its place for ever."""
+    """Whether the browser of one not released may still be there: one out of reach does not hold its place for ever."""
     ended = deadline(session) if session.closed_at is None else session.closed_at
-    return not session.released and now < ended + RELEASE_WAIT_S * 1e6
+    return now < ended + RELEASE_WAIT_S * 1e6
 
 
 class _FileQueue:

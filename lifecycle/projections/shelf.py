@@ -105,9 +105,7 @@ class Shelf:
 def _made() -> Connection:
     conn = sqlite3.connect("", isolation_level=None, check_same_thread=False)
     try:
-        conn.execute("PRAGMA temp_store = FILE")
         conn.execute("PRAGMA journal_mode = OFF")  # nobody wants it back
-        conn.execute("PRAGMA synchronous = OFF")
         conn.execute(_TABLE)
         conn.execute("BEGIN")  # never committed, so never written before it has to be
     except BaseException:

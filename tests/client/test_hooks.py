@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lifecycle import AsyncClient, Cause, Client, InvalidConfig, MemoryLog, SessionView
-from lifecycle.errors import LaunchFailed, LogTampered, NotStarted
+from lifecycle.client import endings
+from lifecycle.client.endings import Once
+from lifecycle.errors import HistoryError, LaunchFailed, LogTampered, LogUnavailable, NotStarted
 from lifecycle.ports import Exit
 from lifecycle.testing.clock import ManualClock
 from lifecycle.testing.fake_host import FakeBrowser
 from tests.client.world import until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from lifecycle.log.port import Page
     from tests.client.world import World
 
 
@@ -234,27 +235,36 @@ class TestBeingCalledWithTheEnd:
             fake.host.browsers[ended.session_id].end(Exit(signal=9))
         until(lambda: fake.causes() == [Cause.BROWSER_CRASHED], "the thread has died of it")
 
-    def test_a_log_found_damaged_for_a_moment_does_not_end_the_hearing(
-        self, fake: _Fake, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        read, damaged = fake.log.read_all, [LogTampered("memory", "the file", expected="whole", found="malformed")]
-
-        def fails_once(*args: Any, **options: Any) -> Page:
-            if damaged:
-                raise damaged.pop()
-            return read(*args, **options)
-
-        monkeypatch.setattr(fake.log, "read_all", fails_once)
-        session = fake.session().start()
-        until(lambda: not damaged, "nobody has looked")
-        fake.clock.advance(1)
-        fake.host.browsers[session.session_id].end(Exit(signal=9))
-        until(lambda: fake.causes() == [Cause.BROWSER_CRASHED], "nobody was called")
-
     def test_it_may_stop_the_session(self, fake: _Fake) -> None:
         session = fake.client.Session(page=False, on_end=lambda _: session.stop()).start()
         session.stop()
         assert session.status().cause is Cause.STOPPED
+
+    def test_it_may_be_called_by_the_first_only_and_the_second_waits_for_that(self) -> None:
+        called, go = threading.Event(), threading.Event()
+        order: list[str] = []
+
+        def call(_: SessionView) -> None:
+            called.set()
+            assert go.wait(20)
+            order.append("called")
+
+        once = Once("s", call)
+        ending: Any = None
+
+        def second() -> None:
+            once(ending)
+            order.append("second")
+
+        threads = [threading.Thread(target=once, args=(ending,)), threading.Thread(target=second)]
+        threads[0].start()
+        assert called.wait(20)
+        threads[1].start()
+        threads[1].join(0.05)
+        go.set()
+        for thread in threads:
+            thread.join()
+        assert order == ["called", "second"]
 
     def test_what_cannot_be_called_is_refused(self, fake: _Fake) -> None:
         with pytest.raises(InvalidConfig, match="on_end"):
@@ -282,3 +292,88 @@ class TestBeingCalledWithTheEnd:
             assert fake.causes() == [Cause.STOPPED, Cause.BROWSER_CRASHED]
 
         asyncio.run(run())
+
+
+class TestWatchingForTheEnd:
+    """By one thread, which is there as long as somebody waits, whatever becomes of the log meanwhile."""
+
+    @pytest.fixture(autouse=True)
+    def threads(self, fake: _Fake, monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
+        """Those that were started to watch."""
+        started: list[threading.Thread] = []
+        start = fake.clock.start
+
+        def watched(name: str, run: Callable[[], object]) -> None:
+            if name != "lifecycle-endings":
+                return start(name, run)
+            started.append(threading.Thread(target=run, daemon=True))
+            return started[-1].start()
+
+        monkeypatch.setattr(fake.clock, "start", watched)
+        monkeypatch.setattr(endings, "_NAP_S", 0.01)
+        return started
+
+    def ended(self, fake: _Fake, *sessions: Any) -> None:
+        """End these underneath, and hear of it."""
+        before = len(fake.heard)
+        for session in sessions:
+            fake.host.browsers[session.session_id].end(Exit(signal=9))
+        until(lambda: len(fake.heard) == before + len(sessions), "nobody was called")
+
+    def test_one_thread_for_all_and_another_once_it_has_gone(
+        self, fake: _Fake, threads: list[threading.Thread]
+    ) -> None:
+        sessions = [fake.session().start() for _ in range(3)]
+        assert len(threads) == 1
+        self.ended(fake, *sessions)
+        threads[0].join(20)
+        self.ended(fake, fake.session().start())
+        assert len(threads) == 2
+
+    def test_a_client_that_is_closed_watches_no_longer(self, fake: _Fake, threads: list[threading.Thread]) -> None:
+        with fake.session(keep_alive=True):
+            pass
+        fake.client.close()
+        threads[0].join(20)
+        assert not threads[0].is_alive()
+        assert fake.heard == []
+
+    def test_more_endings_than_a_page_holds(self, fake: _Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(endings, "_PAGE", 1)
+        self.ended(fake, *(fake.session().start() for _ in range(3)))
+
+    @pytest.mark.parametrize("error", [LogUnavailable("busy"), LogTampered("log", "it", expected="a", found="b")])
+    def test_a_log_that_can_not_be_read_for_a_while(
+        self, fake: _Fake, threads: list[threading.Thread], monkeypatch: pytest.MonkeyPatch, error: Exception
+    ) -> None:
+        read_all, failing = fake.log.read_all, threading.Event()
+
+        def fails(*_given: object, **_more: object) -> object:
+            monkeypatch.setattr(fake.log, "read_all", read_all)
+            failing.set()
+            raise error
+
+        monkeypatch.setattr(fake.log, "read_all", fails)
+        session = fake.session().start()
+        assert failing.wait(20)
+        self.ended(fake, session)
+        assert len(threads) == 1
+
+    def test_a_history_that_can_not_be_read(
+        self, fake: _Fake, threads: list[threading.Thread], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its ending can't be told; those of others are."""
+        broken, other = fake.session().start(), fake.session().start()
+        watching = fake.client._shared.endings._recorder  # pyright: ignore[reportPrivateUsage]
+        load = watching.load
+
+        def loaded(session_id: str) -> Any:
+            if session_id == broken.session_id:
+                raise HistoryError("not this one")
+            return load(session_id)
+
+        monkeypatch.setattr(watching, "load", loaded)
+        fake.host.browsers[broken.session_id].end(Exit(signal=9))
+        self.ended(fake, other)
+        assert [ending.session_id for ending in fake.heard] == [other.session_id]
+        assert len(threads) == 1

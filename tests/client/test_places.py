@@ -12,7 +12,14 @@ import pytest
 
 import lifecycle.client.places
 from lifecycle import AsyncClient, Cause, Client, InvalidConfig, MemoryLog, SessionStopped, SqliteLog, State
+from lifecycle.client.places import Places
+from lifecycle.client.reconcile import RELEASE_WAIT_S
+from lifecycle.client.recorder import Recorder
+from lifecycle.client.system import Uuid7
+from lifecycle.core import Close, Create, Limits, ProcessIdentity, Release
+from lifecycle.core.events import SessionCreated, SessionReleased
 from lifecycle.errors import ClientClosed, TooManySessions
+from lifecycle.testing.clock import ManualClock
 from lifecycle.testing.fake_host import FakeBrowser
 from tests.client.world import until
 
@@ -117,6 +124,47 @@ def test_a_place_that_a_lost_keeper_held_is_free(log: EventLog, host: FakeBrowse
     host.lose_keeper(beside=lambda _: None)  # and nobody notices
     with client.Session(page=False):
         assert client.sessions.count(cause="keeper_lost") == 1
+
+
+class TestHolding:
+    """From `created` on, until its browser is gone or should be. On pretended clocks, and with nobody who tidies."""
+
+    @pytest.fixture
+    def clock(self) -> ManualClock:
+        return ManualClock()
+
+    @pytest.fixture
+    def recorder(self, clock: ManualClock) -> Recorder:
+        recorder = Recorder(MemoryLog(clock=clock.now), clock, Uuid7(), actor="tester", writer="test")
+        owner = ProcessIdentity(host="elsewhere", boot_id="b", pid=1, started=1)
+        limits = Limits(idle_timeout_us=60_000_000, max_duration_us=600_000_000)
+        recorder.create(Create(event=SessionCreated(session_id="s", limits=limits, owner=owner, keeper_id="k")))
+        return recorder
+
+    def free(self, recorder: Recorder) -> bool:
+        try:
+            with Places(recorder, 1, 0, lambda: None).turn(lambda: False):
+                return True
+        except TooManySessions:
+            return False
+
+    def test_until_it_is_released(self, recorder: Recorder) -> None:
+        assert not self.free(recorder)
+        recorder.execute("s", Close(cause=Cause.STOPPED))
+        assert not self.free(recorder)
+        recorder.execute("s", Release(event=SessionReleased(how="graceful", profile_removed=True)))
+        assert self.free(recorder)
+
+    @pytest.mark.parametrize("ended_s", [10, 60])
+    def test_not_for_ever(self, clock: ManualClock, recorder: Recorder, ended_s: int) -> None:
+        """One out of reach, stopped or at its deadline: as long as a keeper would need."""
+        clock.advance(ended_s)
+        if ended_s < 60:
+            recorder.execute("s", Close(cause=Cause.STOPPED))
+        clock.advance(RELEASE_WAIT_S - 0.001)
+        assert not self.free(recorder)
+        clock.advance(0.001)
+        assert self.free(recorder)
 
 
 HOLDS = """

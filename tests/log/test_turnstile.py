@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lifecycle.log.turnstile import Turnstile, TurnstileTimeout
+from lifecycle.log import turnstile as module
+from lifecycle.log.turnstile import Turnstile, TurnstileTimeout, Waiter
 
 
 @pytest.fixture
@@ -137,3 +140,118 @@ def test_closing_in_the_middle_of_a_turn_waits_for_its_end(path: str) -> None:
     other = _turnstile(path)
     other.acquire(20)
     other.release()
+
+
+def test_a_child_waits_with_a_thread_of_its_own(path: str) -> None:
+    first, second = _turnstile(path), _turnstile(path)
+    first.acquire(1)
+    left_behind = Waiter("in the parent")
+    left_behind._runs = True  # pyright: ignore[reportPrivateUsage]
+    second._waiter = left_behind  # pyright: ignore[reportPrivateUsage]
+    second.after_fork()
+    waiting = threading.Thread(target=second.acquire, args=(5,))
+    waiting.start()
+    with pytest.raises(TurnstileTimeout):
+        _turnstile(path).acquire(0.01)
+    first.release()
+    waiting.join()
+    with pytest.raises(TurnstileTimeout):
+        _turnstile(path).acquire(0.01)
+
+
+class TestWaiter:
+    """Its thread stays for the next wait; with who gave up it goes, whenever that was."""
+
+    @pytest.fixture
+    def waiter(self, path: str) -> Waiter:
+        return Waiter(path)
+
+    @staticmethod
+    def open(path: str) -> int:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def got(self, waiter: Waiter, path: str) -> bool:
+        """Whether a lock that nobody holds is held in the end; it is let go again."""
+        fd, until = self.open(path), time.monotonic() + 5
+        arrived = waiter.wait(fd, lambda: until - time.monotonic())
+        if arrived:
+            os.close(fd)
+        return arrived
+
+    def free(self, path: str) -> bool:
+        fd = self.open(path)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(fd)
+        return True
+
+    @staticmethod
+    def until(reached: Any) -> None:
+        end = time.monotonic() + 20
+        while not reached():
+            assert time.monotonic() < end
+            time.sleep(0.001)  # nothing tells when another thread has come so far
+
+    @staticmethod
+    def threads(path: str) -> int:
+        return sum(thread.name == path for thread in threading.enumerate())
+
+    def test_one_thread_serves_the_waits_and_another_those_after_it_has_gone(
+        self, waiter: Waiter, path: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert [self.got(waiter, path) for _ in range(3)] == [True] * 3
+        assert self.threads(path) == 1
+        monkeypatch.setattr(module, "_STAYS_S", 0.001)
+        assert self.got(waiter, path)
+        self.until(lambda: self.threads(path) == 0)
+        assert self.got(waiter, path)
+
+    def test_asked_at_the_moment_at_which_it_would_go_it_stays(self, waiter: Waiter, path: str) -> None:
+        asked = waiter._asked  # pyright: ignore[reportPrivateUsage]
+
+        class TooLate:
+            due = True
+
+            def acquire(self, timeout: float) -> bool:
+                taken = asked.acquire(timeout=timeout)
+                if taken and self.due:
+                    self.due = False
+                    asked.release()
+                    return False
+                return taken
+
+            def release(self) -> None:
+                asked.release()
+
+        waiter._asked = TooLate()  # type: ignore[assignment] # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+        assert [self.got(waiter, path) for _ in range(2)] == [True] * 2
+
+    def test_given_up_when_the_lock_has_just_come_it_is_let_go(self, waiter: Waiter, path: str) -> None:
+        def left() -> float:
+            self.until(lambda: waiter._holds)  # pyright: ignore[reportPrivateUsage]
+            return 0
+
+        fd = self.open(path)
+        copy = os.dup(fd)  # as a child has that was forked meanwhile
+        assert not waiter.wait(fd, left)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(fd)
+        assert self.free(path)
+        os.close(copy)
+        self.until(lambda: self.threads(path) == 0)
+
+    def test_given_up_before_the_lock_comes_it_is_let_go_then(self, waiter: Waiter, path: str) -> None:
+        """And not before: the descriptor's number would be somebody else's by then."""
+        assert self.got(waiter, path)
+        holder, fd = self.open(path), self.open(path)
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        assert not waiter.wait(fd, lambda: 0)
+        os.fstat(fd)
+        os.close(holder)
+        self.until(lambda: self.threads(path) == 0)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(fd)
+        assert self.free(path)
