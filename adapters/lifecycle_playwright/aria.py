@@ -79,7 +79,8 @@ def _typed(node: Node) -> bool:
 def _nodes(snapshot: str) -> list[Node]:
     nodes: list[Node] = []
     stack: list[Node] = []
-    for line in snapshot.splitlines():
+    # Not splitlines(): a page may have what else Python takes for a line's end in an attribute, and forge elements.
+    for line in snapshot.split("\n"):
         depth = (len(line) - len(line.lstrip(" "))) // 2
         body = line.strip().removeprefix("- ")
         while stack and stack[-1].depth >= depth:
@@ -128,6 +129,13 @@ def outline(nodes: list[Node]) -> str:
     for node in nodes:
         key = node.role + (f" {json.dumps(node.name, ensure_ascii=False)}" if node.name else "")
         states = "".join(f" [{name}]" if value is True else f" [{name}={value}]" for name, value in node.states.items())
-        lines.append(f"{'  ' * node.depth}- {key}{states}" + (f": {node.text}" if node.text else ""))
-        lines += [f"{'  ' * (node.depth + 1)}- /{name}: {value}" for name, value in node.properties.items()]
+        lines.append(f"{'  ' * node.depth}- {key}{states}" + (f": {_on_one_line(node.text)}" if node.text else ""))
+        lines += [
+            f"{'  ' * (node.depth + 1)}- /{name}: {_on_one_line(value)}" for name, value in node.properties.items()
+        ]
     return "\n".join(lines)
+
+
+def _on_one_line(text: str) -> str:
+    """*text* with a blank for every white space: what a page breaks into lines would stand there as elements."""
+    return " ".join(text.split())

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
@@ -25,6 +25,7 @@ __all__ = ["CookieFile", "Cookies", "Receipt", "cookies_of", "read", "save"]
 Cookies = list[dict[str, Any]]
 _SAME_SITE: Final = {"lax": "Lax", "strict": "Strict", "none": "None", "no_restriction": "None"}
 _LIMIT_BYTES: Final = 16 * 2**20
+_LARGEST: Final = sys.float_info.max
 _EXPIRY: Final = re.compile(r"-?\d{1,18}", re.ASCII)
 _ALLOWED: Final = "a JSON array of cookies, a Playwright storage_state, or a Netscape cookies.txt"
 
@@ -120,7 +121,8 @@ def _cookie(item: object, number: int) -> dict[str, Any]:
         cookie[field] = given.get(field, False)
     expires = given.get("expires", given.get("expirationDate"))
     if given.get("session") is not True and expires is not None and expires != -1:
-        if isinstance(expires, bool) or not isinstance(expires, int | float) or not math.isfinite(expires):
+        # NaN, the infinities, and a whole number too large for the browser's: JSON may hold any.
+        if isinstance(expires, bool) or not isinstance(expires, int | float) or not abs(expires) <= _LARGEST:
             raise ValueError(f"the `expires` of cookie {number} is not a number of seconds")
         cookie["expires"] = expires
     same_site = given.get("sameSite")
@@ -149,7 +151,7 @@ def _partition(value: object, number: int) -> dict[str, Any]:
 
 def _netscape(text: str) -> Cookies:
     cookies: Cookies = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(re.split(r"\r?\n", text), start=1):  # what else Unicode calls a line's end is text
         http_only = line.startswith("#HttpOnly_")
         line = line.removeprefix("#HttpOnly_")
         if not line.strip() or (line.startswith("#") and not http_only):

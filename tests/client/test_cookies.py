@@ -140,6 +140,19 @@ def test_an_expiry_that_is_no_number_is_refused(number: str) -> None:
         cookies_of([{**ONE, "expires": float(number)}])
 
 
+def test_an_expiry_that_no_browser_holds_is_refused() -> None:
+    with pytest.raises(ValueError, match="expires"):
+        cookies_of([{**ONE, "expires": 10**400}])
+
+
+def test_only_line_feeds_end_a_line_of_a_netscape_file(tmp_path: Path) -> None:
+    path = tmp_path / "cookies.txt"
+    path.write_bytes("x.org\tTRUE\t/\tFALSE\t0\ta\tb\u2028c\x85d\r\nx.org\tTRUE\t/\tFALSE\t0\te\tf\n".encode())
+    found = read(path)
+    assert found is not None
+    assert [cookie["value"] for cookie in found[0].cookies] == ["b\u2028c\x85d", "f"]
+
+
 def test_a_symbolic_link_is_neither_read_nor_replaced(tmp_path: Path) -> None:
     target = _write(tmp_path / "target", "keep me")
     link = tmp_path / "link.json"
