@@ -38,7 +38,13 @@ def instant(at: datetime, argument: str = "at") -> int:
 
 
 class SessionView(BaseModel):
-    """A session as it stood when it was asked for. Datetimes are UTC-aware; it does not change by itself."""
+    """A session as it stood when it was asked for. Datetimes are UTC-aware; it does not change by itself.
+
+    `duration` runs from `created_at` to `closed_at`, the time of the ending, whichever it is; until then it grows.
+    `deadline` is when it times out unless it is used or extended before; its limits are minutes, None where there is
+    none. `error` is the type and message of an exception or a failed start. `version` counts its events. Of a browser
+    that was there already some fields are None, for unknown.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

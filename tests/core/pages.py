@@ -1,4 +1,4 @@
-"""The parts of the docs that are made from the core: diagram, tables, event catalogue, invariants.
+"""The parts of the docs that are made from the source: diagram, tables, event catalogue, invariants, the Python API.
 
     python -m tests.core.pages      writes them again; test_pages.py fails until they are what the core says
 
@@ -26,6 +26,7 @@ from lifecycle.core import (
 from lifecycle.core.evolve import trigger_of
 from lifecycle.errors import LifecycleError
 from lifecycle.testing.samples import COMMANDS, HISTORIES
+from tests.docs.api import the_python_api, the_tree_of_errors
 from tests.mutants.laws import SEEN
 from tests.testing.engines import ALL_LAWS, ENGINES
 
@@ -217,6 +218,8 @@ MADE: Final[dict[str, Callable[[], str]]] = {
     "events": the_catalogue,
     "laws": the_laws,
     "engines": the_engines,
+    "python": the_python_api,
+    "errors": the_tree_of_errors,
 }
 
 PAGES: Final[dict[str, tuple[str, ...]]] = {
@@ -224,6 +227,7 @@ PAGES: Final[dict[str, tuple[str, ...]]] = {
     "docs/reference/state-machine.md": ("diagram", "table", "before-the-deadline", "from-the-deadline-on"),
     "docs/reference/invariants.md": ("engines", "laws"),
     "docs/reference/events.md": ("events",),
+    "docs/reference/python.md": ("python", "errors"),
 }
 
 
