@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, cast, overl
 from pydantic import BaseModel
 
 from lifecycle.client import adapters, operations, orders, proofs
+from lifecycle.client.handle import no_driver
 from lifecycle.client.origin import origin
 from lifecycle.client.request import attaching, request
 from lifecycle.client.shared import MAX_WAIT_S, Shared
@@ -443,7 +444,8 @@ class AsyncSession:
 
         async def warm() -> None:
             nonlocal give_back
-            give_back = await drivers.warm()
+            with no_driver(self.session_id):
+                give_back = await drivers.warm()
 
         try:
             # The driver comes up while the keeper works.

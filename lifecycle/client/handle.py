@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from lifecycle.core import Command
     from lifecycle.ports import BrowserHost, Starting, Talk
 
-__all__ = ["Handle", "ended_error", "ending_for"]
+__all__ = ["Handle", "ended_error", "ending_for", "no_driver"]
 
 #: How long attaching waits for a session that is still being started by its owner.
 _ATTACH_WAIT_S: Final = 10.0
@@ -112,6 +112,22 @@ def ending_for(error: BaseException | None) -> Close | Fail:
 def _not_started(error: LaunchFailed) -> Fail:
     """For a launch whose failure the keeper could not record: it has, or this does, whoever comes first."""
     return Fail(cause=Cause.LAUNCH_FAILED, error_type="LaunchFailed", error_message=redact.message(str(error)) or None)
+
+
+@contextmanager
+def no_driver(session_id: str) -> Generator[None]:
+    """What keeps the pages' driver from starting, as an error of ours.
+
+    Raises:
+        LaunchFailed: It did not start.
+    """
+    try:
+        yield
+    except LifecycleError:
+        raise
+    except Exception as error:
+        why = f"the driver of its pages did not start: {redact.message(str(error))}"
+        raise LaunchFailed(session_id, f"{why}; it may have said more on stderr, and page=False needs none") from error
 
 
 class Gateless:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, overload
 from pydantic import BaseModel
 
 from lifecycle.client import adapters, operations, orders, proofs
+from lifecycle.client.handle import no_driver
 from lifecycle.client.origin import origin
 from lifecycle.client.shared import MAX_WAIT_S, Shared, part
 from lifecycle.core import SessionView
@@ -718,7 +719,8 @@ class Session:
 
     def _warm(self) -> None:
         pages, me = self._drivers.get(), threading.get_ident()
-        self._give_back[me] = pages.warm()
+        with no_driver(self.session_id):
+            self._give_back[me] = pages.warm()
         kept = self._drivers.kept
         if kept is not None and me not in kept:
             kept[me] = pages.hold()

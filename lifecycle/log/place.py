@@ -85,7 +85,10 @@ def place(path: str | os.PathLike[str]) -> Place:
     text = os.fspath(path)
     if not _is_text(text) or "\0" in text or text == ":memory:":
         raise InvalidConfig("path", path, "the path of a file, in UTF-8; for a log in memory use MemoryLog")
-    return Place(os.path.realpath(os.path.expanduser(text)))
+    try:
+        return Place(os.path.realpath(os.path.expanduser(text)))
+    except OSError as error:  # relative to a directory that was deleted
+        raise InvalidConfig("path", path, f"the path of a file: {error.strerror}") from error
 
 
 def _is_text(value: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lifecycle import Cause, State
-from lifecycle.errors import AlreadyStarted, BrowserNotFound, InvalidConfig, LaunchFailed
+from lifecycle import AsyncClient, Cause, State
+from lifecycle.errors import BrowserNotFound, InvalidConfig, LaunchFailed
 from tests.client.world import inside, until
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def test_what_is_no_program_is_refused_before_anything_is_recorded(place: str, c
     assert str(path) in str(caught.value)
     assert client.sessions.count() == 0
     assert session.stop() is None
-    with pytest.raises(AlreadyStarted):
+    with pytest.raises(type(caught.value)):
         session.start()
 
 
@@ -56,6 +57,24 @@ def test_a_browser_named_by_the_environment_is_used_or_refused(
     monkeypatch.setenv("LIFECYCLE_BROWSER", "")
     with client.Session(page=False) as session:
         assert session.status().status is State.ACTIVE
+
+
+@pytest.mark.parametrize("twin", ["sync", "async"])
+def test_a_driver_that_does_not_start_fails_the_session(
+    twin: str, client: Client, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Playwright's does for a user without a home."""
+
+    async def run() -> None:
+        async with AsyncClient(world.log) as other:
+            await other.Session().start()
+
+    monkeypatch.setenv("PLAYWRIGHT_NODEJS_PATH", "/bin/false")
+    with pytest.raises(LaunchFailed, match="the driver of its pages did not start"):
+        client.Session().start() if twin == "sync" else asyncio.run(run())
+    (ended,) = client.sessions.list()
+    assert (ended.status, ended.cause) == (State.ERROR, Cause.LAUNCH_FAILED)
+    until(lambda: world.types(ended.session_id)[-1] == "released", "never released")
 
 
 FAILING: dict[str, tuple[str, dict[str, int], str | None]] = {

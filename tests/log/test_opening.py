@@ -221,3 +221,11 @@ def test_a_file_removed_or_replaced_while_open_is_noticed(tmp_path: Path) -> Non
         SqliteLog(path).close()
         with pytest.raises(LogUnavailable, match="removed or replaced"):
             log.append("s-1", [new(annotated())], expected=ANY)
+
+
+def test_a_relative_path_in_a_deleted_directory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(InvalidConfig, match="No such file or directory"):
+        SqliteLog("log.db")
