@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import threading
 from itertools import islice
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lifecycle import AsyncClient, Cause, Client, InvalidConfig, MemoryLog, SessionView
-from lifecycle.client import endings
+from lifecycle import AsyncClient, AsyncSession, Cause, Client, InvalidConfig, MemoryLog, SessionView
+from lifecycle.client import async_api, endings
 from lifecycle.client.endings import Once
 from lifecycle.errors import HistoryError, LaunchFailed, LogTampered, LogUnavailable, NotStarted
 from lifecycle.ports import Exit
@@ -175,6 +176,7 @@ class TestWaitingForTheEnd:
             ending = await again
             assert ending is not None
             assert ending.cause is Cause.STOPPED
+            assert await session.wait_ended(0) == ending
 
         asyncio.run(run())
 
@@ -236,9 +238,14 @@ class TestBeingCalledWithTheEnd:
         until(lambda: fake.causes() == [Cause.BROWSER_CRASHED], "the thread has died of it")
 
     def test_it_may_stop_the_session(self, fake: _Fake) -> None:
-        session = fake.client.Session(page=False, on_end=lambda _: session.stop()).start()
+        def stops(ending: SessionView) -> None:
+            fake.heard.append(ending)
+            session.stop()
+
+        session = fake.client.Session(page=False, on_end=stops).start()
         session.stop()
         assert session.status().cause is Cause.STOPPED
+        assert fake.causes() == [Cause.STOPPED]
 
     def test_it_may_be_called_by_the_first_only_and_the_second_waits_for_that(self) -> None:
         called, go = threading.Event(), threading.Event()
@@ -292,6 +299,48 @@ class TestBeingCalledWithTheEnd:
             assert fake.causes() == [Cause.STOPPED, Cause.BROWSER_CRASHED]
 
         asyncio.run(run())
+
+    def test_the_asynchronous_twin_s_block_is_not_spoilt_by_it(self, fake: _Fake) -> None:
+        async def raises(_: SessionView) -> None:
+            raise ValueError("mine")
+
+        async def run() -> None:
+            async with fake.asynchronous().Session(page=False, on_end=raises) as session:
+                pass
+            assert (await session.status()).cause is Cause.STOPPED
+
+        asyncio.run(run())
+
+    def test_an_asynchronous_end_that_is_cancelled_leaves_it_alone(
+        self, fake: _Fake, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ending_of = async_api._Ending  # pyright: ignore[reportPrivateUsage]
+        told = ending_of.told
+
+        async def run() -> None:
+            waits, go, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+            async def heard(ending: SessionView) -> None:
+                await go.wait()
+                fake.heard.append(ending)
+                done.set()
+
+            async def awaited(self: Any) -> None:
+                waits.set()
+                await told(self)
+
+            monkeypatch.setattr(ending_of, "told", awaited)
+            session = await fake.asynchronous().Session(page=False, on_end=heard).start()
+            stopping = asyncio.create_task(session.stop())
+            await asyncio.wait_for(waits.wait(), 20)
+            stopping.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await stopping
+            go.set()
+            await asyncio.wait_for(done.wait(), 20)
+
+        asyncio.run(run())
+        assert fake.causes() == [Cause.STOPPED]
 
 
 class TestWatchingForTheEnd:
@@ -377,3 +426,15 @@ class TestWatchingForTheEnd:
         self.ended(fake, other)
         assert [ending.session_id for ending in fake.heard] == [other.session_id]
         assert len(threads) == 1
+
+    def test_a_loop_that_is_gone_hears_nothing(self, fake: _Fake, threads: list[threading.Thread]) -> None:
+        """And no coroutine is left that nobody awaits, of which Python would warn."""
+
+        async def run() -> AsyncSession:
+            return await fake.asynchronous().Session(page=False, on_end=fake.heard.append).start()
+
+        session = asyncio.run(run())
+        fake.host.browsers[session.session_id].end(Exit(signal=9))
+        threads[0].join(20)
+        gc.collect()
+        assert fake.heard == []

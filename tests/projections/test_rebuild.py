@@ -23,7 +23,7 @@ from lifecycle.errors import (
 from lifecycle.log import ANY, SqliteLog
 from lifecycle.log.driver import sqlite3
 from lifecycle.log.file import LogFile
-from lifecycle.log.receipts import LogSealed
+from lifecycle.log.receipts import LogForgotten, LogSealed
 from lifecycle.log.schema import RECORD
 from lifecycle.projections import rebuild, replay
 from lifecycle.projections.rows import COLUMNS
@@ -511,6 +511,79 @@ def test_an_interrupted_one_is_resumed_where_it_stopped(path: Path, monkeypatch:
         told.clear()
         assert log.sessions.rebuild(lambda done, _total: told.append(done), resume=True).equal
         assert told[0] < stopped  # nothing is left to resume
+
+
+@pytest.fixture
+def planted_and_rebuilt(planted: SqliteLog) -> SqliteLog:
+    """With a stream that can't be read, and a receipt among the events."""
+    planted.append("log", [new(LogForgotten(at=NOW, session_id="s-0", through_version=1, rows=1))], expected=ANY)
+    planted.sessions.rebuild()
+    return planted
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_portions_of_any_size_come_to_the_same(
+    planted_and_rebuilt: SqliteLog, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: bool
+) -> None:
+    """A portion may end with any event; and where nothing differs, no writer is kept waiting."""
+    log = planted_and_rebuilt
+    taken: list[object] = []
+
+    def write(work: Callable[[Connection], list[str]]) -> list[str]:
+        taken.append(work)
+        return log._file.writing.run(work)  # pyright: ignore[reportPrivateUsage]
+
+    for size in range(1, 25):
+        monkeypatch.setattr(replay, "_PORTION", size)
+        if damaged:
+            with foreign(path) as conn:
+                conn.execute("UPDATE sessions SET version = 99")
+                conn.execute("UPDATE unreadable SET reason = 'none'")
+        report = log._file.aside(  # pyright: ignore[reportPrivateUsage]
+            lambda conn: replay.Rebuild(conn, write, None, tmp_path / "kept", resume=False).run()
+        )
+        assert (report.sessions, report.events, list(report.unreadable)) == (5, 23, ["s-3"])
+        assert bool(taken) is damaged
+        assert report.differing == (("s-0", "s-1", "s-2", "s-4", "s-5") if damaged else ())
+
+
+def test_one_interrupted_while_it_mends_mends_that_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay, "_PORTION", 5)
+    with SqliteLog(path) as log:
+        with foreign(path) as conn:
+            conn.execute("UPDATE sessions SET version = 99 WHERE session_id IN ('s-0', 's-5')")
+        run = log._file.writing.run  # pyright: ignore[reportPrivateUsage]
+        left = 2
+
+        def busy(work: Callable[[Connection], list[str]]) -> list[str]:
+            nonlocal left
+            left -= 1
+            if not left:
+                raise LogUnavailable("busy")
+            return run(work)
+
+        kept = log.runtime_dir / "rebuild.json"
+        with pytest.raises(LogUnavailable):
+            log._file.aside(lambda conn: replay.Rebuild(conn, busy, None, kept, resume=False).run())  # pyright: ignore[reportPrivateUsage]
+        report = log.sessions.rebuild(resume=True)
+        assert (report.differing, report.sessions, report.events) == (("s-0", "s-5"), 6, 21)
+        assert log.sessions.rebuild().equal
+
+
+def test_another_log_s_interrupted_one_is_not_taken_up(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "_PORTION", 5)
+
+    def interrupt(_done: int, _total: int) -> None:
+        raise KeyboardInterrupt
+
+    with SqliteLog(path) as log, SqliteLog(tmp_path / "other.db") as other:
+        begin(other, "s-0")
+        with pytest.raises(KeyboardInterrupt):
+            log.sessions.rebuild(interrupt)
+        shutil.copy(log.runtime_dir / "rebuild.json", other.runtime_dir)
+        assert other.sessions.rebuild(resume=True).sessions == 1
 
 
 def test_labels_that_only_the_index_has_or_does_not_have_are_mended(path: Path) -> None:

@@ -1,0 +1,88 @@
+"""What stands around every blocking call of the asynchronous client: batches, and what becomes of a cancelled one."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lifecycle import AsyncClient, Client, MemoryLog
+from lifecycle.client import async_api
+from lifecycle.errors import ClientClosed
+from lifecycle.testing.fake_host import FakeBrowser
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lifecycle.client.shared import Shared
+
+
+@pytest.fixture
+def log() -> MemoryLog:
+    """One with a session of some events."""
+    log = MemoryLog()
+    with Client(log, browser=FakeBrowser()) as client, client.Session(page=False) as session:
+        for number in range(4):
+            session.annotate("n", {"n": number})
+    return log
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 500])
+def test_what_comes_in_batches_comes_whole(log: MemoryLog, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """However many fit into one, the last and the full one included."""
+    monkeypatch.setattr(async_api, "_BATCH", size)
+    [session] = log.sessions.list(now=0)
+
+    async def run() -> None:
+        async with AsyncClient(log, browser=FakeBrowser()) as client:
+            assert [line async for line in client.export()] == whole
+            names = [step.name async for step in client.subscribe(session.session_id)]
+            assert names == ["created", "started", *["annotated"] * 4, "closed", "released"]
+
+    with Client(log, browser=FakeBrowser()) as twin:
+        whole = list(twin.export())
+    asyncio.run(run())
+
+
+def test_a_cancelled_call_is_awaited_and_its_error_is_not_reported_as_lost(log: MemoryLog) -> None:
+    async def run() -> list[Any]:
+        reported: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+        client = AsyncClient(log, browser=FakeBrowser())
+        begun, go = threading.Event(), threading.Event()
+
+        def fails(_: Shared) -> None:
+            begun.set()
+            assert go.wait(20)
+            raise LookupError
+
+        call = asyncio.create_task(client._worker.run(fails))  # pyright: ignore[reportPrivateUsage]
+        await asyncio.to_thread(begun.wait, 20)
+        for _ in range(2):  # and cancelled once more while it is awaited
+            call.cancel()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert not call.done()
+        go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        del call
+        gc.collect()
+        client.close()
+        return reported
+
+    assert asyncio.run(run()) == []
+
+
+def test_after_it_is_closed_no_log_is_opened(tmp_path: Path) -> None:
+    async def run() -> None:
+        client = AsyncClient(tmp_path / "log.db", browser=FakeBrowser())
+        client.close()
+        with pytest.raises(ClientClosed):
+            await client.sessions.count()
+
+    asyncio.run(run())
+    assert list(tmp_path.iterdir()) == []
