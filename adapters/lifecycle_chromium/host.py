@@ -92,7 +92,7 @@ class ChromiumHost:
             browser=plan.browser_path,
             headless=plan.config.headless,
             display={name: os.environ[name] for name in _DISPLAY if name in os.environ},
-            args=[*self._sandbox(), *_looks(plan.config), *plan.browser_args],
+            args=[*self._sandbox(plan.browser_path), *_looks(plan.config), *plan.browser_args],
             viewport=viewport or None,
             cdp_url=plan.cdp_url,
             cookie_file=plan.cookie_file,
@@ -270,8 +270,8 @@ class ChromiumHost:
             line.prepared -= 1
         self._retire(line)
 
-    def _sandbox(self) -> list[str]:
-        args, reason = sandbox_args()
+    def _sandbox(self, browser_path: str | None) -> list[str]:
+        args, reason = sandbox_args(None if browser_path is None else Path(browser_path))
         if reason is not None and not self._said_sandbox:
             self._said_sandbox = True
             logger.warning("browser_sandbox_off", why=reason)

@@ -7,7 +7,7 @@ to do with them. Only the OpenTelemetry API is needed (extra `opentelemetry`); w
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from lifecycle.core import ENDINGS
 from lifecycle.errors import LifecycleError, MissingExtra
@@ -21,6 +21,8 @@ except ModuleNotFoundError as error:
     raise MissingExtra("lifecycle_opentelemetry", "opentelemetry") from error
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from opentelemetry._logs import LoggerProvider
     from opentelemetry.trace import TracerProvider
 
@@ -48,14 +50,22 @@ def export(
     Raises:
         LogUnavailable, LogTampered: As reading says.
     """
-    tracing = Tracing(tracer_provider, logger_provider)
+    for cursor in _exported(log, after, Tracing(tracer_provider, logger_provider)):
+        after = cursor
+    return after
+
+
+def _exported(log: EventLog, after: Cursor | None, tracing: Tracing) -> Iterator[Cursor | None]:
+    """Export, and give the cursor of what has been."""
     while True:
         page = log.read_all(after, limit=_PAGE, types=ENDINGS)
         for ending in page.events:
             tracing.ended(ending, log.read(ending.stream))
+            yield ending.position
         after = page.cursor
+        yield after
         if page.caught_up:
-            return after
+            return
 
 
 class Exporter:
@@ -76,7 +86,7 @@ class Exporter:
     ) -> None:
         self.cursor = after
         self._log = log
-        self._providers: dict[str, Any] = {"tracer_provider": tracer_provider, "logger_provider": logger_provider}
+        self._tracing = Tracing(tracer_provider, logger_provider)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lifecycle-opentelemetry", daemon=True)
 
@@ -107,7 +117,8 @@ class Exporter:
 
     def _export(self) -> bool:
         try:
-            self.cursor = export(self._log, self.cursor, **self._providers)
+            for cursor in _exported(self._log, self.cursor, self._tracing):
+                self.cursor = cursor  # each is exported once, also where the next one can't be
         except Exception as error:  # a host's exporter, or the log: neither may take the program down
             logger.warning("opentelemetry.export_failed", error=f"{type(error).__name__}: {error}")
             return False

@@ -107,6 +107,7 @@ class SessionCollector(Collector):
             page = self._log.read_all(self._cursor, limit=_PAGE, types=_COUNTED)
             for row in page.events:
                 self._count(row)
+                self._cursor = row.position  # each counts once, also where the next one can't be
             self._cursor = page.cursor
             if page.caught_up:
                 return

@@ -137,9 +137,15 @@ class HttpSink:
     def __init__(
         self, url: str, headers: Mapping[str, str] | None = None, *, batch: int = 1, timeout_s: float = 30.0
     ) -> None:
-        found = urlsplit(url)
+        shown = url.partition("?")[0].rpartition("@")[2]  # without what may be a secret
+        wrong = InvalidConfig("to", shown, "must be a file, or a URL such as https://host/path")
+        try:
+            found = urlsplit(url)
+            port = found.port
+        except ValueError:
+            raise wrong from None
         if found.scheme not in ("http", "https") or not found.hostname or not url.isascii() or not url.isprintable():
-            raise InvalidConfig("to", url, "must be a file, or a URL such as https://host/path")
+            raise wrong
         if found.username is not None:
             raise InvalidConfig("to", found.hostname, "must not hold a name and password; send them as a header")
         if not 1 <= batch <= _PAGE:
@@ -157,10 +163,10 @@ class HttpSink:
         if found.scheme == "https":
             context = ssl.create_default_context()
             self._connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-                found.hostname, found.port, timeout=timeout_s, context=context
+                found.hostname, port, timeout=timeout_s, context=context
             )
         else:
-            self._connection = http.client.HTTPConnection(found.hostname, found.port, timeout=timeout_s)
+            self._connection = http.client.HTTPConnection(found.hostname, port, timeout=timeout_s)
 
     def take(self, events: Sequence[Mapping[str, object]]) -> None:
         """POST them; any 2xx is a yes.

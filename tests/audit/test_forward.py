@@ -293,6 +293,9 @@ class TestCursorFile:
     [
         ("ftp://example.com/", {}, "https://host/path"),
         ("http://", {}, "https://host/path"),
+        ("ftp://ada:secret@example.com/", {}, "https://host/path"),
+        ("http://ada:secret@example.com:99999/", {}, "https://host/path"),
+        ("http://[example.com/?key=secret", {}, "https://host/path"),
         ("http://ada:secret@example.com/", {}, "as a header"),
         ("http://example.com/", {"batch": 0}, "from 1 to 500"),
         ("http://example.com/", {"timeout_s": 0}, "seconds"),

@@ -25,7 +25,8 @@ from lifecycle import BrowserLost, Client, LogUnavailable, SqliteLog, core
 from lifecycle.core import Cause, State
 from lifecycle.errors import KeeperUnavailable, LaunchFailed
 from lifecycle.ports import Plan
-from lifecycle_chromium import paths, process
+from lifecycle_chromium import host, paths, process
+from lifecycle_chromium.find import sandbox_args
 from lifecycle_chromium.keeper import Keeper
 from lifecycle_chromium.line import Line, OwnTalk
 
@@ -407,6 +408,20 @@ def test_a_keeper_that_can_not_launch_one_session_says_so_and_keeps_the_others(t
         assert session.status().status is State.ACTIVE
         profiles.unlink()
         profiles.with_name("moved").rename(profiles)
+
+
+def test_the_sandbox_is_judged_by_the_browser_that_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One with a setuid chrome-sandbox beside it has its sandbox, though user namespaces are forbidden."""
+    asked: list[Path | None] = []
+
+    def judged(browser: Path | None = None) -> tuple[list[str], str | None]:
+        asked.append(browser)
+        return sandbox_args(browser)
+
+    monkeypatch.setattr(host, "sandbox_args", judged)
+    with Client(tmp_path / "log.db") as client, client.Session(page=False) as session:
+        created = json.loads(client.log.read(session.session_id)[0].private or "{}")
+    assert asked == [Path(created["browser_path"])]
 
 
 def test_a_keeper_that_can_not_be_made_leaves_no_descriptor_open(

@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from lifecycle import Client, MemoryLog
+from lifecycle.errors import LogTampered
 from lifecycle_opentelemetry import Exporter, export, traceparent
 from tests.client.world import until
 
@@ -154,6 +155,33 @@ def test_what_breaks_in_it_stays_in_it(
     with caplog.at_level(logging.WARNING), Exporter(log, **sdk.providers), lifecycle_client.Session(page=False):
         pass
     assert "torn" in caplog.text
+
+
+def test_one_that_can_not_be_exported_has_no_other_exported_twice(lifecycle_client: Client, sdk: Sdk) -> None:
+    class Torn:
+        torn = ""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(lifecycle_client.log, name)
+
+        def read(self, stream: str, *args: int) -> Any:
+            if stream == self.torn:
+                raise LogTampered("events", stream, expected="whole", found="torn")
+            return lifecycle_client.log.read(stream, *args)
+
+    for _ in range(3):
+        with lifecycle_client.Session(page=False) as session:
+            pass
+    log = Torn()
+    log.torn = session.session_id
+    after = lifecycle_client.log.read_all(limit=1).cursor
+    with Exporter(cast("EventLog", log), after, **sdk.providers) as exporter:
+        until(lambda: len(sdk.spans) >= 2, "no span came")
+    log.torn = ""
+    with Exporter(cast("EventLog", log), exporter.cursor, **sdk.providers):
+        pass
+    assert len(sdk.spans) == 3
+    assert (sdk.spans[2].attributes or {})["session.id"] == session.session_id
 
 
 def test_an_empty_log(sdk: Sdk) -> None:

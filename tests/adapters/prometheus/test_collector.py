@@ -93,6 +93,37 @@ def test_it_can_begin_where_one_wants(lifecycle_client: Client, lifecycle_clock:
     assert told.get_sample_value("lifecycle_session_duration_seconds_count", {"status": "closed"}) == 1
 
 
+def test_a_scrape_that_fails_in_the_middle_counts_nothing_twice(
+    lifecycle_client: Client, lifecycle_clock: VirtualClock
+) -> None:
+    old = lifecycle_client.Session(page=False).start()
+    after = lifecycle_client.log.last(1)[0].position
+    with lifecycle_client.Session(page=False):
+        pass
+    old.stop()
+
+    class Torn:
+        torn = True
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(lifecycle_client.log, name)
+
+        def read(self, *args: object, **options: object) -> object:
+            if self.torn:
+                raise LogUnavailable("locked")
+            return lifecycle_client.log.read(*args, **options)  # type: ignore[arg-type] # as it was called
+
+    log = Torn()
+    registry = CollectorRegistry()
+    registry.register(SessionCollector(cast("EventLog", log), after, now_us=lifecycle_clock.now))
+    for _ in range(2):
+        with pytest.raises(LogUnavailable):
+            generate_latest(registry)
+    log.torn = False
+    assert registry.get_sample_value("lifecycle_sessions_created_total") == 1
+    assert registry.get_sample_value("lifecycle_sessions_ended_total", {"status": "closed", "cause": "stopped"}) == 2
+
+
 def test_past_its_deadline_a_session_does_not_live(lifecycle_client: Client, lifecycle_clock: VirtualClock) -> None:
     lifecycle_client.Session(page=False, timeout_minutes=1).start()
     log, now = lifecycle_client.log, lifecycle_clock.now()
