@@ -73,12 +73,13 @@ def wish(record: object, limit_bytes: object) -> Wish | None:
 def _path(record: object) -> Path:
     try:
         path = Path(cast("str", record)).absolute()  # anything at all may come in here; the except answers it
-    except TypeError:
+        if not str(record).strip() or not clean(str(path)):
+            raise InvalidConfig("record", record, _ALLOWED)
+        folder = path if path.is_dir() else path.parent
+        there = folder.is_dir()
+    except (TypeError, OSError):  # no path at all; a name that is too long
         raise InvalidConfig("record", record, _ALLOWED) from None
-    if not str(record).strip() or not clean(str(path)):
-        raise InvalidConfig("record", record, _ALLOWED)
-    folder = path if path.is_dir() else path.parent
-    if not folder.is_dir() or (folder != path and path.suffix.lower() != ".mp4"):
+    if not there or (folder != path and path.suffix.lower() != ".mp4"):
         raise InvalidConfig("record", record, _ALLOWED)
     if os.path.lexists(path) and folder != path:
         raise InvalidConfig("record", record, "is there already, and a recording replaces nothing")

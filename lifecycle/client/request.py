@@ -295,9 +295,10 @@ def file_of(name: str, value: object) -> Path:
     allowed = "must be the path of a file in a directory that exists"
     try:
         path = Path(cast("str", value)).absolute()
-    except TypeError:
+        good = clean(str(path)) and bool(path.name) and path.parent.is_dir() and not path.is_dir()
+    except (TypeError, OSError):  # no path at all; a name that is too long
         raise InvalidConfig(name, value, allowed) from None
-    if not clean(str(path)) or not path.name or not path.parent.is_dir() or path.is_dir():
+    if not good:
         raise InvalidConfig(name, value, allowed)
     return path
 
