@@ -128,7 +128,8 @@ def label(conn: Connection, session: Session) -> None:
     """Enter *session* in the index of labels. (In Python: json_each in a trigger needs a trusted schema.)"""
     if session.labels:
         entries = ((name, value, session.created_at, session.session_id) for name, value in session.labels.items())
-        conn.executemany("INSERT INTO session_labels VALUES (?, ?, ?, ?)", entries)
+        # An entry may be there already where somebody took the row alone, and must not keep events from being written.
+        conn.executemany("INSERT OR IGNORE INTO session_labels VALUES (?, ?, ?, ?)", entries)
 
 
 def forget(conn: Connection, stream: str) -> None:

@@ -222,7 +222,6 @@ def mend(conn: Connection, stream: str, one: _Replayed | None = None) -> bool:
     if one.session is not None:
         entries = [(name, value, one.session.created_at, stream) for name, value in one.session.labels.items()]
         differs = differs or not all(conn.execute(_LABELLED, entry).fetchone() for entry in entries)
-        conn.executemany(_UNLABEL, entries)
     conn.execute("DELETE FROM sessions WHERE session_id = ?", (stream,))
     conn.execute("DELETE FROM unreadable WHERE stream = ?", (stream,))
     if one.unreadable is not None:

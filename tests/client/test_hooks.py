@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lifecycle import AsyncClient, AsyncSession, Cause, Client, InvalidConfig, MemoryLog, SessionView
+from lifecycle import AsyncClient, AsyncSession, Cause, Client, InvalidConfig, MemoryLog, SessionView, State
 from lifecycle.client import async_api, endings
 from lifecycle.client.endings import Once
 from lifecycle.errors import HistoryError, LaunchFailed, LogTampered, LogUnavailable, NotStarted
@@ -409,7 +409,11 @@ class TestWatchingForTheEnd:
         assert len(threads) == 1
 
     def test_a_history_that_can_not_be_read(
-        self, fake: _Fake, threads: list[threading.Thread], monkeypatch: pytest.MonkeyPatch
+        self,
+        fake: _Fake,
+        threads: list[threading.Thread],
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         """Its ending can't be told; those of others are."""
         broken, other = fake.session().start(), fake.session().start()
@@ -426,6 +430,25 @@ class TestWatchingForTheEnd:
         self.ended(fake, other)
         assert [ending.session_id for ending in fake.heard] == [other.session_id]
         assert len(threads) == 1
+        [said] = [record.getMessage() for record in caplog.records if "on_end_failed" in record.getMessage()]
+        assert broken.session_id in said
+
+    def test_an_end_that_comes_before_the_thread_does(self, fake: _Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+        late: list[Callable[[], object]] = []
+        start = fake.clock.start
+
+        def starts(name: str, run: Callable[[], object]) -> None:
+            if name == "lifecycle-endings":
+                late.append(run)
+            else:
+                start(name, run)
+
+        monkeypatch.setattr(fake.clock, "start", starts)
+        session = fake.session().start()
+        fake.host.browsers[session.session_id].end(Exit(signal=9))
+        until(lambda: session.status().status is State.ERROR, "it does not end")
+        late[0]()
+        assert fake.causes() == [Cause.BROWSER_CRASHED]
 
     def test_a_loop_that_is_gone_hears_nothing(self, fake: _Fake, threads: list[threading.Thread]) -> None:
         """And no coroutine is left that nobody awaits, of which Python would warn."""

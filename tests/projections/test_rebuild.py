@@ -368,6 +368,7 @@ def test_what_is_written_between_reading_and_mending_counts(path: Path, monkeypa
         with foreign(path) as conn:
             conn.execute("DROP TABLE sessions")
         assert log.sessions.rebuild().sessions == 6
+        assert verify(log).ok  # before somebody builds it again, because it is behind
         assert log.sessions.rebuild().equal
 
 
@@ -515,8 +516,12 @@ def test_an_interrupted_one_is_resumed_where_it_stopped(path: Path, monkeypatch:
 
 @pytest.fixture
 def planted_and_rebuilt(planted: SqliteLog) -> SqliteLog:
-    """With a stream that can't be read, and a receipt among the events."""
-    planted.append("log", [new(LogForgotten(at=NOW, session_id="s-0", through_version=1, rows=1))], expected=ANY)
+    """With a stream that can't be read from its middle on, and with receipts."""
+    planted.append("s-3", [new(closed(T0 + 80 * SECOND))], expected=4)
+    for session_id in ("s-0", "s-1"):
+        planted.append(
+            "log", [new(LogForgotten(at=NOW, session_id=session_id, through_version=1, rows=1))], expected=ANY
+        )
     planted.sessions.rebuild()
     return planted
 
@@ -533,7 +538,7 @@ def test_portions_of_any_size_come_to_the_same(
         taken.append(work)
         return log._file.writing.run(work)  # pyright: ignore[reportPrivateUsage]
 
-    for size in range(1, 25):
+    for size in range(1, 27):
         monkeypatch.setattr(replay, "_PORTION", size)
         if damaged:
             with foreign(path) as conn:
@@ -542,7 +547,7 @@ def test_portions_of_any_size_come_to_the_same(
         report = log._file.aside(  # pyright: ignore[reportPrivateUsage]
             lambda conn: replay.Rebuild(conn, write, None, tmp_path / "kept", resume=False).run()
         )
-        assert (report.sessions, report.events, list(report.unreadable)) == (5, 23, ["s-3"])
+        assert (report.sessions, report.events, list(report.unreadable)) == (5, 25, ["s-3"])
         assert bool(taken) is damaged
         assert report.differing == (("s-0", "s-1", "s-2", "s-4", "s-5") if damaged else ())
 
@@ -588,16 +593,52 @@ def test_another_log_s_interrupted_one_is_not_taken_up(
 
 def test_labels_that_only_the_index_has_or_does_not_have_are_mended(path: Path) -> None:
     with SqliteLog(path) as log:
+        begin(log, "two", T0 + 200 * SECOND, {"a": "1", "b": "2"})
         with foreign(path) as conn:
-            conn.execute("DELETE FROM session_labels WHERE session_id = 's-1'")
+            conn.execute("DELETE FROM session_labels WHERE session_id = 's-1' OR name = 'b'")
             conn.execute("UPDATE session_labels SET value = 'x' WHERE session_id = 's-2'")
             conn.execute("INSERT INTO session_labels VALUES ('n', 'y', 1, 'nobody')")
-        assert rebuild(log).differing == ("s-1", "s-2")
+        assert rebuild(log).differing == ("s-1", "s-2", "two")
         assert rebuild(log).equal
         for value, found in (("1", 1), ("2", 1), ("x", 0), ("y", 0)):
             assert log.sessions.count(now=NOW, labels={"n": value}) == found
     with foreign(path) as conn:
-        assert conn.execute("SELECT count(*) FROM session_labels").fetchone() == (6,)
+        assert conn.execute("SELECT count(*) FROM session_labels").fetchone() == (8,)
+
+
+def test_a_row_that_went_alone_comes_back_with_the_next_append(path: Path) -> None:
+    """What the index of labels still has of it is in nobody's way."""
+    with SqliteLog(path) as log:
+        log.append("s-5", [new(annotated(T0 + 70 * SECOND))], expected=3)
+        with foreign(path) as conn:
+            conn.execute("DELETE FROM sessions WHERE session_id = 's-5'")
+        log.append("s-5", [new(annotated(T0 + 80 * SECOND))], expected=4)
+        assert log.sessions.count(now=NOW, labels={"n": "5"}) == 1
+        assert rebuild(log).equal
+
+
+def test_a_damaged_row_is_made_again(path: Path) -> None:
+    with SqliteLog(path) as log:
+        with foreign(path) as conn:
+            conn.execute("UPDATE sessions SET owner = 'nobody' WHERE session_id = 's-5'")
+        assert rebuild(log).differing == ("s-5",)
+        assert rebuild(log).equal
+
+
+def test_an_entry_of_the_index_whose_session_comes_meanwhile_stays(path: Path, tmp_path: Path) -> None:
+    with SqliteLog(path) as log, SqliteLog(path) as other:
+        with foreign(path) as conn:
+            conn.execute("INSERT INTO session_labels VALUES ('n', 'y', ?, 'late')", (NOW,))
+
+        def write(work: Callable[[Connection], list[str]]) -> list[str]:
+            begin(other, "late", NOW, {"n": "y"})
+            return log._file.writing.run(work)  # pyright: ignore[reportPrivateUsage]
+
+        log._file.aside(  # pyright: ignore[reportPrivateUsage]
+            lambda conn: replay.Rebuild(conn, write, None, tmp_path / "kept", resume=False).run()
+        )
+        assert log.sessions.count(now=NOW, labels={"n": "y"}) == 1
+        assert rebuild(log).equal
 
 
 def test_progress_is_told_in_order_and_to_the_end(path: Path) -> None:

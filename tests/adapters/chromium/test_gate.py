@@ -13,8 +13,10 @@ import sys
 import threading
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from websockets.frames import Opcode
 
 from lifecycle_chromium import gate as gate_module
 from lifecycle_chromium import handshake
@@ -199,6 +201,50 @@ def test_strangers_that_say_nothing_do_not_fill_the_house(gate: Gate, fake_url: 
         client = RawClient(fake_url)
         assert client.status == 101
         client.close()
+
+
+def test_who_came_first_makes_room_and_not_who_just_came(gate: Gate, fake_url: str) -> None:
+    with ExitStack() as stack:
+
+        def comes() -> socket.socket:
+            sock = socket.create_connection(("127.0.0.1", gate.port), timeout=SOON_S)
+            stack.callback(sock.close)
+            return sock
+
+        strangers = [comes() for _ in range(63)]
+        client = comes()
+        strangers += [comes() for _ in range(30)]
+        for gone in strangers[:30]:
+            assert gone.recv(1) == b""
+        client.sendall(f"GET /{token_of(fake_url)}/poke HTTP/1.1\r\nHost: 127.0.0.1:{gate.port}\r\n\r\n".encode())
+        assert client.recv(12) == b"HTTP/1.1 204"
+
+
+def test_who_has_been_let_in_makes_room_for_nobody(gate: Gate, fake_url: str) -> None:
+    client = RawClient(fake_url)
+    for _ in range(70):
+        assert get(gate, f"/{token_of(fake_url)}/poke")[0] == 204
+    client.send(b"there?", Opcode.PING)
+    assert client.frame() == (Opcode.PONG, b"there?")
+    client.close()
+
+
+def test_a_request_that_trickles_in_gets_no_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    class Trickle:
+        def settimeout(self, _seconds: float) -> None:
+            pass
+
+        def recv(self, _most: int) -> bytes:
+            nonlocal now
+            now += 1
+            return b"G"
+
+    monkeypatch.setattr(handshake, "time", SimpleNamespace(monotonic=lambda: now))
+    with pytest.raises(TimeoutError):
+        handshake.read_request(Trickle(), handshake.websocket_protocol(message_bytes=1))  # type: ignore[arg-type]
+    assert now == handshake.HANDSHAKE_S
 
 
 def test_a_stranger_who_was_refused_does_not_stay_by_talking_on(gate: Gate) -> None:

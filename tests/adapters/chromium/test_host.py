@@ -1,0 +1,81 @@
+"""Whether a session's keeper lives, by what can be seen from here: this machine, another container, elsewhere."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lifecycle import SqliteLog
+from lifecycle.core import Limits, ProcessIdentity, Session, fold
+from lifecycle.core.events import SessionCreated
+from lifecycle_chromium import paths
+from lifecycle_chromium.host import ChromiumHost
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[SqliteLog]:
+    with SqliteLog(tmp_path / "log.db") as log:
+        yield log
+
+
+def owned(owner: ProcessIdentity, keeper_id: str | None = "k") -> Session:
+    limits = Limits(idle_timeout_us=60_000_000, max_duration_us=600_000_000)
+    session = fold([SessionCreated(at=0, session_id="s", limits=limits, owner=owner, keeper_id=keeper_id)])
+    assert session is not None
+    return session
+
+
+OWNERS = {
+    "another namespace": {"pid_namespace": "pid:[1]"},
+    "another machine": {"host": "other", "boot_id": "other", "pid_namespace": "pid:[1]"},
+    "an earlier boot": {"boot_id": "earlier"},
+    "gone": {"started": 1},
+}
+
+
+@pytest.mark.parametrize(
+    ("owner", "lock", "alive"),
+    [
+        ("another namespace", "held", None),
+        ("another namespace", "let go", False),
+        ("another namespace", "looked at", False),
+        ("another namespace", "never there", None),
+        ("another machine", "let go", None),
+        ("another machine", "never there", None),
+        ("an earlier boot", "held", False),
+        ("gone", "held", True),
+        ("gone", "let go", False),
+        ("gone", "looked at", False),
+        ("gone", "never there", False),
+    ],
+)
+def test_a_keeper_lives_as_long_as_its_lock_is_held(log: SqliteLog, owner: str, lock: str, alive: bool | None) -> None:
+    """One kernel has locked it for all its containers. Beside another machine's log, or none, a lock tells nothing."""
+    host = ChromiumHost()
+    session = owned(host.identity().model_copy(update=OWNERS[owner]))
+    path = paths.keeper_lock(log.runtime_dir, "k")
+    if lock == "never there":
+        assert host.keeper_alive(session, log) is alive
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        if lock != "let go":
+            fcntl.flock(fd, fcntl.LOCK_EX if lock == "held" else fcntl.LOCK_SH)
+        assert host.keeper_alive(session, log) is alive
+    finally:
+        os.close(fd)
+
+
+@pytest.mark.parametrize(("owner", "alive"), [("another namespace", None), ("another machine", None), ("gone", False)])
+def test_without_a_keeper_the_owner_lives_or_does_not(log: SqliteLog, owner: str, alive: bool | None) -> None:
+    host = ChromiumHost()
+    assert host.keeper_alive(owned(host.identity(), None), log) is True
+    assert host.keeper_alive(owned(host.identity().model_copy(update=OWNERS[owner]), None), log) is alive
