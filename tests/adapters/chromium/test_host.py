@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -32,7 +32,7 @@ def owned(owner: ProcessIdentity, keeper_id: str | None = "k") -> Session:
     return session
 
 
-OWNERS = {
+OWNERS: Final[dict[str, dict[str, Any]]] = {
     "another namespace": {"pid_namespace": "pid:[1]"},
     "another machine": {"host": "other", "boot_id": "other", "pid_namespace": "pid:[1]"},
     "an earlier boot": {"boot_id": "earlier"},
