@@ -9,7 +9,8 @@ import click
 from lifecycle.cli.logs import options, recorder_for, writing
 from lifecycle.cli.tables import print_json, print_table, say
 from lifecycle.client import adapters
-from lifecycle.client.reconcile import reconcile
+from lifecycle.client.reconcile import reconcile_log
+from lifecycle.client.sessions import Sessions
 
 __all__ = ["command"]
 
@@ -19,7 +20,8 @@ __all__ = ["command"]
     short_help="Put right what dead processes left: sessions nobody keeps, browsers nobody owns.",
     help="""\
 Put right what dead processes left. A session whose keeper is gone gets its ending (keeper_lost, or timed_out past its
-deadline); what is left of its browser and profile is ended and removed, if it is provably that session's.
+deadline); what is left of its browser and profile is ended and removed, if it is provably that session's. Files that no
+session has any more are removed too.
 
 \b
 Examples:
@@ -33,8 +35,10 @@ Sessions that somebody keeps are left alone. Safe to run at any time, as often a
 def command(log: str | None, as_json: bool) -> None:
     """Put right what dead processes left."""
     with writing(log) as opened:
-        open_sessions = opened.sessions.live()
-        done = reconcile(open_sessions, recorder_for(opened), adapters.default_host())
+        recorder = recorder_for(opened)
+        unreleased = Sessions(recorder).unreleased
+        done = reconcile_log(unreleased, recorder, adapters.default_host())
+        kept = len(unreleased())
     if as_json:
         for one in done:
             print_json(asdict(one))
@@ -42,5 +46,4 @@ def command(log: str | None, as_json: bool) -> None:
         rows = [(one.session_id, one.cause or "had ended before", one.how) for one in done]
         print_table(("id", "ending recorded", "browser"), rows)
     if not done:
-        kept = f"; {len(open_sessions)} kept or just ended, left alone" if open_sessions else ""
-        say(f"nothing to put right{kept}")
+        say("nothing to put right" + (f"; {kept} kept or just ended, left alone" if kept else ""))

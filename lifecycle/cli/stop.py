@@ -52,7 +52,7 @@ Returns when its browser is gone, or after five seconds at the latest.
 def command(session_id: str, log: str | None, as_json: bool) -> int:
     """End a session."""
     with writing(log) as opened:
-        recorder = recorder_for(opened)
+        recorder = recorder_for(opened).lenient()  # what a newer version has added keeps nobody from ending it
         found = Sessions(recorder).resolve(session_id)
         before = recorder.load(found)
         with suppress(IllegalCommand):  # it has ended already, and keeps that ending

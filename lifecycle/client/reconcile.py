@@ -28,15 +28,16 @@ from lifecycle.core import Close, Expire, Fail, Release, Session, deadline
 from lifecycle.core.events import Cause, SessionReleased
 from lifecycle.core.states import LIVE
 from lifecycle.errors import HistoryError, IllegalCommand, UnknownSession
+from lifecycle.ports import Sweeping
 from lifecycle.telemetry import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from lifecycle.client.recorder import Recorder
     from lifecycle.ports import BrowserHost
 
-__all__ = ["RELEASE_WAIT_S", "Reconciled", "finish", "reconcile"]
+__all__ = ["RELEASE_WAIT_S", "Reconciled", "finish", "reconcile", "reconcile_log"]
 
 #: How long whoever ended a session leaves its browser to the keeper before ending it itself.
 RELEASE_WAIT_S: Final = GRACE_S + 2.0
@@ -75,6 +76,16 @@ def reconcile(
         if result is not None:
             logger.info("reconciled", session_id=result.session_id, cause=result.cause, how=result.how)
             done.append(result)
+    return done
+
+
+def reconcile_log(
+    unreleased: Callable[[], Sequence[Session]], recorder: Recorder, host: BrowserHost
+) -> list[Reconciled]:
+    """Reconcile the *unreleased* sessions of a log, and remove what killed processes have left beside it."""
+    done = reconcile(unreleased(), recorder, host)
+    if isinstance(host, Sweeping):
+        host.sweep(recorder.log, unreleased)
     return done
 
 

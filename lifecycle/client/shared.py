@@ -15,7 +15,7 @@ from lifecycle.client.handle import Handle
 from lifecycle.client.origin import origin
 from lifecycle.client.places import places
 from lifecycle.client.questions import Questions
-from lifecycle.client.reconcile import Reconciled, reconcile
+from lifecycle.client.reconcile import Reconciled, reconcile_log
 from lifecycle.client.recorder import Recorder
 from lifecycle.client.replay import find
 from lifecycle.client.request import attaching, request
@@ -24,7 +24,7 @@ from lifecycle.client.system import SystemClock, Uuid7, default_log, writer_name
 from lifecycle.core import LIVE, Cause, Close
 from lifecycle.errors import ClientClosed, ForkedSession, InvalidConfig, KeeperUnavailable
 from lifecycle.log.locate import open_log
-from lifecycle.ports import Clocked, Sweeping
+from lifecycle.ports import Clocked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -189,10 +189,7 @@ class Shared:
     def reconcile(self) -> list[Reconciled]:
         """Put right every session whose keeper is gone."""
         self.check_fork()
-        done = reconcile(self.sessions.unreleased(), self._lenient, self.host)
-        if isinstance(self.host, Sweeping):
-            self.host.sweep(self.log, self.sessions.unreleased)
-        return done
+        return reconcile_log(self.sessions.unreleased, self._lenient, self.host)
 
     def close(self) -> None:
         """Start nothing any more, stop watching, and close the log if it was opened here."""

@@ -82,8 +82,31 @@ class TestStop:
         assert not done["released"], "nobody here may claim that the browser is gone"
         assert "on another machine" in result.stderr
 
+    @pytest.mark.usefixtures("unknown_event")
+    def test_what_a_newer_version_has_added_keeps_nobody_from_ending_it(
+        self, story: Book, host: FakeBrowser, command: Command
+    ) -> None:
+        done = one(command("stop", "strange-1", "--log", story.path, "--json"))
+        assert (done["session"]["cause"], done["released"]) == ("stopped", True)
+
 
 class TestReconcile:
+    @pytest.mark.usefixtures("unknown_event")
+    def test_what_only_a_newer_version_reads_is_put_right_too(
+        self, story: Book, host: FakeBrowser, command: Command
+    ) -> None:
+        done = [json.loads(line) for line in command("reconcile", "--log", story.path, "--json").stdout.splitlines()]
+        assert {one["session_id"]: one["cause"] for one in done}["strange-1"] == "keeper_lost"
+
+    def test_what_killed_processes_have_left_goes(self, book: Book, command: Command) -> None:
+        """The real host: `doctor` sends everybody here."""
+        lock = book.log.runtime_dir / "keepers" / "dead.lock"
+        lock.parent.mkdir()
+        lock.touch()
+        result = command("reconcile", "--log", book.path)
+        assert (result.exit_code, result.stderr) == (0, "nothing to put right\n")
+        assert not lock.exists()
+
     def test_what_nobody_keeps_gets_its_ending(self, story: Book, host: FakeBrowser, command: Command) -> None:
         done = [json.loads(line) for line in command("reconcile", "--log", story.path, "--json").stdout.splitlines()]
         assert {one["session_id"]: one["cause"] for one in done} == {
