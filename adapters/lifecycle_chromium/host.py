@@ -59,7 +59,9 @@ class ChromiumHost:
         runtime, locator = _runtime(log), log.locator
         if runtime is None or locator is None:
             raise InvalidConfig(
-                "log", type(log).__name__, "a browser's keeper is a process of its own and needs a log with a locator"
+                "log",
+                type(log).__name__,
+                "a browser's keeper is a process of its own and needs a log with a locator and a runtime_dir",
             )
         family: Literal["chromium", "chrome", "named", "external"] = "external"
         path: str | None = None

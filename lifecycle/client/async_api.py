@@ -28,7 +28,15 @@ from lifecycle.client.shared import MAX_WAIT_S, Shared
 from lifecycle.client.system import Uuid7
 from lifecycle.core import SessionView
 from lifecycle.core.deadlines import microseconds
-from lifecycle.errors import AlreadyStarted, ClientClosed, ForkedSession, KeeperUnavailable, LifecycleError, NotStarted
+from lifecycle.errors import (
+    AlreadyStarted,
+    ClientClosed,
+    ForkedSession,
+    KeeperUnavailable,
+    LifecycleError,
+    LogUnavailable,
+    NotStarted,
+)
 from lifecycle.telemetry import logger
 
 if TYPE_CHECKING:
@@ -92,6 +100,11 @@ class _Worker:
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="lifecycle")
         self._waiting = ThreadPoolExecutor(_THREADS, thread_name_prefix="lifecycle-start")
+
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called."""
+        return self._closed
 
     def shared(self) -> Shared:
         """The client's working parts; blocks."""
@@ -235,14 +248,18 @@ class AsyncClient:
     ) -> AsyncIterator[Step]:
         """As Client.subscribe, from the first step that is awaited; cancelled, it lets go within half a second."""
         follower = await self._worker.run(lambda shared: shared.questions.follower(session_id, after, types))
-        while True:
-            steps = follower.ready()
-            while batch := await self._worker.run(lambda _: list(islice(steps, _BATCH))):  # noqa: B023 - run at once
-                for step in batch:
-                    yield step
-            if follower.over:
-                return
-            await self._worker.run(lambda _: follower.wait(_WAIT_S))
+        try:
+            while not self._worker.closed:
+                steps = follower.ready()
+                while batch := await self._worker.run(lambda _: list(islice(steps, _BATCH))):  # noqa: B023 - run at once
+                    for step in batch:
+                        yield step
+                if follower.over:
+                    return
+                await self._worker.run(lambda _: follower.wait(_WAIT_S))
+        except LogUnavailable:
+            if not self._worker.closed:
+                raise
 
     async def replay(self, session_id: str) -> Recording:
         """As Client.replay."""

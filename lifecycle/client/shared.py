@@ -87,6 +87,7 @@ class Shared:
         self.endings = Endings(self._lenient)
         self.sessions = Sessions(self.recorder)
         self.questions = Questions(self.recorder, self.sessions)
+        self._closed = False
         self._reconciled = False
         self._lock = threading.Lock()
         self._pid = os.getpid()
@@ -95,6 +96,11 @@ class Shared:
     def forked(self) -> bool:
         """Whether this is a copy in a forked child."""
         return os.getpid() != self._pid
+
+    @property
+    def closed(self) -> bool:
+        """Whether the client was closed, which ends what waits for news; the log may be somebody else's, and open."""
+        return self._closed
 
     def check_fork(self) -> None:
         """Refuse use in a forked child."""
@@ -193,7 +199,7 @@ class Shared:
 
     def close(self) -> None:
         """Start nothing any more, stop watching, and close the log if it was opened here."""
-        self._closing = True
+        self._closing = self._closed = True
         self.guard.close()
         self.endings.close()
         if not self.forked:

@@ -115,11 +115,18 @@ class Page:
 
 
 class EventLog(Protocol):
-    """An append-only log of streams. Safe to use from several threads; every call may block on I/O."""
+    """An append-only log of streams. Safe to use from several threads; every call may block on I/O.
+
+    A log for real browsers is opened by their keeper too, in a process of its own. It has a `locator`, and besides it
+    `runtime_dir`, the Path of a directory of this machine that belongs to the log alone: keepers put their files there.
+    """
 
     @property
     def locator(self) -> str | None:
-        """Text from which another process opens the same log, such as `sqlite:/abs/path`; None if it can't."""
+        """Text from which another process opens the same log, such as `sqlite:/abs/path`; None if it can't.
+
+        Other schemes are entry points of the group `lifecycle.logs`, called with the whole text and keyword arguments.
+        """
         ...
 
     @property

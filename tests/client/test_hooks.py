@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lifecycle import AsyncClient, AsyncSession, Cause, Client, InvalidConfig, MemoryLog, SessionView, State
+from lifecycle import AsyncClient, AsyncSession, Cause, Client, InvalidConfig, MemoryLog, SessionView, SqliteLog, State
 from lifecycle.client import async_api, endings
 from lifecycle.client.endings import Once
 from lifecycle.errors import HistoryError, LaunchFailed, LogTampered, LogUnavailable, NotStarted
@@ -22,6 +22,7 @@ from tests.client.world import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.client.world import World
 
@@ -65,6 +66,31 @@ class TestSubscribing:
         assert next(after).session_id == session.session_id
         one = list(fake.client.subscribe(session.session_id, types=["annotated"]))
         assert [step.name for step in one] == ["annotated"]
+
+    @pytest.mark.parametrize("twin", ["sync", "async"])
+    @pytest.mark.parametrize("given", [True, False], ids=["a given log", "a log of its own"])
+    def test_a_client_that_is_closed_ends_the_loop_without_an_error(
+        self, tmp_path: Path, twin: str, given: bool
+    ) -> None:
+        log = SqliteLog(tmp_path / "log.db") if given else tmp_path / "log.db"
+        heard: list[str] = []
+
+        def listen() -> None:
+            client = Client(log, browser=FakeBrowser())
+            for step in client.subscribe(types=["created"]):
+                heard.append(step.name)
+                threading.Timer(0.01, client.close).start()
+
+        async def listen_too() -> None:
+            client = AsyncClient(log, browser=FakeBrowser())
+            async for step in client.subscribe(types=["created"]):
+                heard.append(step.name)
+                asyncio.get_running_loop().call_later(0.01, client.close)
+
+        with Client(tmp_path / "log.db", browser=FakeBrowser()).Session(page=False):
+            pass
+        listen() if twin == "sync" else asyncio.run(listen_too())
+        assert heard == ["created"]
 
     def test_from_now_on_means_from_the_call(self, fake: _Fake) -> None:
         with fake.client.Session(page=False):
@@ -176,7 +202,9 @@ class TestWaitingForTheEnd:
             ending = await again
             assert ending is not None
             assert ending.cause is Cause.STOPPED
-            assert await session.wait_ended(0) == ending
+            later = await session.wait_ended(0)
+            assert later is not None, "and by now with `released`, it may be"
+            assert (later.cause, later.closed_at) == (ending.cause, ending.closed_at)
 
         asyncio.run(run())
 
