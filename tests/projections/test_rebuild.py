@@ -21,6 +21,7 @@ from lifecycle.errors import (
     UnknownEventType,
 )
 from lifecycle.log import ANY, SqliteLog
+from lifecycle.log import file as file_module
 from lifecycle.log.driver import sqlite3
 from lifecycle.log.file import LogFile
 from lifecycle.log.receipts import LogForgotten, LogSealed
@@ -108,6 +109,8 @@ def test_whatever_is_dropped_is_there_again_on_opening(path: Path, name: str) ->
             if kind:
                 conn.execute(f"DROP {kind} {gone}")
     with SqliteLog(path) as log:
+        with foreign(path) as conn:  # another program, before anybody has asked here
+            assert conn.execute("SELECT count(*) FROM sessions_view").fetchone() == (6,)
         assert _views(log) == before
         assert log.sessions.rebuild().equal
         assert log.sessions.count(now=NOW, labels={"n": "3"}) == 1
@@ -424,6 +427,25 @@ def test_nobody_sees_half_a_read_model(path: Path, monkeypatch: pytest.MonkeyPat
         log.sessions.rebuild(look)
         assert seen == [6]
         assert [one.sessions.count(now=NOW) for one in (log, other, reader, *late)] == [6, 6, 6, 6]
+
+
+def test_one_that_goes_while_it_is_found_whole_is_not_whole(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the look saw is another schema's by then."""
+    stale = file_module.stale
+    with SqliteLog(path) as log, SqliteLog(path) as other:
+        with foreign(path) as conn:
+            conn.execute("CREATE TABLE note (of_ours)")  # so that it looks again
+
+        def found(conn: Connection) -> bool:
+            behind = stale(conn)
+            monkeypatch.setattr(file_module, "stale", stale)
+            with foreign(path) as third:
+                third.execute("DROP TABLE sessions")
+            other._file.writing.run(other._file._begin)  # pyright: ignore[reportPrivateUsage]
+            return behind
+
+        monkeypatch.setattr(file_module, "stale", found)
+        assert log.sessions.count(now=NOW) == 6
 
 
 def test_one_that_goes_while_it_is_built_is_built_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
