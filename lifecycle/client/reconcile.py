@@ -102,7 +102,7 @@ def _one(session: Session, recorder: Recorder, host: BrowserHost, *, patient: bo
         except IllegalCommand:
             return None  # somebody else ended it just now and sees to the rest
         session = outcome.session
-        if not outcome.events or session.status in LIVE:
+        if not outcome.events:
             return None  # ended or extended meanwhile
         cause = session.cause
         if alive is None:

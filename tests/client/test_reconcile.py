@@ -12,7 +12,7 @@ from lifecycle import MemoryLog
 from lifecycle.client.reconcile import RELEASE_WAIT_S, Reconciled, reconcile
 from lifecycle.client.recorder import Recorder
 from lifecycle.client.system import Uuid7
-from lifecycle.core import Cause, Close, Create, Limits, ProcessIdentity, Release, Session, Start, State
+from lifecycle.core import Cause, Close, Create, Extend, Limits, ProcessIdentity, Release, Session, Start, State
 from lifecycle.core.events import SessionCreated, SessionReleased, SessionStarted
 from lifecycle.errors import IllegalHistory
 from lifecycle.ports import Remains
@@ -111,6 +111,41 @@ def test_a_session_that_its_living_keeper_may_be_launching_just_now_times_out_an
     assert world.run("alive") == []
     world.clock.advance(RELEASE_WAIT_S)
     assert world.run("alive") == [Reconciled(session_id="s1", cause=None, how="killed")]
+
+
+def test_one_found_after_the_grace_is_not_left_to_a_keeper_that_has_not_launched_it() -> None:
+    world = World(started=False)
+    world.clock.advance(60 + RELEASE_WAIT_S)
+    assert world.run("alive") == [Reconciled(session_id="s1", cause="idle", how="killed")]
+
+
+@pytest.mark.parametrize("meanwhile", ["ended", "ended at its deadline", "extended"])
+def test_what_somebody_else_did_meanwhile_stands(world: World, meanwhile: str) -> None:
+    """Between looking for its keeper and writing the ending."""
+
+    class Overtaken(Host):
+        def keeper_alive(self, session: Session, log: EventLog) -> bool | None:
+            world.recorder.execute(
+                "s1", Extend(by_us=90_000_000) if meanwhile == "extended" else Close(cause=Cause.STOPPED)
+            )
+            if meanwhile != "ended":
+                world.clock.advance(61)
+            return False
+
+    host = Overtaken()
+    assert reconcile([world.session()], world.recorder, host) == []
+    assert host.ended == 0
+
+
+def test_one_that_its_keeper_has_released_meanwhile_is_not_told(world: World) -> None:
+    world.recorder.execute("s1", Close(cause=Cause.STOPPED))
+
+    class Overtaken(Host):
+        def end(self, session: Session, log: EventLog) -> Remains:
+            world.recorder.execute("s1", Release(event=SessionReleased(how="graceful")))
+            return super().end(session, log)
+
+    assert reconcile([world.session()], world.recorder, Overtaken(), patient=False) == []
 
 
 def test_an_ended_session_without_keeper_is_released_with_no_second_ending(world: World) -> None:

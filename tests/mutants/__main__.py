@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import ast
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -31,26 +32,39 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.mutants import core, shell
+from tests.mutants import around, core, shell
 
 if TYPE_CHECKING:
     from tests.mutants.bug import Bug
 
 ROOT: Final = Path(__file__).parents[2]
-_COPIED: Final = ("lifecycle", "tests", "docs", "pyproject.toml")
+_COPIED: Final = ("lifecycle", "adapters", "tests", "docs", "pyproject.toml")
 #: The search that `make simulate` runs, with fewer seeds: it shrinks what it finds.
 _SIMULATION: Final = "lifecycle.testing.simulation"
 _LOGS: Final = "tests/contracts/test_sqlite.py"
+_HOOKS: Final = "tests/client/test_hooks.py"
+_INTERRUPTED: Final = "tests/audit/test_interrupted.py"
 #: Engines by the beginning of the file's name, cheapest first: each is what pytest is given.
 _ENGINES: Final = {
+    "client/async_api": (f"tests/client/test_async_calls.py {_HOOKS}", "tests/client/test_places.py", "tests/client"),
+    "client/endings": (_HOOKS,),
+    "client/places": ("tests/client/test_places.py",),
+    "client/reconcile": ("tests/client/test_reconcile.py", _SIMULATION),
     "client/": (_SIMULATION, "tests/client/test_{stem}.py", "tests/client", "tests/simulation"),
+    "log/file": ("tests/projections/test_rebuild.py", "tests/log"),
     "log/": (
         "tests/log/test_{stem}.py tests/contracts/test_memory.py",
         _LOGS,
         "tests/audit/test_retention.py",
         "tests/log",
     ),
-    "audit/": ("tests/client/test_hooks.py tests/audit", _SIMULATION),
+    "audit/export": (_INTERRUPTED, "tests/audit"),
+    "audit/into_file": (_INTERRUPTED,),
+    "audit/follow": (_HOOKS, _SIMULATION),
+    "audit/": (f"tests/audit/test_verify.py {_INTERRUPTED}", "tests/audit"),
+    "adapters/": ("tests/adapters/chromium/test_{stem}.py", "tests/adapters/chromium"),
+    "projections/shelf": (f"tests/audit/test_verify.py {_INTERRUPTED}",),
+    "projections/replay": ("tests/projections/test_rebuild.py",),
     "projections/": ("tests/projections", f"tests/contracts/test_memory.py {_LOGS}", "tests/log"),
     "": ("tests/core/test_{stem}.py tests/core/test_invariants.py", "tests/core"),
 }
@@ -87,7 +101,7 @@ def plant(bug: Bug) -> Found:
                 shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(source, target)
-        file = Path(place, "lifecycle", bug.file)
+        file = bug.source(place)
         text = file.read_text("utf-8")
         if text.count(bug.old) != 1:
             return Found(f"STALE: the text stands {text.count(bug.old)} times in {bug.file}")
@@ -124,11 +138,12 @@ def _caught(place: str, tests: list[str]) -> tuple[str, str] | None:
     """The first of *tests* that fails, and what it says."""
     if tests == [_SIMULATION]:
         return _simulated(place)
-    # -m puts the copy first on sys.path, before the checkout that is installed.
+    # -m puts the copy first on sys.path, before the checkout that is installed; its adapters come first by PYTHONPATH.
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", "--timeout=60"]
     # The made pages are left out, because they notice every change for the wrong reason.
     command += ["-m", "not browser", "--ignore=tests/core/test_pages.py", *tests]
-    run = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PYTHONPATH": str(Path(place, "adapters"))}
+    run = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False)
     if run.returncode in (0, 5):
         return None
     found = re.search(r"^(?:FAILED|ERROR) tests/(.+?)(?: - .*)?$", run.stdout, re.MULTILINE)
@@ -157,9 +172,9 @@ def _simulated(place: str) -> tuple[str, str] | None:
 def _fails_anyway(place: str, bug: Bug, test: str) -> bool:
     """Whether *test* fails on the sources as they are. The answer is kept: most bugs are caught by few tests."""
     if test not in _SOUND:
-        file = Path(place, "lifecycle", bug.file)
+        file = bug.source(place)
         planted = file.read_text("utf-8")
-        shutil.copy(ROOT / "lifecycle" / bug.file, file)
+        shutil.copy(bug.source(ROOT), file)
         name = test.removesuffix(": hangs")
         if name != _SIMULATION and not name.startswith("tests/"):
             name = f"tests/{name}"
@@ -183,7 +198,7 @@ def _example(printed: str) -> str:
 
 
 def _key(bug: Bug) -> str:
-    source = _around(bug.old, (ROOT / "lifecycle" / bug.file).read_text("utf-8"))
+    source = _around(bug.old, bug.source(ROOT).read_text("utf-8"))
     return sha256(repr((bug.file, source, bug.old, bug.new, bug.equivalent)).encode()).hexdigest()
 
 
@@ -246,7 +261,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time")
     parser.add_argument("--page", help="only write what has been found into this page")
     given = parser.parse_args()
-    every = [*core.BUGS, *shell.BUGS]
+    every = [*core.BUGS, *shell.BUGS, *around.BUGS]
     bugs = [bug for bug in every if not given.words or any(word in f"{bug.file} {bug.name}" for word in given.words)]
     if given.last_first:
         bugs.reverse()

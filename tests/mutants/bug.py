@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 __all__ = ["Bug", "planted_in"]
 
 
 class Bug(NamedTuple):
-    """*old*, which stands once in *file* of lifecycle/, becomes *new*. *equivalent* says why no test can tell."""
+    """*old*, which stands once in *file* of lifecycle/, becomes *new*. *equivalent* says why no test can tell.
+
+    Files of adapters/ begin with that.
+    """
 
     name: str
     file: str
     old: str
     new: str
     equivalent: str | None = None
+
+    def source(self, root: str | Path) -> Path:
+        """Its file in the checkout *root*, or in a copy of it."""
+        return Path(root, self.file if self.file.startswith("adapters/") else f"lifecycle/{self.file}")
 
     def planted(self, text: str) -> str:
         """*text*, the source, with the bug in it."""

@@ -296,7 +296,7 @@ def broken_by(bug: Bug, wanted: Collection[str], engines: Collection[str] = ()) 
                 shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(source, target)
-        file = Path(place, "lifecycle", bug.file)
+        file = bug.source(place)
         text = file.read_text("utf-8")
         assert text.count(bug.old) == 1, f"{bug.file}: {bug.name} can't be planted"
         file.write_text(bug.planted(text), "utf-8")

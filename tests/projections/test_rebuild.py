@@ -21,11 +21,10 @@ from lifecycle.errors import (
     UnknownEventType,
 )
 from lifecycle.log import ANY, SqliteLog
-from lifecycle.log import file as file_module
 from lifecycle.log.driver import sqlite3
 from lifecycle.log.file import LogFile
 from lifecycle.log.receipts import LogForgotten, LogSealed
-from lifecycle.log.schema import RECORD
+from lifecycle.log.schema import RECORD, stale
 from lifecycle.projections import rebuild, replay
 from lifecycle.projections.rows import COLUMNS
 from lifecycle.projections.table import TABLES, VIEWS
@@ -432,20 +431,19 @@ def test_nobody_sees_half_a_read_model(path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_one_that_goes_while_it_is_found_whole_is_not_whole(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the look saw is another schema's by then."""
-    stale = file_module.stale
     with SqliteLog(path) as log, SqliteLog(path) as other:
         with foreign(path) as conn:
             conn.execute("CREATE TABLE note (of_ours)")  # so that it looks again
 
         def found(conn: Connection) -> bool:
             behind = stale(conn)
-            monkeypatch.setattr(file_module, "stale", stale)
+            monkeypatch.setattr("lifecycle.log.file.stale", stale)
             with foreign(path) as third:
                 third.execute("DROP TABLE sessions")
             other._file.writing.run(other._file._begin)  # pyright: ignore[reportPrivateUsage]
             return behind
 
-        monkeypatch.setattr(file_module, "stale", found)
+        monkeypatch.setattr("lifecycle.log.file.stale", found)
         assert log.sessions.count(now=NOW) == 6
 
 

@@ -220,6 +220,18 @@ def test_who_came_first_makes_room_and_not_who_just_came(gate: Gate, fake_url: s
         assert client.recv(12) == b"HTTP/1.1 204"
 
 
+def test_each_who_comes_gets_the_place_of_another(gate: Gate) -> None:
+    """However late their threads are to leave theirs."""
+    with ExitStack() as stack:
+        pairs = [tuple(map(stack.enter_context, socket.socketpair())) for _ in range(70)]
+        for ours, _ in pairs:
+            gate._make_room(ours)  # pyright: ignore[reportPrivateUsage]
+        for number, (_, theirs) in enumerate(pairs):
+            theirs.settimeout(SOON_S if number < 6 else 0)
+            with contextlib.nullcontext() if number < 6 else pytest.raises(BlockingIOError):
+                assert theirs.recv(1) == b""
+
+
 def test_who_has_been_let_in_makes_room_for_nobody(gate: Gate, fake_url: str) -> None:
     client = RawClient(fake_url)
     for _ in range(70):

@@ -1,0 +1,107 @@
+"""Bugs to plant around the core and the shell: what is derived, proved and carried away, queues, hooks, the gate."""
+# ruff: noqa: E501  # a table: one bug, one line
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.mutants.bug import planted_in as _in
+
+BUGS: Final = [
+    *_in(
+        "projections/shelf.py",
+        ("where ids were put is forgotten with every batch", "                self._conn, self._put = _made(), bytearray(_SLOTS)\n", "                self._conn = _made()\n            self._put = bytearray(_SLOTS)\n"),
+        ("what is dropped stays", '"DELETE FROM shelf WHERE session_id = ?"', '"SELECT 1 FROM shelf WHERE session_id = ?"'),
+        ("a last batch that is not full is lost", "while batch := rows.fetchmany(at_a_time):", "while len(batch := rows.fetchmany(at_a_time)) == at_a_time:"),
+        ("an error's message is lost", '        body = None if session.error_message is None else json.dumps({"error_message": session.error_message})\n', "        body = None\n"),
+        ("a failure's event is lost", "row[_FAILURE_ID], version, hashed)", "None, version, hashed)"),
+        ("its ids are not known", "        if self._conn is None:\n            return []\n", "        return []\n"),
+        ("no room is no error of the log's", "    except SqliteError as error:\n        raise LogUnavailable", "    except ZeroDivisionError as error:\n        raise LogUnavailable"),
+    ),
+    *_in(
+        "audit/histories.py",
+        ("put away before its last events", "            self._replay(name, stream)\n            if stream.session is not None and stream.broken is None:\n", "            if stream.session is not None and stream.broken is None:\n"),
+        ("what is broken is put away as if it were sound", "            if stream.session is not None and stream.broken is None:\n                kept.append", "            if stream.session is not None:\n                kept.append"),
+        ("what was put away is in two places", "            if kept is not None:\n                self.shelf.drop(name)\n", ""),
+        ("followed again without its last event", "                if row.position > until:", "                if row.position >= until:"),
+        ("a chain is not held against its hashes again", "if row.version != stream.version + 1 or hash_of(row, stream.hash) != row.hash:", "if row.version != stream.version + 1:"),
+    ),
+    *_in(
+        "projections/replay.py",
+        ("a portion that is just full is the last", "last = found[-1].stream if events >= _PORTION else _END", "last = found[-1].stream if events > _PORTION else _END"),
+        ("the last stream of a portion twice", "WHERE e.stream > ? ORDER BY e.stream, e.version", "WHERE e.stream >= ? ORDER BY e.stream, e.version"),
+        ("the row of a portion's last stream not read", "session_id > ? AND session_id <= ?", "session_id > ? AND session_id < ?"),
+        ("what is said of a portion's last stream not read", "stream > ? AND stream <= ?", "stream > ? AND stream < ?"),
+        ("a portion is done before it is mended", "        if suspects:\n            replayed =", "        state.after = last\n        if suspects:\n            replayed ="),
+        ("another log's interrupted one taken up", "state if state.first == self._state.first else self._state", "state"),
+        ("strangers stay in the index", "            self._strangers()\n", ""),
+        ("an interrupted one leaves nothing", "            if state.events > begun:\n", "            if state.events < begun:\n"),
+        ("rows without events stay", "        suspects += sorted((stored.keys() | said.keys()) - known - set(suspects))\n", ""),
+        ("a resumed one counts its sessions anew", "        state.sessions += sum(", "        state.sessions = sum("),
+        ("what was found before the interrupt is lost", "            state.differing += self._write(", "            state.differing = self._write("),
+        ("the reading transaction stays open while it mends", '        finally:\n            conn.execute("COMMIT")\n        known', "        finally:\n            pass\n        known"),
+    ),
+    *_in(
+        "log/file.py",
+        ("half a read model is seen", '        conn.execute(f"DROP VIEW {_SIGN}")\n        return', "        return"),
+        ("the second that begins takes the sign away again", "        elif lacks or not stale(conn):", "        elif not stale(conn):"),
+        ("what went meanwhile is said to be whole", "if _cookie(conn) == begun and broken(conn) == [_SIGN]:", "if broken(conn) == [_SIGN]:"),
+        ("the sign is set twice", "if _cookie(conn) == begun and broken(conn) == [_SIGN]:", "if _cookie(conn) == begun:"),
+        ("one build is enough, whatever went meanwhile", "            if self.look(lambda conn: self._found_whole(conn, though_behind=True)):\n                return report", "            return report"),
+        ("what can't catch up is built for ever", "(stale(conn) and not though_behind)", "stale(conn)"),
+        ("an answer of half a read model is given", "                if cookie == self._whole:  # as", "                if True:  # as"),
+        ("a question that can't be answered is asked for ever", 'if whole or "no such" not in', 'if "no such" not in'),
+        ("a dropped one stays dropped", 'if whole or "no such" not in str(error.__cause__):', "if True:"),
+        ("what was built differs from nothing", "        self.writing.run(work)\n        return []", "        return self.writing.run(work)\n        return []"),
+        ("a list that only lags is whole", "if broken(conn) or (stale(conn) and not though_behind):", "if broken(conn):"),
+        ("an interrupted connection aside stays", "            made.close(0)  # nobody", "            pass  # nobody"),
+        ("a log that may only be read can't be opened without its list", "            with suppress(ReadOnlyLog):  # then", "            if True:  # then"),
+    ),
+    *_in(
+        "log/turnstile.py",
+        ("who gave up at the last moment keeps the lock", "        if holds:\n            _let_go(fd)\n", ""),
+        ("a lock that comes late is kept", "                if self._abandoned:\n                    break\n", ""),
+        ("who gave up waits with the same thread again", "                self._fd = self._waiter = None\n", "                self._fd = None\n"),
+        ("a thread that has gone is waited for", "                        self._runs = False\n                        return\n", "                        return\n"),
+        ("a thread goes though it was just asked", "                    if self._fd is None:\n                        self._runs = False\n                        return\n", "                    self._runs = False\n                    return\n"),
+        ("the last wait's lock taken for this one's", "                self._fd = fd\n                self._holds = False\n", "                self._fd = fd\n"),
+        ("a thread for every wait", "            if runs:\n                self._asked.release()\n            else:\n                threading", "            if True:\n                threading"),
+        ("who gave up leaves the lock file open", "        fcntl.flock(fd, fcntl.LOCK_UN)\n    os.close(fd)", "        fcntl.flock(fd, fcntl.LOCK_UN)"),
+        ("a thread that was abandoned between two waits goes on", "            if fd is None:  # abandoned when the lock had been handed over\n                return\n", ""),
+    ),
+    *_in(
+        "client/places.py",
+        ("one too many", "if len(self._held()) < self._most:", "if len(self._held()) <= self._most:"),
+        ("the queue is left before the place is taken", "            if not first or not self._free(left):\n                raise full()\n            yield", "            if not first or not self._free(left):\n                raise full()\n        if True:\n            yield"),
+        ("nobody tidies", "                self._tidy()\n", ""),
+    ),
+    *_in(
+        "client/endings.py",
+        ("nobody watches a second time", "            self._running = bool(self._calls) and not self._stopped\n            return self._running", "            return bool(self._calls) and not self._stopped"),
+        ("a thread for each session", "first, self._running = not self._running, True", "first, self._running = True, True"),
+        ("the first page again and again", "                after = page.cursor\n", ""),
+        ("a log that can't be read once is not read again", '                logger.warning("endings_not_read", error=str(error))\n                self._recorder.clock.sleep(_NAP_S)\n', "                return\n"),
+        ("its own callback waits for itself", "self._lock = threading.RLock()  # the", "self._lock = threading.Lock()  # the"),
+        ("who comes second does not wait", "        with self._lock:\n            if self._called:\n                return\n            self._called = True\n            try:", "        if self._called:\n            return\n        self._called = True\n        if True:\n            try:"),
+        ("a closed client goes on calling", "        self._stopped = True\n", "        pass\n"),
+        ("what it raises ends the thread", "            except Exception as error:\n                logger", "            except LifecycleError as error:\n                logger"),
+    ),
+    *_in(
+        "client/reconcile.py",
+        ("a launch under way is ended", "        if alive and session.keeper_id and session.started_at is None and _in_grace(session, recorder.clock.now()):", "        if False:"),
+    ),
+    *_in(
+        "adapters/lifecycle_chromium/gate.py",
+        ("the newest makes room", "oldest = next(iter(self._coming))", "oldest = next(reversed(self._coming))"),
+        ("who was served still counts", "                self._coming.pop(sock, None)\n", "                pass\n"),
+        ("nobody makes room", "            if len(self._coming) >= _HANDSHAKES:", "            if False:"),
+        ("who comes is refused", "                oldest = next(iter(self._coming))\n                del self._coming[oldest]\n", "                oldest = sock\n"),
+        ("a stranger's thread keeps the socket", "            if relay is None:\n                sock.close()\n", ""),
+        ("let in after the end", "        if shut is not None:  # while it was coming in\n            relay.close(_GOING_AWAY, shut)\n", ""),
+        ("a client that left is still named", "            del door.relays[client.number]\n", "            pass\n"),
+        ("who only looks reads the pages", 'page = plain(HTTPStatus.NOT_FOUND, "Not found\\n") if looks else self._page(door, wanted)', "page = self._page(door, wanted)"),
+        ("closed without waiting", "        for relay in relays:\n            relay.join(2 * CLOSE_S)\n", ""),
+        ("a client of an ended session is left", "        self._disconnect(door, reason)\n        return clients", "        return clients"),
+        ("a token's door is the first", "if hmac.compare_digest((door.look_token if looks else door.token).encode(), given)", "if hmac.compare_digest((door.look_token if looks else door.token).encode()[: len(given) or 1], given)"),
+    ),
+]  # fmt: skip
