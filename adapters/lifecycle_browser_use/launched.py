@@ -42,17 +42,22 @@ class LaunchedHost:
         self._host = host
         self._launch = launch
         self._never_started = False
+        self._unused: Callable[[], object] = lambda: None
 
     def prepare(self, config: Config, browser_path: str | None, log: EventLog) -> Found:
         """Make sure that a keeper runs."""
-        return self._host.prepare(config.model_copy(update={"browser": "external"}), None, log)
+        found = self._host.prepare(config.model_copy(update={"browser": "external"}), None, log)
+        self._unused = found.unused
+        return found
 
     def start(self, plan: Plan, log: EventLog, on_keeper_lost: Callable[[], None]) -> Starting:
         """Have the browser launched, and hand it to the keeper."""
         try:
             cdp_url = self._launch()
-        except Exception as error:
-            self._failed(plan.session_id, error)
+        except BaseException as error:
+            self._unused()  # the keeper does not get the session
+            if isinstance(error, Exception):
+                self._failed(plan.session_id, error)
             raise
         return self._host.start(replace(plan, cdp_url=cdp_url), log, on_keeper_lost)
 

@@ -190,7 +190,8 @@ class RecordedBrowserSession(_Lives):
             await super().kill()  # it is up, or says so, and nobody can reach it
             raise
         finally:
-            self._session = session
+            if session.response is not None:  # it is in the log
+                self._session = session
 
     async def _stopping(self, event: BrowserStopEvent) -> None:
         await self._end()  # before the browser goes: a clean close and a crash look alike from outside

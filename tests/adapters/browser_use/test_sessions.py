@@ -23,9 +23,11 @@ pytest.importorskip("browser_use", reason="make adapters runs these in an enviro
 
 from lifecycle import AsyncClient, Client
 from lifecycle.audit.history import Step
-from lifecycle.errors import InvalidConfig
+from lifecycle.errors import InvalidConfig, LogUnavailable
+from lifecycle.testing.fake_host import FakeBrowser
 from lifecycle_browser_use import KeptBrowserSession, RecordedBrowserSession
 from lifecycle_chromium.find import find_browser, sandbox_args
+from tests.client.test_keeping import Refusing
 
 pytestmark = [
     pytest.mark.browser,
@@ -184,6 +186,23 @@ def test_a_browser_that_does_not_come_up_is_a_failed_launch(tmp_path: Path, wron
         assert "canary" not in json.dumps([step.data for step in steps])
 
     run(tmp_path, work)
+
+
+def test_a_start_that_was_refused_with_nothing_recorded_may_be_tried_again(tmp_path: Path) -> None:
+    async def main() -> None:
+        log = Refusing()
+        client = AsyncClient(log, browser=FakeBrowser())
+        browser = RecordedBrowserSession(client, **{**_options(), "executable_path": "/bin/false"})
+        log.refuses = True
+        with pytest.raises(LogUnavailable):
+            await browser.start()
+        log.refuses = False
+        with pytest.raises(Exception, match="process"):  # browser-use's own: it has come so far
+            await browser.start()
+        await browser.kill()
+        client.close()
+
+    asyncio.run(main())
 
 
 def test_a_browser_of_ours_ends_with_its_life_or_stays_with_keep_alive(tmp_path: Path) -> None:

@@ -22,9 +22,11 @@ from unittest.mock import Mock
 import pytest
 
 from lifecycle import BrowserLost, Client, LogUnavailable, SqliteLog, core
+from lifecycle.client.request import request
 from lifecycle.core import Cause, State
 from lifecycle.errors import KeeperUnavailable, LaunchFailed
 from lifecycle.ports import Plan
+from lifecycle_browser_use import LaunchedHost
 from lifecycle_chromium import host, paths, process
 from lifecycle_chromium.find import sandbox_args
 from lifecycle_chromium.keeper import Keeper
@@ -361,6 +363,24 @@ def test_a_session_that_was_never_handed_over_holds_no_keeper(tmp_path: Path, mo
             client.Session(page=False).start()
     client.close()
     pid = keeper.keeper.pid
+    _until(lambda: _gone(pid))
+
+
+def test_a_session_whose_host_can_not_launch_its_browser_holds_no_keeper(tmp_path: Path) -> None:
+    def launch() -> str:
+        raise RuntimeError("no such browser")
+
+    client = Client(tmp_path / "log.db")
+    session = client.session_on(
+        lambda recorder, host: LaunchedHost(recorder, host, launch), None, request({"page": False})
+    )
+    with pytest.raises(RuntimeError, match="no such browser"):
+        session.start()
+    found = client.log.sessions.get(session.session_id)
+    assert found is not None
+    assert found.keeper is not None
+    client.close()
+    pid = found.keeper.pid
     _until(lambda: _gone(pid))
 
 
