@@ -57,6 +57,8 @@ def path(original: tuple[Path, Checkpoint], tmp_path: Path) -> Path:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verifying, "_PAGE", 7)
     monkeypatch.setattr(histories, "_FOLLOWED", 2)
+    monkeypatch.setattr(histories, "_PAGE", 2)
+    monkeypatch.setattr("lifecycle.audit.export._PAGE", 7)
 
 
 class _StoppedError(Exception):
@@ -221,7 +223,8 @@ def log(path: Path) -> Any:
 def test_an_export_taken_up_at_any_byte_is_the_whole_one(log: SqliteLog, tmp_path: Path, form: Format) -> None:
     whole = "".join(export(log, form)).encode()
     part, to = tmp_path / "all.part", tmp_path / "all"
-    for size in [*range(0, len(whole), len(whole) // 10), len(whole) - 1, len(whole)]:
+    but_for_its_end = whole.find(b"\n", whole.find(b'{"session":'))
+    for size in [*range(0, len(whole), len(whole) // 10), but_for_its_end, len(whole) - 1, len(whole)]:
         part.write_bytes(whole[:size])
         done = export_to(log, to, form, resume=True)
         assert to.read_bytes() == whole
@@ -235,7 +238,10 @@ def test_what_is_there_and_is_not_the_log_s_is_written_anew(log: SqliteLog, tmp_
     whole = "".join(export(log)).encode()
     part, to = tmp_path / "all.part", tmp_path / "all"
     middle = len(whole) // 2
+    lines = whole.splitlines(keepends=True)
     for wrong in (
+        b"".join(line for line in lines if not line.startswith(b'{"session":')),
+        b"".join(b"[]\n" if line.startswith(b'{"session":') else line for line in lines),
         whole[:middle] + b"x" + whole[middle + 1 :],
         whole.replace(b'"session_id":"s-00030"', b'"session_id":"s-00031"'),
         whole + b"more\n",

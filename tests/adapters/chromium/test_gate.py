@@ -189,6 +189,26 @@ def test_a_request_has_a_size_and_a_time(gate: Gate, monkeypatch: pytest.MonkeyP
             assert client.recv(65536) == b""
 
 
+def test_a_request_that_is_right_but_too_long_is_none(gate: Gate, fake_url: str, doorman: Doorman) -> None:
+    with contextlib.suppress(ConnectionError):
+        assert get(gate, f"/{token_of(fake_url)}/poke", {f"X-{number}": "b" * 300 for number in range(60)})[0] != 204
+    assert doorman.told == []
+
+
+def test_a_client_that_goes_while_it_is_let_in_leaves_nothing_in_the_browser(
+    gate: Gate, fake_url: str, doorman: Doorman, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def respond(*_: object) -> None:
+        raise ConnectionResetError
+
+    monkeypatch.setattr(gate_module, "respond", respond)
+    client = RawClient(fake_url)
+    assert client.status is None
+    doorman.wait_for("detached")
+    assert gate.clients("session-1") == ()
+    client.close()
+
+
 def test_strangers_that_say_nothing_do_not_fill_the_house(gate: Gate, fake_url: str) -> None:
     """They get no more than the places for handshakes, and who has a token is served beside them."""
     threads = threading.active_count()
