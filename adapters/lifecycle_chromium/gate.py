@@ -194,7 +194,10 @@ class Gate:
                     self._closed.wait(0.01)
                     continue
                 self._make_room(sock)
-                threading.Thread(target=self._serve, args=(sock,), name="gate-client", daemon=True).start()
+                try:
+                    threading.Thread(target=self._serve, args=(sock,), name="gate-client", daemon=True).start()
+                except RuntimeError:  # no thread is left for now; whoever comes later may find one
+                    self._leave(sock)
 
     def _make_room(self, sock: socket.socket) -> None:
         with self._lock:
@@ -213,12 +216,15 @@ class Gate:
         except OSError:
             pass  # the client went away, or took too long to say what it wants
         finally:
-            with self._lock:
-                self._coming.pop(sock, None)
-            if relay is None:
-                sock.close()
+            self._leave(sock, let_in=relay is not None)
         if relay is not None:
             relay.run()
+
+    def _leave(self, sock: socket.socket, *, let_in: bool = False) -> None:
+        with self._lock:
+            self._coming.pop(sock, None)
+        if not let_in:
+            sock.close()
 
     def _admit(self, sock: socket.socket) -> Relay | None:
         """Read and answer the request; a relay when it was let in to a browser."""

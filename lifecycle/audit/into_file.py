@@ -62,8 +62,9 @@ def export_to(
     if os.path.lexists(target):
         raise InvalidConfig("to", str(target), "a file that is not there yet")
     try:
-        fd = os.open(part, os.O_RDWR | os.O_CREAT | (0 if resume else os.O_TRUNC), 0o600)
+        fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | (0 if resume else os.O_TRUNC), 0o600)
         with open(fd, "r+b") as file:
+            os.fchmod(fd, 0o600)  # one that stood there may be everybody's
             events = 0
 
             def counted(rows: Iterator[Recorded]) -> Iterator[Recorded]:

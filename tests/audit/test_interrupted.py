@@ -260,6 +260,21 @@ def test_what_is_there_and_is_not_the_log_s_is_written_anew(log: SqliteLog, tmp_
         export_to(log, tmp_path / "nowhere" / "all")
 
 
+def test_what_others_may_read_or_have_linked_is_not_taken_up(log: SqliteLog, tmp_path: Path) -> None:
+    part, to = tmp_path / "all.part", tmp_path / "all"
+    for resume in (False, True):
+        part.touch()
+        part.chmod(0o666)
+        export_to(log, to, resume=resume)
+        assert to.stat().st_mode & 0o777 == 0o600
+        to.unlink()
+        part.symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(InvalidConfig, match="a file that can be written"):
+            export_to(log, to, resume=resume)
+        assert not (tmp_path / "elsewhere").exists()
+        part.unlink()
+
+
 def test_an_export_goes_on_though_sessions_did(log: SqliteLog, tmp_path: Path) -> None:
     """Those whose beginning stands in the file end after it."""
     to = tmp_path / "all"

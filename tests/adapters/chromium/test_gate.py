@@ -223,6 +223,24 @@ def test_strangers_that_say_nothing_do_not_fill_the_house(gate: Gate, fake_url: 
         client.close()
 
 
+def test_who_comes_when_no_thread_is_left_keeps_out_nobody_who_comes_later(
+    gate: Gate, fake_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def full(thread: threading.Thread) -> None:
+        if thread.name == "gate-client":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", full)
+        for _ in range(70):
+            with socket.create_connection(("127.0.0.1", gate.port), timeout=SOON_S) as refused:
+                assert refused.recv(1) == b""
+    assert get(gate, f"/{token_of(fake_url)}/poke")[0] == 204
+
+
 def test_who_came_first_makes_room_and_not_who_just_came(gate: Gate, fake_url: str) -> None:
     with ExitStack() as stack:
 
