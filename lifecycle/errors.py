@@ -194,7 +194,8 @@ class UnknownSession(UsageError):
         self.session_id = session_id
         self.log = log or _NAMELESS
         shown = session_id if len(session_id) <= 64 else f"{session_id[:40]}… ({len(session_id)} characters)"
-        super().__init__(f"no session {shown!r} in {self.log}")
+        short = "; of an id the first four characters are needed at least" if len(session_id) < 4 else ""
+        super().__init__(f"no session {shown!r} in {self.log}{short}")
 
 
 class AmbiguousSession(UsageError):

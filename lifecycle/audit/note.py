@@ -136,10 +136,10 @@ def load_signing_key(path: str | PathLike[str]) -> SigningKey:
             raise InvalidConfig("key", shown, "a file that only its owner may read: chmod 600")
         text = Path(path).read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidConfig("key", shown, f"a key file, as `lifecycle key` makes it: {error}") from None
+        raise InvalidConfig("key", shown, f"a key file, as `lifecycle key` makes it: {_why(error)}") from None
     if not text.startswith("PRIVATE+KEY+"):
         raise InvalidConfig("key", shown, "a key to sign with; this file holds none")
-    name, key_id, seed = _parts(text.removeprefix("PRIVATE+KEY+"), shown)
+    name, key_id, seed = _parts(text.removeprefix("PRIVATE+KEY+"), "key", shown)
     key = SigningKey(name, seed)
     if key.verifying.id != key_id:
         raise InvalidConfig("key", shown, "its id does not fit its key; it was changed or cut")
@@ -157,17 +157,21 @@ def load_verifying_key(given: str) -> VerifyingKey:
         try:
             text = Path(text).read_text().strip()
         except (OSError, ValueError) as error:
-            raise InvalidConfig("key", given, f"NAME+ID+KEY, or a file that holds it: {error}") from None
+            raise InvalidConfig("public", given, f"NAME+ID+KEY, or a file that holds it: {_why(error)}") from None
     if text.startswith("PRIVATE+KEY+"):
         return load_signing_key(given.strip()).verifying
-    name, key_id, public = _parts(text, given)
+    name, key_id, public = _parts(text, "public", given)
     key = VerifyingKey(name, public)
     if key.id != key_id:
-        raise InvalidConfig("key", given, "its id does not fit its key; it was changed or cut")
+        raise InvalidConfig("public", given, "its id does not fit its key; it was changed or cut")
     return key
 
 
-def _parts(text: str, shown: str) -> tuple[str, bytes, bytes]:
+def _why(error: Exception) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else "it holds no text"
+
+
+def _parts(text: str, argument: str, shown: str) -> tuple[str, bytes, bytes]:
     try:
         name, key_id, encoded = text.split("+", 2)
         key = base64.b64decode(encoded, validate=True)
@@ -175,7 +179,7 @@ def _parts(text: str, shown: str) -> tuple[str, bytes, bytes]:
         if not _NAME.fullmatch(name) or key[:1] != _ED25519 or len(key) != 33 or len(found[1]) != 4:
             raise ValueError
     except ValueError:
-        raise InvalidConfig("key", shown, "NAME+ID+KEY with an Ed25519 key, as `lifecycle key` makes it") from None
+        raise InvalidConfig(argument, shown, "NAME+ID+KEY with an Ed25519 key, as `lifecycle key` makes it") from None
     return found
 
 

@@ -15,6 +15,7 @@ Verbs are imported when they are used: `lifecycle --help` loads click and nothin
 
 from __future__ import annotations
 
+import difflib
 import errno
 import json
 import os
@@ -32,7 +33,7 @@ from lifecycle.errors import AmbiguousSession, HistoryError, InvalidConfig, Life
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["VERBS", "App", "app"]
+__all__ = ["SECTIONS", "VERBS", "App", "app"]
 
 #: verb -> (module that holds it as `command`, or module:name; what `--help` says of it)
 VERBS: Final[dict[str, tuple[str, str]]] = {
@@ -67,6 +68,15 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
 #: what a disk says to whoever writes to a file that is open already
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
+#: how `--help` groups them
+SECTIONS: Final = {
+    "Begin": ("demo", "doctor"),
+    "Look": ("list", "show", "why", "history", "event", "tail", "stats", "timeline", "diff", "view"),
+    "Act": ("stop", "reconcile"),
+    "Prove": ("verify", "rebuild", "check", "key", "checkpoint", "prove"),
+    "Carry away": ("export", "import", "forward", "backup", "seal", "forget"),
+}
+
 EXAMPLES: Final = """\
 \b
 Examples:
@@ -99,8 +109,29 @@ class App(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """From the table, so that `--help` imports no verb."""
-        with formatter.section("Verbs"):
-            formatter.write_dl([(verb, help) for verb, (_, help) in VERBS.items()])
+        for title, verbs in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{verb:<10}", VERBS[verb][1]) for verb in verbs])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The verb; where there is none of that name, the nearest are named."""
+        if args[0] not in VERBS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], VERBS)
+            said = f"Did you mean {' or '.join(near)}?" if near else f"There are: {', '.join(VERBS)}."
+            ctx.fail(f"No such command {args[0]!r}. {said}")
+        return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The words after `lifecycle`; the options of a verb are refused in front of it."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if error.option_name in ("--log", "--json"):
+                typed = {"--log": "--log PATH"}.get(error.option_name, error.option_name)
+                ctx.fail(f"{error.option_name} goes after the verb, as in `lifecycle list {typed}`.")
+            raise
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **kwargs: Any) -> Any:
         """Run, and exit with a code of the table above."""
@@ -201,7 +232,11 @@ def _let_go_of_stdout() -> None:
         return
 
 
-@click.command(cls=App, help=f"Browser sessions whose lifecycle can be trusted.\n\n{EXAMPLES}")
+@click.command(
+    cls=App,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=f"Browser sessions whose lifecycle can be trusted.\n\n{EXAMPLES}",
+)
 @click.version_option(package_name="session-lifecycle", prog_name="lifecycle")
 def app() -> None:
     """Only a group."""

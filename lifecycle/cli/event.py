@@ -20,8 +20,8 @@ __all__ = ["command"]
     "event",
     short_help="Show one event of a session, with every column.",
     help="""\
-Show one event of a session with every column. N is its version, the number in front of it in `lifecycle history`;
--1 is the last one.
+Show one event of a session with every column. VERSION is the number in front of it in `lifecycle history`; -1 is the
+last one.
 
 \b
 Examples:
@@ -31,7 +31,7 @@ Examples:
     context_settings={"ignore_unknown_options": True},
 )
 @click.argument("session_id", metavar="ID")
-@click.argument("version", metavar="N", type=int)
+@click.argument("version", metavar="VERSION", type=int)
 @options
 def command(session_id: str, version: int, log: str | None, as_json: bool) -> None:
     """Show one event."""

@@ -66,7 +66,13 @@ or the one after --after.
     multiple=True,
     help="Sent to a URL; @FILE reads it from there.",
 )
-@click.option("--batch", type=click.IntRange(1, 500), default=1, help="Events in a request, to a URL. Default: 1.")
+@click.option(
+    "--batch",
+    metavar="N",
+    type=click.IntRange(1, 500),
+    default=1,
+    help="Events in a request, to a URL. Default: 1.",
+)
 @click.option("--source", default="urn:session-lifecycle", metavar="URI", help="What CloudEvents call this log.")
 @click.option("--private", is_flag=True, help="With private fields.")
 @click.option(

@@ -57,8 +57,7 @@ shows.
     "--order",
     type=click.Choice(ORDERS),
     default="newest",
-    show_default=True,
-    help="By creation or by duration.",
+    help="By creation or by duration. Default: newest.",
 )
 @click.option(
     "--limit",

@@ -41,12 +41,18 @@ as_json = click.option(
 )
 
 
+def _named(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if value == "":
+        raise click.BadParameter("the path is empty; without --log it is the default log", ctx, param)
+    return value
+
+
 def options(
     command: Callable[..., Any],
     log_help: str = "The log. Default: $LIFECYCLE_LOG, else one file in your user data directory.",
 ) -> Callable[..., Any]:
     """--log and --json, which every verb takes."""
-    log = click.option("--log", "log", metavar="PATH", help=log_help)
+    log = click.option("--log", "log", metavar="PATH", callback=_named, help=log_help)
     return log(as_json(command))
 
 

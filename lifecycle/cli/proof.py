@@ -40,7 +40,7 @@ receipt that it was forgotten, every history against today's table, the list of 
 file against its append-only rules. Reads only, in pages: sessions go on meanwhile.
 
 Whoever may write the file can also rewrite it and compute every hash anew, or cut off its end. Only a checkpoint that
-was signed before and kept elsewhere tells: give it with --against, and its key with --key.
+was signed before and kept elsewhere tells: give it with --against, and the public half of its key with --public.
 
 Exits with 4 and names the first fault if there is one; --json names up to 100.
 
@@ -50,7 +50,7 @@ sessions that went on, but not at the rest: what was changed there since then is
 \b
 Examples:
   lifecycle verify
-  lifecycle verify --against monday.checkpoint --key crawler.pub
+  lifecycle verify --against monday.checkpoint --public crawler.pub
   lifecycle verify --resume
 """,
 )
@@ -58,14 +58,14 @@ Examples:
     "--against", "checkpoint_", metavar="FILE", help="A checkpoint that was taken before; - reads it from stdin."
 )
 @click.option(
-    "--key", "key_", metavar="KEY", help="Who signed it: the text `lifecycle key` printed, or a file with it."
+    "--public", "key_", metavar="KEY", help="Who signed it: the text `lifecycle key` printed, or a file with it."
 )
 @click.option("--resume", is_flag=True, help="Go on where an interrupted one stopped.")
 @options
 def verify(checkpoint_: str | None, key_: str | None, resume: bool, log: str | None, as_json: bool) -> int:
     """Look at everything."""
     if (checkpoint_ is None) is not (key_ is None):
-        raise click.UsageError("--against and --key belong together")
+        raise click.UsageError("--against and --public belong together")
     checked = read_checkpoint(checkpoint_, load_verifying_key(key_)) if checkpoint_ and key_ else None
     began = time.monotonic()
     try:
@@ -233,7 +233,9 @@ Examples:
 @click.argument("version", type=click.IntRange(min=1))
 @click.option("--key", "signer", metavar="FILE", help="Sign a checkpoint of now with this key.")
 @click.option("--at", "checkpoint_", metavar="FILE", help="A checkpoint that was taken before.")
-@click.option("--public", "key_", metavar="KEY", help="Who signed that one.")
+@click.option(
+    "--public", "key_", metavar="KEY", help="Who signed that one: the text `lifecycle key` printed, or a file with it."
+)
 @options
 def prove(
     session_id: str,

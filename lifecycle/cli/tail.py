@@ -47,7 +47,7 @@ Examples:
 )
 @click.argument("session_id", metavar="[ID]", required=False)
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
-@click.option("-n", "most", metavar="N", type=click.IntRange(min=0), default=10, show_default=True, help="So many.")
+@click.option("-n", "most", metavar="N", type=click.IntRange(min=0), default=10, help="So many. Default: 10.")
 @click.option("--after", metavar="CURSOR", type=click.IntRange(min=0), help="Everything after it, instead of -n.")
 @options
 def command(session_id: str | None, follow: bool, most: int, after: int | None, log: str | None, as_json: bool) -> None:

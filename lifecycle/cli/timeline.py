@@ -50,7 +50,7 @@ FILE may be -, for stdout.
 @click.argument("session_ids", metavar="[ID]...", nargs=-1)
 @filters
 @click.option(
-    "--limit", metavar="N", type=click.IntRange(min=1), default=_MOST, show_default=True, help="The newest so many."
+    "--limit", metavar="N", type=click.IntRange(min=1), default=_MOST, help=f"The newest so many. Default: {_MOST}."
 )
 @click.option("--align", is_flag=True, help="Let each session begin at zero.")
 @click.option("--svg", metavar="FILE", type=click.Path(dir_okay=False, allow_dash=True), help="Write a picture.")

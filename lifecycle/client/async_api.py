@@ -273,13 +273,13 @@ class AsyncClient:
         self,
         *,
         against: str | PathLike[str] | Checkpoint | None = None,
-        key: str | None = None,
+        public: str | None = None,
         progress: Progress | None = None,
         resume: bool = False,
     ) -> Verification:
         """As Client.verify; *progress* is called in another thread."""
         return await self._worker.run(
-            lambda shared: proofs.verified(shared.recorder, against, key, progress, resume=resume)
+            lambda shared: proofs.verified(shared.recorder, against, public, progress, resume=resume)
         )
 
     async def checkpoint(self, key: str | PathLike[str], *, record: bool = False) -> Checkpoint:

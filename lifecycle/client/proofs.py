@@ -38,7 +38,7 @@ __all__ = [
 def verified(
     recorder: Recorder,
     against: str | PathLike[str] | Checkpoint | None,
-    key: str | None,
+    public: str | None,
     progress: Progress | None,
     *,
     resume: bool,
@@ -48,12 +48,13 @@ def verified(
     from lifecycle.audit.verify import verify
 
     if against is None or isinstance(against, Checkpoint):
-        if key is not None:
-            raise InvalidConfig("key", key, "goes with a checkpoint's file, and only with it")
+        if public is not None:
+            raise InvalidConfig("public", public, "goes with a checkpoint's file, and only with it")
         return verify(recorder.log, against=against, progress=progress, resume=resume)
-    if key is None:
-        raise InvalidConfig("key", key, "who signed the checkpoint: a text that `lifecycle key` prints, or its file")
-    signed = read_checkpoint(against, load_verifying_key(key))
+    if public is None:
+        said = "who signed the checkpoint: a text that `lifecycle key` prints, or its file"
+        raise InvalidConfig("public", public, said)
+    signed = read_checkpoint(against, load_verifying_key(public))
     return verify(recorder.log, against=signed, progress=progress, resume=resume)
 
 

@@ -253,15 +253,16 @@ class Client:
         self,
         *,
         against: str | PathLike[str] | Checkpoint | None = None,
-        key: str | None = None,
+        public: str | None = None,
         progress: Progress | None = None,
         resume: bool = False,
     ) -> Verification:
         """Hold the whole log against itself: hashes, histories, the list of sessions, the file's rules. Reads only.
 
         Args:
-            against: A checkpoint that was signed before: the file that holds it, with *key*, who signed it (the text
-                that `lifecycle key` prints, or a file with it). It alone tells a log that was rewritten consistently.
+            against: A checkpoint that was signed before: the file that holds it, with *public*, who signed it (the
+                text that `lifecycle key` prints, or a file with it). It alone tells a log that was rewritten with all
+                its hashes.
             progress: Called with the number of events looked at, and of all. What it raises interrupts.
             resume: Go on where an interrupted one stopped. Of what was looked at then it looks at the hashes again, and
                 at sessions that went on; `Verification.resumed` says how many events that were.
@@ -270,7 +271,7 @@ class Client:
             BadCheckpoint: The checkpoint is forged, cut, or signed with another key.
             InvalidConfig, MissingExtra: No such file or key; the extra `audit` is not installed.
         """
-        return proofs.verified(self._shared.recorder, against, key, progress, resume=resume)
+        return proofs.verified(self._shared.recorder, against, public, progress, resume=resume)
 
     def checkpoint(self, key: str | PathLike[str], *, record: bool = False) -> Checkpoint:
         """What the log holds now, signed with the key in the file *key*; its `text` is for somebody to keep.

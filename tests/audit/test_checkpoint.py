@@ -204,7 +204,7 @@ def test_the_client_does_all_of_it(tmp_path: Path) -> None:
         taken = client.checkpoint(tmp_path / "a.key", record=True)
         (tmp_path / "taken").write_text(taken.text)
         assert read_checkpoint(tmp_path / "taken", key.verifying) == taken
-        assert client.verify(against=tmp_path / "taken", key=str(key.verifying)).ok
+        assert client.verify(against=tmp_path / "taken", public=str(key.verifying)).ok
         assert client.verify(against=taken).ok
         assert client.prove("s-00000", 1, taken).index == 0
         with pytest.raises(InvalidConfig, match="key"):

@@ -195,7 +195,7 @@ def test_wrong_options_are_usage_errors(story: Book, command: Command, arguments
         (["list", "--log", "etcd:whatever"], "--log='etcd:whatever': "),
         (["prove", "closed-1", "1", "--key", "none"], "--key='none': "),
         (["prove", "closed-1", "1", "--at", "none", "--public", "none"], "--public='none': "),
-        (["verify", "--against", "none", "--key", "k+00000000+AQ=="], "--key='k+00000000+AQ==': "),
+        (["verify", "--against", "none", "--public", "k+00000000+AQ=="], "--public='k+00000000+AQ==': "),
     ],
     ids=str,
 )

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from lifecycle.cli.app import VERBS, app
+from lifecycle.cli.app import SECTIONS, VERBS, app
 from lifecycle.cli.logs import writing
 from lifecycle.cli.tables import print_table
 from lifecycle.telemetry import logger
@@ -60,6 +60,24 @@ def test_help_begins_with_examples_and_names_every_verb(command: Command) -> Non
     for verb, (_, says) in VERBS.items():
         assert re.search(rf"^  {verb} ", text, re.MULTILINE)
         assert says.split()[0] in text
+
+
+def test_every_verb_stands_in_one_section() -> None:
+    assert sorted(verb for verbs in SECTIONS.values() for verb in verbs) == sorted(VERBS)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["lsit"], "No such command 'lsit'. Did you mean list?"),
+        (["frobnicate"], "No such command 'frobnicate'. There are: demo, list, "),
+        (["--log", "x", "list"], "--log goes after the verb, as in `lifecycle list --log PATH`."),
+        (["list", "--log", ""], "Invalid value for '--log': the path is empty; without --log it is the default log"),
+    ],
+)
+def test_a_slip_is_told_what_was_meant(command: Command, typed: list[str], said: str) -> None:
+    result = command(*typed)
+    assert (result.exit_code, said in result.stderr) == (2, True), result.stderr
 
 
 @pytest.mark.parametrize("verb", VERBS)

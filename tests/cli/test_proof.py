@@ -74,7 +74,7 @@ def test_a_checkpoint_holds_until_history_is_rewritten(story: Book, command: Com
     kept = story.path.parent / "kept"
     kept.write_text(taken.stdout)
     public = command("key", key).stdout.strip()
-    against = ("verify", "--log", story.path, "--against", kept, "--key", public)
+    against = ("verify", "--log", story.path, "--against", kept, "--public", public)
     assert command(*against).exit_code == 0
     forged = sign(9, bytes(32), load_signing_key(key))
     kept.write_text(forged.text)
@@ -87,7 +87,7 @@ def test_a_checkpoint_holds_until_history_is_rewritten(story: Book, command: Com
 def test_a_forged_checkpoint_is_refused(story: Book, command: Command, key: Path, change: tuple[str, str]) -> None:
     kept = story.path.parent / "kept"
     kept.write_text(command("checkpoint", "--key", key, "--log", story.path).stdout.replace(*change))
-    result = command("verify", "--log", story.path, "--against", kept, "--key", key)
+    result = command("verify", "--log", story.path, "--against", kept, "--public", key)
     assert result.exit_code == 4
     assert "the checkpoint can't be trusted" in result.stderr
 
@@ -96,7 +96,7 @@ def test_a_wrong_key_is_refused_and_named(story: Book, command: Command, key: Pa
     kept = story.path.parent / "kept"
     kept.write_text(command("checkpoint", "--key", key, "--log", story.path).stdout)
     other = make_key(story.path.parent / "other", "example.com/other")
-    result = command("verify", "--log", story.path, "--against", kept, "--key", str(other.verifying))
+    result = command("verify", "--log", story.path, "--against", kept, "--public", str(other.verifying))
     assert result.exit_code == 4
     assert "signed by example.com/shop+" in result.stderr
     assert "not by example.com/other+" in result.stderr
@@ -194,7 +194,7 @@ def test_a_sealed_log_is_verified_and_refuses_the_next_event(story: Book, comman
     sealed = command("seal", "--key", key, "--log", path, "--next", following)
     assert sealed.exit_code == 0
     (story.path.parent / "last").write_text(sealed.stdout)
-    again = command("verify", "--log", path, "--against", story.path.parent / "last", "--key", key)
+    again = command("verify", "--log", path, "--against", story.path.parent / "last", "--public", key)
     assert again.exit_code == 0
     refused = command("checkpoint", "--record", "--key", key, "--log", path)
     assert refused.exit_code == 1

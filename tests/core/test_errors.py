@@ -294,4 +294,4 @@ def test_any_value_can_be_shown_in_a_short_sentence_that_can_be_printed(value: o
 def test_an_unknown_session_of_a_megabyte_is_named_in_short() -> None:
     error = UnknownSession("x" * 1_000_000, "a.db")
     assert str(error) == f"no session '{'x' * 40}… (1000000 characters)' in a.db"
-    assert str(UnknownSession("\ud800", "a.db")) == r"no session '\ud800' in a.db"
+    assert str(UnknownSession("\ud800 at all", "a.db")) == r"no session '\ud800 at all' in a.db"
