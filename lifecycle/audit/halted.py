@@ -7,12 +7,12 @@ hashes in the log, the root over which it knows.
 from __future__ import annotations
 
 import json
-import os
 import re
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
+from lifecycle.log.atomic import replace_file
 from lifecycle.log.sqlite import SqliteLog
 
 if TYPE_CHECKING:
@@ -39,9 +39,7 @@ class Halted:
         """Write it, if it may be written there; an interrupt goes on either way."""
         with suppress(OSError):
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            new = path.with_suffix(f".{os.getpid()}")
-            new.write_text(json.dumps(asdict(self)), "utf-8")
-            new.replace(path)
+            replace_file(path, json.dumps(asdict(self)).encode())
 
 
 def halted(path: Path | None, end: int) -> Halted | None:

@@ -15,6 +15,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.errors import HistoryError, LogTampered
+from lifecycle.log.atomic import replace_file
 from lifecycle.log.loading import FACT, load
 from lifecycle.projections import RebuildReport
 from lifecycle.projections.maintain import store
@@ -143,7 +144,7 @@ class Rebuild:
         except BaseException:
             if state.events > begun:
                 with suppress(OSError):
-                    self._kept.write_text(json.dumps(asdict(state)), "utf-8")
+                    replace_file(self._kept, json.dumps(asdict(state)).encode())
             raise
         self._kept.unlink(missing_ok=True)
         return RebuildReport(state.sessions, state.events, tuple(sorted(set(state.differing))), state.unreadable)

@@ -58,7 +58,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verifying, "_PAGE", 7)
     monkeypatch.setattr(histories, "_FOLLOWED", 2)
     monkeypatch.setattr(histories, "_PAGE", 2)
-    monkeypatch.setattr("lifecycle.audit.export._PAGE", 7)
+    monkeypatch.setattr("lifecycle.audit.export._PAGE", 3)
 
 
 class _StoppedError(Exception):
@@ -258,6 +258,16 @@ def test_what_is_there_and_is_not_the_log_s_is_written_anew(log: SqliteLog, tmp_
         export_to(log, to, resume=True)
     with pytest.raises(InvalidConfig, match="can be written: No such file or directory"):
         export_to(log, tmp_path / "nowhere" / "all")
+
+
+def test_one_session_is_exported_whole_and_as_it_was_when_it_began(log: SqliteLog) -> None:
+    whole = [line for line in export(log) if '"s-00008"' in line]
+    assert len(whole) > 4
+    lines = export(log, sessions=["s-00008"])
+    found = [next(lines)]
+    log.append("s-00008", [new(closed(T0 + 8 * MAX + 20 * SECOND))], expected=ANY)
+    found += (line for line in lines if '"s-00008"' in line)
+    assert found == whole
 
 
 def test_what_others_may_read_or_have_linked_is_not_taken_up(log: SqliteLog, tmp_path: Path) -> None:
