@@ -22,7 +22,7 @@ from lifecycle.ports import Found, Plan, Remains
 from lifecycle.telemetry import logger
 from lifecycle_chromium import paths, process
 from lifecycle_chromium.find import find_browser, sandbox_args
-from lifecycle_chromium.line import PING_S, START_WAIT_S, Line, OthersTalk, OwnTalk, poke
+from lifecycle_chromium.line import PING_S, Line, OthersTalk, OwnTalk, poke
 from lifecycle_chromium.serving import core_identity
 
 if TYPE_CHECKING:
@@ -105,7 +105,6 @@ class ChromiumHost:
             headers=dict(plan.extra_http_headers),
             recording=plan.recording and asdict(plan.recording),
             proxy_auth=plan.proxy and [plan.proxy.username, plan.proxy.password],
-            timeout_s=START_WAIT_S,
         )
         if not sent:
             talk.keeper_lost()

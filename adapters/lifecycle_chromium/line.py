@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from lifecycle.core import Close, Fail
     from lifecycle.ports import Plan
 
-__all__ = ["PING_S", "START_WAIT_S", "Line", "OthersTalk", "OwnTalk", "poke"]
+__all__ = ["PING_S", "Line", "OthersTalk", "OwnTalk", "poke"]
 
 #: Between handing a session over and the keeper's word on it: its launch timeout and room for a busy machine.
-START_WAIT_S: Final = 30.0
+_START_WAIT_S: Final = 30.0
 _POKE_S: Final = 0.5
 #: A keeper answers within milliseconds; one that takes this long is stopped, not busy.
 PING_S: Final = 1.0
@@ -183,7 +183,7 @@ class OwnTalk:
         self._released.set()
 
     def result(self) -> OwnTalk:
-        self._answered.wait(START_WAIT_S)
+        self._answered.wait(_START_WAIT_S)
         answer = self._answer
         if answer is None:
             self._line.kill()

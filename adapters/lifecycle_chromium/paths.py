@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 _ENDPOINT_CHARACTERS: Final = 65536
+_PATIENCE_S: Final = 2.0
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -116,13 +117,13 @@ def remove_endpoint(runtime: Path, session_id: str) -> None:
             unfinished.unlink(missing_ok=True)
 
 
-def remove_profile(runtime: Path, session_id: str, *, patience_s: float = 2.0) -> bool:
-    """Remove the profile; whether it is gone. A dying browser may still write in it, so this tries for *patience_s*."""
+def remove_profile(runtime: Path, session_id: str) -> bool:
+    """Remove the profile; whether it is gone. A dying browser may still write in it, so this tries for 2 s."""
     try:
         path = profile(runtime, session_id)
     except OSError:
         return False
-    until = time.monotonic() + patience_s
+    until = time.monotonic() + _PATIENCE_S
     while True:
         shutil.rmtree(path, ignore_errors=True)
         if not path.exists():

@@ -93,7 +93,7 @@ class Watch:
     Raises: as `CdpPipe.call`.
     """
 
-    def __init__(self, pipe: CdpPipe, on_fact: Callable[[Fact], None], *, timeout_s: float = 10.0) -> None:
+    def __init__(self, pipe: CdpPipe, on_fact: Callable[[Fact], None]) -> None:
         self._pipe = pipe
         self._on_fact = on_fact
         self._queue: deque[bytes] = deque()
@@ -101,7 +101,7 @@ class Watch:
         self._missed = 0
         self._over = False
         self._changed = threading.Condition()
-        self._session_id = pipe.attach_browser(timeout_s=timeout_s)
+        self._session_id = pipe.attach_browser()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
         pipe.add_route(self._session_id, self._on_message)

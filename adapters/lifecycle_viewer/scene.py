@@ -32,10 +32,10 @@ class Seat:
 
 
 class Scene:
-    """Thread-safe. *on_audience* is called when `watched` may have changed."""
+    """Thread-safe. `on_audience` is called when `watched` may have changed."""
 
-    def __init__(self, on_audience: Callable[[], None] = lambda: None) -> None:
-        self.on_audience = on_audience
+    def __init__(self) -> None:
+        self.on_audience: Callable[[], None] = lambda: None
         self._changed = threading.Condition()
         self._seats: set[Seat] = set()
         self._frame: bytes | None = None

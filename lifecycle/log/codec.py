@@ -254,7 +254,7 @@ def stored_hash(row: Sequence[Any], prev: str) -> str | None:
         return None
 
 
-def check_hash(row: Recorded, prev: str, *, locator: str = "log") -> None:
+def check_hash(row: Recorded, prev: str) -> None:
     """Prove that no column of *row* was changed since it was recorded after the event whose hash is *prev*.
 
     Raises:
@@ -263,11 +263,11 @@ def check_hash(row: Recorded, prev: str, *, locator: str = "log") -> None:
     found = hash_of(row, prev)
     if found != row.hash:
         raise LogTampered(
-            locator, f"hash of version {row.version} of stream {row.stream}", expected=row.hash, found=found
+            "log", f"hash of version {row.version} of stream {row.stream}", expected=row.hash, found=found
         )
 
 
-def check_private(row: Recorded, *, locator: str = "log") -> None:
+def check_private(row: Recorded) -> None:
     """Prove that the private text of *row* is the one recorded; nothing to prove when there is none or it is forgotten.
 
     Raises:
@@ -278,7 +278,7 @@ def check_private(row: Recorded, *, locator: str = "log") -> None:
     found = commitment(row.private_salt, row.private)
     if found != row.private_sha256:
         raise LogTampered(
-            locator,
+            "log",
             f"private part of version {row.version} of stream {row.stream}",
             expected=row.private_sha256 or "none",
             found=found,

@@ -233,7 +233,6 @@ class LogRules(Rules):
         self.batches: list[tuple[str, list[NewEvent]]] = []
         self.tailed: list[Recorded] = []
         self.cursor: Cursor | None = None
-        self.reopened_at = 0
         self._ids = 0
 
     def teardown(self) -> None:

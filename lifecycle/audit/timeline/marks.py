@@ -44,6 +44,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "accessed": Kind("accessed", "·", "dot", "muted", 0),
 }
 
+#: characters of a line about a step
+_LONGEST: Final = 110
 _TYPES: Final[Mapping[str, str]] = {
     "session.created": "life",
     "session.started": "life",
@@ -72,11 +74,11 @@ def kind_of(step: Step) -> str:
     return _TYPES.get(step.type, "unknown")
 
 
-def said(step: Step, longest: int = 110) -> str:
+def said(step: Step) -> str:
     """One line about a step: offset, event, detail, who."""
     about = detail(step)
     line = printable(f"{offset(step.offset_us)}  {step.name}{f'  {about}' if about else ''}  by {by(step)}")
-    return line if len(line) <= longest else f"{line[: longest - 1]}…"
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 
 
 @dataclass(frozen=True, slots=True)
