@@ -98,11 +98,7 @@ class Keeper:
         session_id = message["session"]
         match message["op"]:
             case "open":
-                thread = threading.Thread(target=self._see_through, args=(message,), name=f"session-{session_id}")
-                with self._lock:
-                    self._threads = [thread for thread in self._threads if thread.is_alive()]
-                    self._threads.append(thread)
-                thread.start()
+                self._take_on(message)
             case "look":
                 if (kept := self._kept.get(session_id)) is not None:
                     kept.look()
@@ -113,6 +109,17 @@ class Keeper:
                     kept.end(self._ready().ending(message))
             case other:
                 raise ValueError(f"unknown op {other!r}")
+
+    def _take_on(self, message: dict[str, Any]) -> None:
+        session_id: str = message["session"]
+        thread = threading.Thread(target=self._see_through, args=(message,), name=f"session-{session_id}")
+        try:
+            thread.start()
+        except RuntimeError as error:  # no thread is left for now; the sessions that are there go on
+            self.say(session=session_id, event="failed", reason=f"the keeper failed: {error}", last_words=None)
+            self.released(session_id)
+            return
+        self._threads = [*(thread for thread in self._threads if thread.is_alive()), thread]
 
     def say(self, **message: object) -> None:
         """Tell the owner; an owner that is gone hears nothing, which is fine."""

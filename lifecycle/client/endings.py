@@ -74,7 +74,11 @@ class Endings:
             self._calls[session_id] = call
             first, self._running = not self._running, True
         if first:
-            self._recorder.clock.start("lifecycle-endings", lambda: self._run(after))
+            try:
+                self._recorder.clock.start("lifecycle-endings", lambda: self._run(after))
+            except BaseException:
+                self._running = False  # no thread to be had: the next session tries again
+                raise
 
     def forget(self, session_id: str) -> None:
         """Somebody else has made the call."""

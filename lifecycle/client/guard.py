@@ -43,7 +43,11 @@ class Guard:
             self._watched[session.session_id] = session
             first, self._running = not self._running, True
         if first:
-            self._recorder.clock.start("lifecycle-guard", self._run)
+            try:
+                self._recorder.clock.start("lifecycle-guard", self._run)
+            except BaseException:
+                self._running = False  # no thread to be had: the next session tries again
+                raise
 
     def watched(self) -> list[Session]:
         """What is not released yet, as it was last seen."""

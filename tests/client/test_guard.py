@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lifecycle import MemoryLog
+from lifecycle.client.endings import Endings, Once
 from lifecycle.client.guard import Guard
 from lifecycle.client.recorder import Recorder
 from lifecycle.client.system import Uuid7
@@ -90,6 +91,29 @@ def test_two_seconds_after_its_deadline_the_guard_ends_it(world: World) -> None:
     session = world.session()
     assert (session.status, session.cause, session.released) == (State.TIMED_OUT, Cause.IDLE, True)
     assert world.host.dropped == 1
+
+
+def test_a_guard_for_which_there_was_no_thread_starts_with_the_next_session(world: World) -> None:
+    begun: list[str] = []
+
+    class Exhausted(Rounds):
+        def start(self, name: str, run: Callable[[], object]) -> None:
+            begun.append(name)
+            if len(begun) == 1:
+                raise RuntimeError("can't start new thread")
+
+    recorder = Recorder(world.log, Exhausted(), Uuid7(), actor="guard", writer="test")
+    guard = Guard(recorder, world.host)
+    with pytest.raises(RuntimeError):
+        guard.watch(world.session())
+    guard.watch(world.session())
+    assert begun == ["lifecycle-guard", "lifecycle-guard"]
+    endings, ending = Endings(recorder), Once("s1", lambda _: None)
+    begun.clear()
+    with pytest.raises(RuntimeError):
+        endings.watch("s1", ending)
+    endings.watch("s1", ending)
+    assert begun == ["lifecycle-endings", "lifecycle-endings"]
 
 
 def test_a_released_session_is_watched_no_longer(world: World) -> None:

@@ -346,6 +346,30 @@ def test_an_owner_that_dies_with_something_unread_is_a_dead_owner(tmp_path: Path
         ours.close()
 
 
+def test_a_keeper_without_a_thread_for_one_more_session_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It went down with a traceback, and all its browsers with it."""
+    start = threading.Thread.start
+
+    def refuses(thread: threading.Thread) -> None:
+        if thread.name.startswith("session-"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuses)
+    with SqliteLog(tmp_path / "log.db") as log:
+        ours, owners = socket.socketpair()
+        keeper = Keeper(ours, keeper_id="k-1", locator=log.locator, runtime=log.runtime_dir)
+        owners.sendall(b'{"op": "open", "session": "s-1"}\n{"op": "ping", "session": ""}\n')
+        owners.shutdown(socket.SHUT_WR)
+        keeper.run()
+        ours.close()
+        with owners, owners.makefile("rb") as said:
+            events = [json.loads(line)["event"] for line in said]
+    assert events == ["failed", "released", "pong"]
+
+
 def test_a_session_that_was_never_handed_over_holds_no_keeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its keeper goes when the client lets go of the log, as if the start that the log refused had not been."""
     client = Client(tmp_path / "log.db")
