@@ -111,6 +111,8 @@ class Listed:
             self.faults.add(where="sessions", what="the row", expected="one", found="none", stream=name)
             return
         replayed = to_row(session, stream.failure_id)
+        if replayed == row and [*map(type, replayed)] == [*map(type, row)]:
+            return
         for column, ours, theirs in zip(COLUMNS, replayed, row, strict=True):
             if ours != theirs or type(ours) is not type(theirs):
                 self.faults.add(

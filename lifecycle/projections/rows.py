@@ -57,6 +57,8 @@ _NOTED: Final = ("version", "last_at", "last_accessed_at", "deadline", "extended
 _STARTED: Final = ("started_at", "ownership", "browser_version", "keeper", "browser")
 _ENDED: Final = ("closed_at", "cause", "error_type", "failure_id")
 
+_labels: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
+
 #: Columns of a query over `sessions AS s` whose rows from_row takes; only a failed session has a message to look up.
 SELECT: Final = (
     ", ".join(f"s.{name}" for name in COLUMNS)
@@ -87,9 +89,9 @@ def to_row(session: Session, failure_id: str | None) -> tuple[Any, ...]:
         session.ownership,
         session.keeper_id,
         session.browser_version,
-        session.config.model_dump_json(),
-        json.dumps(session.labels, ensure_ascii=False, sort_keys=True),
-        session.owner.model_dump_json(),
+        _json(session.config),
+        _labels(session.labels),
+        _json(session.owner),
         _text(session.keeper),
         _text(session.browser),
     )
@@ -133,7 +135,12 @@ def _update(moved: bool, started: bool, ended: bool, released: bool) -> str:
 
 
 def _text(model: BaseModel | None) -> str | None:
-    return None if model is None else model.model_dump_json()
+    return None if model is None else _json(model)
+
+
+def _json(model: BaseModel) -> str:
+    # What model_dump_json() does, in half the time.
+    return model.__pydantic_serializer__.to_json(model).decode()
 
 
 # The same few processes own and keep many sessions.
