@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.audit.words import duration, iso
 from lifecycle.core import moment
+from lifecycle.log.receipts import STREAM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,13 +38,20 @@ def detail(step: Step) -> str:
     parts += [
         _pair(name, value)
         for name, value in data.items()
-        if name not in _LEFT_OUT and value is not False and value not in (None, [], {}, "")
+        if (name not in _LEFT_OUT or (name == "session_id" and value != step.session_id))
+        and value is not False
+        and value not in (None, [], {}, "")
     ]
     parts += [f"{name} pid {pid}" for name in _PROCESSES if (pid := mapping(data, name).get("pid")) is not None]
     parts += [evidence_text(found) for name in _MAPPINGS if (found := mapping(data, name))]
     if step.forgotten:
         parts.append("(private part forgotten)")
     return ", ".join(parts)
+
+
+def _said(step: Step, name: str) -> bool:
+    """Whether a detail names this; a receipt's `session_id` is not that of its own history."""
+    return name not in _LEFT_OUT or (name == "session_id" and step.session_id == STREAM)
 
 
 def by(step: Step) -> str:

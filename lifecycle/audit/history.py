@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle.errors import UnknownSession
 from lifecycle.log.canonical import parse
+from lifecycle.log.receipts import STREAM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -63,12 +64,12 @@ class Step:
 
 
 def history(log: EventLog, session_id: str) -> tuple[Step, ...]:
-    """The steps of a session, oldest first.
+    """The steps of a session, oldest first; or those of the log's own stream, of which there may be none.
 
     Raises:
-        UnknownSession: Its stream is empty.
+        UnknownSession: The session's stream is empty.
     """
-    return steps(rows_of(log, session_id))
+    return steps(log.read(STREAM) if session_id == STREAM else rows_of(log, session_id))
 
 
 def rows_of(log: EventLog, session_id: str) -> tuple[Recorded, ...]:

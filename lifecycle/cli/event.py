@@ -12,6 +12,7 @@ from lifecycle.cli.progress import working
 from lifecycle.cli.tables import print_json
 from lifecycle.cli.views import step_json
 from lifecycle.client.sessions import Sessions
+from lifecycle.log.receipts import STREAM
 
 __all__ = ["command"]
 
@@ -36,10 +37,11 @@ Examples:
 def command(session_id: str, version: int, log: str | None, as_json: bool) -> None:
     """Show one event."""
     with reading(log) as opened, working("reading the events"):
-        found = history(opened, Sessions(recorder_for(opened)).resolve(session_id))
+        found = history(opened, Sessions(recorder_for(opened)).stream(session_id))
     wanted = len(found) + 1 + version if version < 0 else version
     if not 1 <= wanted <= len(found):
-        raise NotFound(f"session {found[0].session_id} has no event {version}; it has 1 to {len(found)}")
+        named = "the log's own history" if session_id == STREAM else f"session {found[0].session_id}"
+        raise NotFound(f"{named} has no event {version}; it has {f'1 to {len(found)}' if found else 'none'}")
     if as_json:
         print_json(step_json(found[wanted - 1]), indent=2)
     else:

@@ -12,7 +12,7 @@ from lifecycle.audit.detail import by, detail
 from lifecycle.audit.history import history
 from lifecycle.cli.logs import options, reading, recorder_for
 from lifecycle.cli.progress import working
-from lifecycle.cli.tables import on_terminal, print_json, print_line, print_pairs, print_table
+from lifecycle.cli.tables import on_terminal, print_json, print_line, print_pairs, print_table, say
 from lifecycle.cli.text import ago, duration, iso, now, offset
 from lifecycle.cli.views import step_json
 from lifecycle.client.sessions import Sessions
@@ -28,7 +28,8 @@ __all__ = ["command", "print_step"]
     "history",
     short_help="Show the events of a session, one by one.",
     help="""\
-Show the events of a session, oldest first; also those that this version does not know, as they are stored.
+Show the events of a session, oldest first; also those that this version does not know, as they are stored. With log
+in place of ID: the receipts of what was done to the log itself (forgotten, signed, sealed).
 
 \b
 Examples:
@@ -36,6 +37,7 @@ Examples:
   lifecycle history ID -n 5 --reverse       the last five, newest first
   lifecycle history ID --detailed           every column of every event
   lifecycle history ID --json               one object a line
+  lifecycle history log                     what was forgotten, signed, sealed
 """,
 )
 @click.argument("session_id", metavar="ID")
@@ -46,7 +48,10 @@ Examples:
 def command(session_id: str, most: int | None, reverse: bool, detailed: bool, log: str | None, as_json: bool) -> None:
     """Show the events."""
     with reading(log) as opened, working("reading the events"):
-        found = history(opened, Sessions(recorder_for(opened)).resolve(session_id))
+        found = history(opened, Sessions(recorder_for(opened)).stream(session_id))
+    if not found:
+        say("no receipts: nothing was forgotten, signed or sealed")
+        return
     found = found[-most:] if most else found
     found = found[::-1] if reverse else found
     if as_json:

@@ -56,7 +56,7 @@ def command(session_id: str | None, follow: bool, most: int, after: int | None, 
     if given and after is not None:
         raise click.UsageError("give -n or --after, not both: --after shows everything that came since")
     with reading(log) as opened:
-        name = None if session_id is None else Sessions(recorder_for(opened)).resolve(session_id)
+        name = None if session_id is None else Sessions(recorder_for(opened)).stream(session_id)
         follower = Follower(opened, name, _start(opened, name, most) if after is None else Cursor(after))
         try:
             while True:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cli.text import ago, duration, iso
 from lifecycle.core import EVENT_TYPES, moment
+from lifecycle.log.receipts import RECEIPTS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -70,7 +71,7 @@ def step_json(step: Step) -> dict[str, Any]:
         "event_id": step.event_id,
         "type": step.type,
         "schema_version": step.schema_version,
-        "known": step.type in EVENT_TYPES,
+        "known": step.type in EVENT_TYPES or step.type in RECEIPTS,
         "at": iso(moment(step.at)),
         "recorded_at": iso(moment(step.recorded_at)),
         "offset_s": step.offset_us / 1e6,

@@ -39,7 +39,7 @@ class Questions:
     def history(self, session_id: str) -> tuple[Step, ...]:
         from lifecycle.audit.history import history
 
-        return history(self._recorder.log, self._sessions.resolve(session_id))
+        return history(self._recorder.log, self._sessions.stream(session_id))
 
     def why(self, session_id: str) -> Why:
         from lifecycle.audit.why import why
@@ -66,7 +66,7 @@ class Questions:
     def follower(self, session_id: str | None, after: After, types: Collection[str] | None) -> Follower:
         from lifecycle.audit.follow import Follower
 
-        name = None if session_id is None else self._sessions.resolve(session_id)
+        name = None if session_id is None else self._sessions.stream(session_id)
         return Follower(self._recorder.log, name, self._cursor(after), event_types(types))
 
     def _cursor(self, after: After) -> Cursor | None:

@@ -159,6 +159,10 @@ class Sessions:
                     return found[0]
         raise UnknownSession(session_id, log.locator)
 
+    def stream(self, name: object) -> str:
+        """As resolve(); `log` is the log's own stream, whose receipts are events too."""
+        return STREAM if name == STREAM else self.resolve(name)
+
     def _known(self, after: str | None) -> str | None:
         """The whole id, where *after* is the beginning of one; otherwise the index says what is wrong with it."""
         try:

@@ -195,6 +195,8 @@ class Client:
     def history(self, session_id: str) -> tuple[Step, ...]:
         """The events of a session, oldest first, as they are stored; also those that this version does not know.
 
+        With "log" in place of an id: the receipts of what was forgotten, signed and sealed.
+
         Raises:
             UnknownSession, AmbiguousSession: As sessions.get; so do the other questions.
         """

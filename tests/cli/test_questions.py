@@ -148,6 +148,20 @@ def test_tail_follows_until_it_is_interrupted(book: Writer) -> None:
     assert (first, process.returncode) == (37, 130)
 
 
+def test_the_logs_own_history_is_shown_by_the_name_log(book: Writer, command: Command) -> None:
+    nothing = command("history", "log")
+    assert (nothing.exit_code, nothing.stdout) == (0, "")
+    assert "no receipts" in nothing.stderr
+    assert "the log's own history has no event 1; it has none" in command("event", "log", "1").stderr
+    [forgotten] = json.loads(command("list", "--cause", "stopped", "--json").stdout)["session_id"].split()
+    assert command("forget", forgotten).exit_code == 0
+    for shown in (command("history", "log"), command("tail", "log"), command("tail", "-n", 1)):
+        assert "log.forgotten" in shown.stdout
+        assert f"session_id={forgotten}" in shown.stdout, "whose"
+    found = json.loads(command("event", "log", "-1", "--json").stdout)
+    assert (found["type"], found["known"], found["data"]["session_id"]) == ("log.forgotten", True, forgotten)
+
+
 STATS = """\
 sessions        3
 durations       p50 8.75 s, p90 8.75 s, p99 8.75 s, max 8.75 s (of 2 that ended)
