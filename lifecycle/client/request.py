@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lifecycle.core.deadlines import Minutes
     from lifecycle.ports import ProxyAuth
 
-__all__ = ["Request", "SessionConfig", "attaching", "file_of", "labels_of", "request"]
+__all__ = ["DEFAULTS", "Request", "SessionConfig", "attaching", "file_of", "labels_of", "request"]
 
 #: An argument for the browser that would take it out of its keeper's hands, or open it to others.
 _RESERVED: Final = (
@@ -86,7 +86,7 @@ class SessionConfig(TypedDict, total=False):
     on_end: Callable[[SessionView], object] | None
 
 
-_DEFAULTS: Final[SessionConfig] = {
+DEFAULTS: Final[SessionConfig] = {
     "headless": True,
     "timeout_minutes": None,
     "idle_timeout_minutes": None,
@@ -158,7 +158,7 @@ def request(given: SessionConfig) -> Request:
         MissingExtra: record, without an encoder.
     """
     _refuse_unknown(given)
-    full: dict[str, Any] = {**_DEFAULTS, **given}
+    full: dict[str, Any] = {**DEFAULTS, **given}
     kind, path = _browser(full["browser"])
     cdp_url = _cdp_url(full)
     headers = look.headers(full["extra_http_headers"])
@@ -211,9 +211,9 @@ def _refuse_unknown(given: SessionConfig) -> None:
     if not callable(given.get("on_end") or callable):
         raise InvalidConfig("on_end", given.get("on_end"), "must be a function that takes the ending, a SessionView")
     for name, value in given.items():
-        if name not in _DEFAULTS:
-            close = difflib.get_close_matches(name, _DEFAULTS, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(_DEFAULTS))}"
+        if name not in DEFAULTS:
+            close = difflib.get_close_matches(name, DEFAULTS, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(DEFAULTS))}"
             raise InvalidConfig(name, value, f"unknown argument; {hint}")
 
 

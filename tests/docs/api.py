@@ -31,7 +31,7 @@ from lifecycle.audit.verify import Verification
 from lifecycle.audit.why import Why
 from lifecycle.client.reconcile import Reconciled
 from lifecycle.client.replay import Recording
-from lifecycle.client.request import _DEFAULTS, SessionConfig
+from lifecycle.client.request import DEFAULTS, SessionConfig
 from lifecycle.client.sessions import Asked, Sessions
 from lifecycle.results import Element, Tab
 
@@ -103,7 +103,7 @@ def _signature(name: str, thing: Callable[..., Any]) -> str:
             shown.append("*")
         starred = starred or parameter.kind in (parameter.KEYWORD_ONLY, parameter.VAR_POSITIONAL)
         if parameter.kind is parameter.VAR_KEYWORD and "SessionConfig" in str(parameter.annotation):
-            shown += ["*", *_typed(SessionConfig, dict(_DEFAULTS))]
+            shown += ["*", *_typed(SessionConfig, dict(DEFAULTS))]
         elif parameter.kind is parameter.VAR_KEYWORD and "Asked" in str(parameter.annotation):
             shown += [*([] if starred else ["*"]), *_typed(Asked, {})]
         else:

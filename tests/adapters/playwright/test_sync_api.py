@@ -444,7 +444,7 @@ def test_a_killed_driver_is_replaced_at_the_next_connect(pages: Pages, chromium:
 def test_a_browser_that_cannot_be_reached_is_tried_once(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
     """The driver that failed lives: a second try with another one would only wait as long again."""
     starts: list[object] = []
-    start = driver._start
+    start = driver._start  # pyright: ignore[reportPrivateUsage] # to count what it starts
 
     def counted() -> object:
         starts.append(started := start())
