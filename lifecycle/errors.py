@@ -33,6 +33,7 @@
     │   ├── SinkUnavailable         where events are forwarded to does not take them now
     │   ├── SinkRefused             where events are forwarded to will not have one
     │   ├── LogUnavailable          the log can't be reached or written now (retry is safe)
+    │   │   └── NotRecorded         an operation was performed, and only its record is missing; carries its result
     │   └── WrongVersion            another writer was first (load again, decide again)
     └── HistoryError                the record: what is stored can't be used as it is
         ├── EventIdReused           this event id stands in the log with other content
@@ -86,6 +87,7 @@ __all__ = [
     "NoGate",
     "NoRecording",
     "NotALog",
+    "NotRecorded",
     "NotStarted",
     "ReadOnlyLog",
     "SealedLog",
@@ -406,6 +408,21 @@ class LogUnavailable(WorldError):
     """The log can't be reached or written now. Nothing was acknowledged; the same call is safe to repeat."""
 
     retryable = True
+
+
+class NotRecorded(LogUnavailable):
+    """An operation on the page was performed, and the log did not take that: to repeat it is to perform it twice.
+
+    `result` says how it went, `why` what kept the log from taking it.
+    """
+
+    retryable = False
+
+    def __init__(self, result: ExecutionResult, why: str) -> None:
+        self.result = result
+        self.why = why
+        how = "was performed" if result.success else f"failed ({result.summary})"
+        super().__init__(f"{result.action.kind} {how}, and that could not be recorded: {why}")
 
 
 class WrongVersion(WorldError):

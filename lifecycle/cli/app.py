@@ -132,6 +132,9 @@ class App(click.Group):
                 typed = {"--log": "--log PATH"}.get(error.option_name, error.option_name)
                 ctx.fail(f"{error.option_name} goes after the verb, as in `lifecycle list {typed}`.")
             raise
+        except BrokenPipeError:  # of --help and --version, which are printed here
+            _let_go_of_stdout()
+            ctx.exit(PIPE_CLOSED)
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **kwargs: Any) -> Any:
         """Run, and exit with a code of the table above."""

@@ -28,7 +28,7 @@ from lifecycle.client.handle import ended_error
 from lifecycle.core.events import SessionOperation
 from lifecycle.core.states import LIVE
 from lifecycle.core.view import moment
-from lifecycle.errors import LifecycleError
+from lifecycle.errors import LifecycleError, LogUnavailable, NotRecorded
 from lifecycle.ports import Performed
 from lifecycle.results import ExecutionResult
 
@@ -134,7 +134,7 @@ class Operation:
 
         Raises:
             SessionEnded: The session is over, which is why it failed, or by now.
-            LogUnavailable: It was performed, but not recorded.
+            NotRecorded: It was performed, but not recorded.
         """
         if not performed.ok and (performed.reason == "lost" or not connected):
             # The browser may be gone, and its keeper is writing down why at this moment.
@@ -144,15 +144,8 @@ class Operation:
         performed = self._made(performed)
         took_us = self._took_us()
         summary = self._hidden.out_of(redact.message(performed.summary)) if not performed.ok else ""
-        self._record(
-            ok=performed.ok,
-            took_us=took_us,
-            target=performed.target or _target(self._action),
-            error_type=performed.reason,
-            error_message=summary or None,
-        )
         started_at = moment(self._started_at)
-        return ExecutionResult(
+        result = ExecutionResult(
             action=self._action,
             success=performed.ok,
             message=self._hidden.out_of(performed.message),
@@ -162,6 +155,18 @@ class Operation:
             started_at=started_at,
             ended_at=started_at + timedelta(microseconds=took_us),
         )
+        try:
+            self._record(
+                ok=performed.ok,
+                took_us=took_us,
+                target=performed.target or _target(self._action),
+                error_type=performed.reason,
+                error_message=summary or None,
+            )
+        except LogUnavailable as error:
+            # That trying again is safe holds for the append.
+            raise NotRecorded(result, str(error).partition("; nothing was acknowledged")[0]) from error
+        return result
 
     def broke(self, error: BaseException) -> None:
         """Record that it was interrupted by *error*, which the caller raises again."""

@@ -543,7 +543,7 @@ class Session:
             MissingExtra: scrape, without the extra of that name.
             NotStarted, WrongThread: As page.
             SessionEnded: The session is over, or ended meanwhile.
-            LogUnavailable: It was performed and could not be recorded.
+            NotRecorded: It was performed and could not be recorded; a LogUnavailable that carries the result.
         """
         order = orders.execute(action, fields, raise_on_failure)
         return operations.checked(self._operate(order), raise_on_failure)

@@ -87,3 +87,19 @@ def test_what_can_not_be_printed_is_told(log: Path, verb: list[str]) -> None:
     assert done.returncode == 1, done.stderr
     assert "what is printed can't be written: No space left on device" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("verb", [["list"], ["--help"], ["--version"]])
+def test_a_reader_that_went_away_is_no_failure(log: Path, verb: list[str]) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = subprocess.run(
+        [sys.executable, "-m", "lifecycle", *verb],
+        env={**os.environ, "LIFECYCLE_LOG": str(log)},
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (141, "")

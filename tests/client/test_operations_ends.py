@@ -20,7 +20,7 @@ from lifecycle import (
 )
 from lifecycle.actions import Action
 from lifecycle.core.events import SessionOperation
-from lifecycle.errors import KeeperUnavailable, NotStarted
+from lifecycle.errors import KeeperUnavailable, NotRecorded, NotStarted
 from lifecycle.log.port import Appended, Expected, NewEvent
 from lifecycle.ports import Exit, Performed
 from tests.client.pretended import AsyncConnection, DriverError, Pretence
@@ -208,7 +208,7 @@ class Full(MemoryLog):
 
     def append(self, stream: str, events: Sequence[NewEvent], *, expected: Expected) -> Appended:
         if any(isinstance(event.event, SessionOperation) for event in events):
-            raise LogUnavailable("the disk is full")
+            raise LogUnavailable("the disk is full; nothing was acknowledged, trying again is safe")
         return super().append(stream, events, expected=expected)
 
 
@@ -216,7 +216,11 @@ class Full(MemoryLog):
 def test_a_log_that_refuses_is_told(twin: str) -> None:
     world = Pretence(twin, Full())
     world.run(lambda: world.session.start())
-    with pytest.raises(LogUnavailable):
+    with pytest.raises(LogUnavailable) as caught:
         world.execute(type="reload")
     assert world.pages.done
+    error = caught.value
+    assert isinstance(error, NotRecorded)
+    assert (error.result.success, error.retryable) == (True, False), "a click on Buy must not be repeated"
+    assert str(error) == "reload was performed, and that could not be recorded: the disk is full"
     world.close()
