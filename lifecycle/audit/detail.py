@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.audit.words import duration, iso
 from lifecycle.core import moment
-from lifecycle.log.receipts import STREAM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,11 +46,6 @@ def detail(step: Step) -> str:
     if step.forgotten:
         parts.append("(private part forgotten)")
     return ", ".join(parts)
-
-
-def _said(step: Step, name: str) -> bool:
-    """Whether a detail names this; a receipt's `session_id` is not that of its own history."""
-    return name not in _LEFT_OUT or (name == "session_id" and step.session_id == STREAM)
 
 
 def by(step: Step) -> str:

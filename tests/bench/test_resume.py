@@ -56,13 +56,16 @@ def test_a_measurement_of_growth_that_was_interrupted_goes_on(tmp_path: Path, mo
     assert [len(figures) for figures in before.values()] == [len(growth.WORK), 1]
     taken: list[str] = []
 
+    def kept_log(*_: object) -> StringIO:
+        return StringIO()
+
     def measured(_path: Path, what: str) -> dict[str, float]:
         taken.append(what)
         return {"us": 100.0, "peak_mb": 1.0, "events": 500}
 
     monkeypatch.setattr(growth, "SIZES", (100_500, 101_000))
     monkeypatch.setattr(growth, "_best", measured)
-    monkeypatch.setattr(growth, "kept_log", lambda *_: StringIO())
+    monkeypatch.setattr(growth, "kept_log", kept_log)
     monkeypatch.setattr(sys, "argv", ["bench", *words, "--resume"])
     bench.main()
     assert taken == list(growth.WORK)[1:]

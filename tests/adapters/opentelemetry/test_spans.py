@@ -169,11 +169,11 @@ def test_one_that_can_not_be_exported_has_no_other_exported_twice(lifecycle_clie
                 raise LogTampered("events", stream, expected="whole", found="torn")
             return lifecycle_client.log.read(stream, *args)
 
-    for _ in range(3):
-        with lifecycle_client.Session(page=False) as session:
-            pass
+    sessions = [lifecycle_client.Session(page=False) for _ in range(3)]
+    for session in sessions:
+        session.start().stop()
     log = Torn()
-    log.torn = session.session_id
+    log.torn = sessions[-1].session_id
     after = lifecycle_client.log.read_all(limit=1).cursor
     with Exporter(cast("EventLog", log), after, **sdk.providers) as exporter:
         until(lambda: len(sdk.spans) >= 2, "no span came")
@@ -181,7 +181,7 @@ def test_one_that_can_not_be_exported_has_no_other_exported_twice(lifecycle_clie
     with Exporter(cast("EventLog", log), exporter.cursor, **sdk.providers):
         pass
     assert len(sdk.spans) == 3
-    assert (sdk.spans[2].attributes or {})["session.id"] == session.session_id
+    assert (sdk.spans[2].attributes or {})["session.id"] == sessions[-1].session_id
 
 
 def test_an_empty_log(sdk: Sdk) -> None:
