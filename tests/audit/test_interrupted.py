@@ -20,6 +20,7 @@ from lifecycle.audit import histories
 from lifecycle.audit import verify as verifying
 from lifecycle.audit.export import FORMATS, Format, export
 from lifecycle.audit.into_file import export_to
+from lifecycle.audit.retention import forget
 from lifecycle.audit.verify import Verification, verify
 from lifecycle.cli.app import app
 from lifecycle.errors import InvalidConfig
@@ -134,6 +135,50 @@ def test_sessions_go_on_in_between(path: Path) -> None:
         again = verify(log, resume=True)
         assert again.ok
         assert replace(again, resumed=0) == verify(log)
+
+
+def test_what_was_forgotten_before_the_interrupt_counts(path: Path) -> None:
+    with SqliteLog(path, synchronous="NORMAL") as log:
+        assert forget(log, "s-00001", new).rows
+        stopped(log, 140)
+        again = verify(log, resume=True)
+        assert (again.ok, again.resumed) == (True, 140)
+        assert again.forgotten == verify(log).forgotten > 0
+
+
+def test_a_session_of_a_newer_library_is_gone_on_with(path: Path) -> None:
+    """It is not judged, before the interrupt nor after it."""
+    with unguarded(path) as conn:
+        conn.execute("UPDATE events SET type = 'session.dreamt' WHERE stream = 's-00008' AND version = 4")
+        rehash(conn, "s-00008")
+        conn.execute("DELETE FROM tree")
+    with SqliteLog(path, synchronous="NORMAL") as log:
+        log.sessions.rebuild()
+        whole = verify(log)
+        assert (whole.ok, list(whole.newer)) == (True, ["s-00008"])
+        stopped(log, 140)
+        assert verify(log, resume=True) == replace(whole, resumed=140)
+
+
+def test_going_on_holds_no_more_in_memory_and_leaves_nothing(log: SqliteLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(20):
+        begin(log, f"goes-on-{number}", T0 + 900 * MAX)
+    at = verify(log).events // 7 * 7
+    stopped(log, at)
+    held: list[int] = []
+    again = histories.Histories.again
+
+    def watched(self: histories.Histories, name: str, until: int) -> bool:
+        sound = again(self, name, until)
+        held.append(len(self.streams))
+        return sound
+
+    monkeypatch.setattr(histories.Histories, "again", watched)
+    made = verifying._Pass(log, None, None, resume=True)  # pyright: ignore[reportPrivateUsage]
+    assert made.run().resumed == at
+    assert len(held) > 20
+    assert max(held) <= 2
+    assert made.histories.shelf.ids() == []
 
 
 def looked_at(path: Path) -> tuple[Verification, Verification]:
