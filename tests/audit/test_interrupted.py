@@ -146,8 +146,9 @@ def test_what_was_forgotten_before_the_interrupt_counts(path: Path) -> None:
         assert again.forgotten == verify(log).forgotten > 0
 
 
-def test_a_session_of_a_newer_library_is_gone_on_with(path: Path) -> None:
+def test_a_session_of_a_newer_library_is_gone_on_with(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not judged, before the interrupt nor after it."""
+    monkeypatch.setattr(histories, "_FOLLOWED", 0)  # so that it is gone through at once
     with unguarded(path) as conn:
         conn.execute("UPDATE events SET type = 'session.dreamt' WHERE stream = 's-00008' AND version = 4")
         rehash(conn, "s-00008")

@@ -328,6 +328,39 @@ class TestBeingCalledWithTheEnd:
 
         asyncio.run(run())
 
+    @pytest.mark.parametrize("how", ["block", "stop", "start that fails"])
+    def test_the_asynchronous_twin_awaits_it_to_its_end(
+        self, fake: _Fake, how: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ending_of = async_api._Ending  # pyright: ignore[reportPrivateUsage]
+        told = ending_of.told
+
+        async def run() -> None:
+            waits = asyncio.Event()
+
+            async def awaited(self: Any) -> None:
+                waits.set()
+                await told(self)
+
+            async def heard(ending: SessionView) -> None:
+                await waits.wait()
+                fake.heard.append(ending)
+
+            monkeypatch.setattr(ending_of, "told", awaited)
+            session = fake.asynchronous().Session(page=False, on_end=heard)
+            if how == "block":
+                async with session:
+                    pass
+            elif how == "stop":
+                await (await session.start()).stop()
+            else:
+                fake.host.fail_launch = "no display"
+                with pytest.raises(LaunchFailed):
+                    await session.start()
+            assert len(fake.heard) == 1
+
+        asyncio.run(run())
+
     def test_the_asynchronous_twin_s_block_is_not_spoilt_by_it(self, fake: _Fake) -> None:
         async def raises(_: SessionView) -> None:
             raise ValueError("mine")

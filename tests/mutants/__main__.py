@@ -63,7 +63,7 @@ _ENGINES: Final = {
     "audit/follow": (_HOOKS, _SIMULATION),
     "audit/": (f"tests/audit/test_verify.py {_INTERRUPTED}", "tests/audit"),
     "adapters/": ("tests/adapters/chromium/test_{stem}.py", "tests/adapters/chromium"),
-    "projections/shelf": (f"tests/audit/test_verify.py {_INTERRUPTED}",),
+    "projections/shelf": ("tests/projections/test_shelf.py", "tests/audit/test_verify.py"),
     "projections/replay": ("tests/projections/test_rebuild.py",),
     "projections/": ("tests/projections", f"tests/contracts/test_memory.py {_LOGS}", "tests/log"),
     "": ("tests/core/test_{stem}.py tests/core/test_invariants.py", "tests/core"),
