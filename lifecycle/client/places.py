@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 from lifecycle.client.reconcile import RELEASE_WAIT_S
 from lifecycle.core import deadline
-from lifecycle.errors import InvalidConfig, TooManySessions
+from lifecycle.errors import InvalidConfig, LogUnavailable, TooManySessions
 from lifecycle.log.turnstile import wait_in_line
 
 if TYPE_CHECKING:
@@ -118,9 +118,16 @@ class _FileQueue:
 
     @contextmanager
     def head(self, left: Callable[[], float]) -> Generator[bool]:
-        """Be at the head of the queue inside the block; False when it did not come to that in time."""
+        """Be at the head of the queue inside the block; False when it did not come to that in time.
+
+        Raises:
+            LogUnavailable: Its file can't be made or opened.
+        """
         # Opened anew by each who waits: a lock belongs to what was opened, and threads queue like processes.
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise LogUnavailable(f"the queue for a place, {self._path}: {error.strerror}") from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -12,8 +12,9 @@ import pytest
 
 from lifecycle import AsyncClient, Client, MemoryLog
 from lifecycle.client import async_api
-from lifecycle.errors import ClientClosed
+from lifecycle.errors import ClientClosed, LifecycleError, LogUnavailable
 from lifecycle.testing.fake_host import FakeBrowser
+from tests.client.pretended import AsyncConnection, DriverError, Pretence
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,3 +89,39 @@ def test_after_it_is_closed_no_log_is_opened(tmp_path: Path) -> None:
 
     asyncio.run(run())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_leaving_the_client_s_block_closes_its_log(tmp_path: Path) -> None:
+    async def run() -> AsyncClient:
+        async with AsyncClient(tmp_path / "log.db", browser=FakeBrowser()) as client:
+            assert await client.sessions.count() == 0
+        return client
+
+    client = asyncio.run(run())
+    opened = client._worker.shared().recorder.log  # pyright: ignore[reportPrivateUsage]
+    with pytest.raises(LogUnavailable):
+        opened.last(1)
+
+
+def test_a_start_whose_page_can_not_be_reached_ends_the_session() -> None:
+    pretence = Pretence("async")
+    pretence.pages.refuses = DriverError("no")
+    with pytest.raises(LifecycleError):
+        pretence.run(lambda: pretence.session.start())
+    [session] = pretence.log.sessions.list(now=pretence.clock.now())
+    assert session.closed_at is not None
+    pretence.close()
+
+
+def test_an_end_closes_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretence = Pretence("async")
+    closed: list[AsyncConnection] = []
+
+    async def close(connection: AsyncConnection) -> None:
+        closed.append(connection)
+
+    monkeypatch.setattr(AsyncConnection, "close", close)
+    pretence.run(lambda: pretence.session.start())
+    pretence.run(lambda: pretence.session.stop())
+    assert len(closed) == 1
+    pretence.close()

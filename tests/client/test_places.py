@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +14,13 @@ import pytest
 
 import lifecycle.client.places
 from lifecycle import AsyncClient, Cause, Client, InvalidConfig, MemoryLog, SessionStopped, SqliteLog, State
-from lifecycle.client.places import Places
+from lifecycle.client.places import Places, _FileQueue  # pyright: ignore[reportPrivateUsage]
 from lifecycle.client.reconcile import RELEASE_WAIT_S
 from lifecycle.client.recorder import Recorder
 from lifecycle.client.system import Uuid7
 from lifecycle.core import Close, Create, Limits, ProcessIdentity, Release
 from lifecycle.core.events import SessionCreated, SessionReleased
-from lifecycle.errors import ClientClosed, TooManySessions
+from lifecycle.errors import ClientClosed, LogUnavailable, TooManySessions
 from lifecycle.testing.clock import ManualClock
 from lifecycle.testing.fake_host import FakeBrowser
 from tests.client.world import until
@@ -165,6 +167,51 @@ class TestHolding:
         assert not self.free(recorder)
         clock.advance(0.001)
         assert self.free(recorder)
+
+
+class TestTheFile:
+    """The queue that all processes have in common."""
+
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        return tmp_path / "places"
+
+    @staticmethod
+    def open_at(path: Path) -> list[int]:
+        """Our descriptors of it."""
+        found: list[int] = []
+        for link in Path("/proc/self/fd").iterdir():
+            with suppress(OSError):
+                if link.readlink() == path:
+                    found.append(int(link.name))
+        return found
+
+    def test_what_can_not_be_opened_is_told_in_our_words(self, path: Path, tmp_path: Path) -> None:
+        path.symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(LogUnavailable, match="the queue for a place"), _FileQueue(path).head(lambda: 0):
+            pass
+        assert not (tmp_path / "elsewhere").exists()
+
+    @linux_only
+    def test_who_waits_in_vain_leaves_the_descriptor_to_the_thread_that_waits(self, path: Path) -> None:
+        queue = _FileQueue(path)
+        with queue.head(lambda: 0) as first:
+            assert first
+            with queue.head(lambda: 0) as second:
+                assert not second
+            assert len(self.open_at(path)) == 2
+        until(lambda: self.open_at(path) == [], "the thread never let go")
+        with queue.head(lambda: 10) as third:
+            assert third
+
+    @linux_only
+    def test_a_forked_child_s_copy_keeps_nobody_out(self, path: Path) -> None:
+        queue = _FileQueue(path)
+        with queue.head(lambda: 0):
+            copy = os.dup(self.open_at(path)[0])
+        with queue.head(lambda: 0) as first:
+            assert first
+        os.close(copy)
 
 
 HOLDS = """
