@@ -637,7 +637,8 @@ class Handle:
                     return
             self._drop_keeper()
 
-        self.recorder.clock.start("lifecycle-append", watch)
+        with suppress(RuntimeError):  # no more threads to be had: the ending matters more than who looks after it
+            self.recorder.clock.start("lifecycle-append", watch)
         try:
             self._lenient.execute(self.session_id, command)
         except IllegalCommand:

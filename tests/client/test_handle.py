@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lifecycle import AsyncClient, Cause, Client, MemoryLog, State
+from lifecycle.client.system import SystemClock
 from lifecycle.errors import AlreadyStarted, LogUnavailable
 from lifecycle.testing.fake_host import FakeBrowser
 from tests.client.test_keeping import Refusing
 from tests.client.world import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def test_a_second_start_is_refused_and_starts_nothing() -> None:
@@ -107,3 +112,19 @@ def test_an_ending_that_the_log_refuses_is_left_to_the_keeper() -> None:
         log.refuses = False
         until(lambda: session.status().cause is not None, "no ending was recorded")
         assert session.status().cause is Cause.STOPPED
+
+
+class Threadless(SystemClock):
+    """Where the user may have no more threads (RLIMIT_NPROC)."""
+
+    def start(self, name: str, run: Callable[[], object]) -> None:
+        raise RuntimeError("can't start new thread")
+
+
+def test_a_start_without_a_thread_to_be_had_ends_what_it_began() -> None:
+    """An ending's append is looked after by a thread too; without one the session stood as created till its deadline."""
+    with Client(MemoryLog(), browser=FakeBrowser(), clock=Threadless()) as client:
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            client.Session(page=False).start()
+        (ended,) = client.sessions.list()
+        assert (ended.status, ended.cause) == (State.ERROR, Cause.EXCEPTION)
