@@ -122,7 +122,7 @@ class Threadless(SystemClock):
 
 
 def test_a_start_without_a_thread_to_be_had_ends_what_it_began() -> None:
-    """An ending's append is looked after by a thread too; without one the session stood as created till its deadline."""
+    """An ending's append is looked after by a thread too; without one the session stood as created for long."""
     with Client(MemoryLog(), browser=FakeBrowser(), clock=Threadless()) as client:
         with pytest.raises(RuntimeError, match="can't start new thread"):
             client.Session(page=False).start()
