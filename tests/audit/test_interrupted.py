@@ -20,6 +20,7 @@ from lifecycle.audit import histories
 from lifecycle.audit import verify as verifying
 from lifecycle.audit.export import FORMATS, Format, export
 from lifecycle.audit.into_file import export_to
+from lifecycle.audit.note import Checkpoint
 from lifecycle.audit.retention import forget
 from lifecycle.audit.verify import Verification, verify
 from lifecycle.cli.app import app
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
     from click.testing import Result
 
-    from lifecycle.audit.note import Checkpoint
     from lifecycle.log.port import EventLog
 
 SESSIONS: Final = 60
@@ -222,6 +222,15 @@ def test_what_was_changed_in_an_ended_session_is_what_the_one_that_goes_on_does_
     again, whole = looked_at(path)
     assert (again.ok, again.resumed) == (True, 140)
     assert (whole.ok, whole.resumed) == (False, 0)
+
+
+def test_a_checkpoint_that_does_not_hold_is_told_once_though_everything_is_looked_at_again(path: Path) -> None:
+    halfway(path)
+    with SqliteLog(path, synchronous="NORMAL") as log:
+        kept = log.runtime_dir / "verify.json"
+        kept.write_text(json.dumps({**json.loads(kept.read_text()), "root": "0" * 64}))
+        again = verify(log, resume=True, against=Checkpoint("another", 70, bytes(32)))
+    assert [fault.where for fault in again.faults] == ["events", "checkpoint"]
 
 
 def test_after_a_fault_there_is_nothing_to_go_on_with(path: Path) -> None:

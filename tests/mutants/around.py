@@ -40,8 +40,12 @@ BUGS: Final = [
         ("sessions that ended before the last page are followed again", "self.reached, self.ended = reached, []", "self.reached = reached"),
         ("a session that ended since the last page is lost", "            self.ended.append(raw[_STREAM])", "            pass"),
         ("forgotten parts count anew after an interrupt", "            self.listed.sessions, self.forgotten = before.sessions, before.forgotten\n", "            self.listed.sessions = before.sessions\n"),
+        ("faults of a taken-up run are told twice", "        self.faults.kept.clear()\n", ""),
+        ("the tree goes on growing on an unsound one", "        self.grown.plant()\n", ""),
         ("the histories of an unsound one are kept", "        self.histories.clear()\n", ""),
         ("the shelf is left behind", "            self.histories.shelf.close()\n", "            pass\n"),
+        ("how far it came is left behind", "                self.kept.unlink(missing_ok=True)\n", "                pass\n"),
+        ("a run with a fault is taken up", " and not self.faults.kept:", ":"),
     ),
     *_in(
         "audit/into_file.py",
