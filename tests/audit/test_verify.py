@@ -15,6 +15,7 @@ from lifecycle.audit.verify import Fault, Verification, verify
 from lifecycle.errors import HistoryError, LogTampered, LogUnavailable
 from lifecycle.log import ANY, MemoryLog, SqliteLog
 from lifecycle.log.material import material
+from lifecycle.log.receipts import LogForgotten
 from lifecycle.log.schema import RECORD
 from lifecycle.projections import shelf
 from lifecycle.projections.rows import COLUMNS
@@ -118,6 +119,8 @@ def test_a_missing_event_is_named_by_its_place(path: Path) -> None:
         conn.execute("DELETE FROM events WHERE stream = 's-00003' AND version = 2")
     fault = first(path)
     assert (fault.what, fault.stream, fault.version) == ("the position", "s-00003", 3)
+    found = looked_at(path)
+    assert found.size == found.events + 1  # what stands behind it keeps its place in the tree
 
 
 def test_two_events_that_changed_places_are_found_with_the_checkpoint(
@@ -144,6 +147,17 @@ def test_a_forgotten_part_without_a_receipt_is_a_fault(path: Path) -> None:
         conn.execute(f"DELETE FROM private WHERE event_id = ({one})")
     fault = first(path)
     assert (fault.where, fault.stream, fault.version) == ("private", "s-00001", 3)
+
+
+def test_a_receipt_covers_the_versions_up_to_the_one_that_it_names(path: Path) -> None:
+    with unguarded(path) as conn:
+        one = "SELECT event_id FROM events WHERE stream = 's-00001' AND version = 3"
+        conn.execute(f"DELETE FROM private WHERE event_id = ({one})")
+    for through, ok in ((2, False), (3, True)):
+        with SqliteLog(path, synchronous="NORMAL") as log:
+            receipt = LogForgotten(at=T0 + 1000 * MAX, session_id="s-00001", through_version=through, rows=1)
+            log.append("log", [new(receipt)], expected=ANY)
+        assert looked_at(path).ok is ok
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,10 @@ from lifecycle import AsyncClient, Client, MemoryLog
 from lifecycle.client import async_api
 from lifecycle.errors import ClientClosed, LifecycleError, LogUnavailable
 from lifecycle.testing.fake_host import FakeBrowser
-from tests.client.pretended import AsyncConnection, DriverError, Pretence
+from tests.client.pretended import AsyncConnection, AsyncPages, DriverError, Pretence
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from lifecycle.client.shared import Shared
@@ -125,3 +126,49 @@ def test_an_end_closes_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
     pretence.run(lambda: pretence.session.stop())
     assert len(closed) == 1
     pretence.close()
+
+
+def test_a_driver_that_nobody_keeps_is_given_back_with_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretence = Pretence("async")
+    given_back: list[str] = []
+
+    async def warm(_: AsyncPages) -> Callable[[], Awaitable[None]]:
+        async def give_back() -> None:
+            given_back.append("once")
+
+        return give_back
+
+    monkeypatch.setattr(AsyncPages, "warm", warm)
+    pretence.run(lambda: pretence.session.start())
+    assert given_back == ["once"]
+    pretence.close()
+
+
+def test_a_start_that_is_cancelled_before_there_is_anything_to_give_up(log: MemoryLog) -> None:
+    """It does not wait for a place then: nobody would want it."""
+
+    async def run() -> None:
+        client = AsyncClient(log, browser=FakeBrowser(), max_sessions=1, max_wait_s=86_400)
+        running = await client.Session(page=False).start()
+        session = client.Session(page=False)
+        make = session._make  # pyright: ignore[reportPrivateUsage]
+        begun, go = threading.Event(), threading.Event()
+
+        def late(shared: Shared) -> Any:
+            begun.set()
+            assert go.wait(20)
+            return make(shared)
+
+        session._make = late  # pyright: ignore[reportPrivateUsage]
+        starting = asyncio.create_task(session.start())
+        await asyncio.to_thread(begun.wait, 20)
+        starting.cancel()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        await running.stop()
+        client.close()
+
+    asyncio.run(run())
