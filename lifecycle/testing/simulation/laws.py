@@ -97,7 +97,9 @@ def cause_is_true(it: Ended) -> Findings:
         case "owner_exited":
             yield any(not keeper.owner.alive for keeper in keepers) or "owner_exited, and every owner lives"
         case "launch_failed":
-            failed = any("browser.launch" in line or "FAULT log" in line for line in world.history)
+            # The driver is a part of what is launched: a start() without one is LaunchFailed.
+            causes = ("browser.launch", "FAULT pages.warm", "FAULT log")
+            failed = any(cause in line for cause in causes for line in world.history)
             yield failed or "launch_failed, and no launch failed"
         case "interrupted":
             yield world.interrupted or "interrupted by nobody"
