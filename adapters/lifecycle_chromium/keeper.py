@@ -223,6 +223,7 @@ class Keeper:
             return None
         with self._lock:
             self._kept[session_id] = kept
+        kept.look()  # for what was asked since `started` stands in the log: nobody was there to hear it
         self.say(session=session_id, **opened)  # whatever the owner answers finds the session
         crash.point("keeper.told")
         return kept

@@ -370,6 +370,38 @@ def test_a_keeper_without_a_thread_for_one_more_session_says_so(
     assert events == ["failed", "released", "pong"]
 
 
+def test_what_is_asked_right_after_started_was_recorded_is_looked_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log has the session, its keeper has not yet: a stop in between waited for the deadline."""
+    kept, launched, asked = Mock(), Mock(), threading.Event()
+    launched.read_fd, speaks = os.pipe()
+    hears, launched.write_fd = os.pipe()
+    ours, owners = socket.socketpair()
+    with SqliteLog(tmp_path / "log.db") as log, owners, owners.makefile("rb") as said:
+        keeper = Keeper(ours, keeper_id="k-1", locator=log.locator, runtime=log.runtime_dir)
+
+        def begin(*_: object) -> tuple[Mock, dict[str, object]]:
+            owners.sendall(b'{"op": "look", "session": "s-1"}\n{"op": "ping", "session": ""}\n')
+            assert json.loads(said.readline())["event"] == "pong"  # so it was read
+            asked.set()
+            return kept, {"event": "started"}
+
+        monkeypatch.setattr(keeper, "_launch", lambda *_: launched)
+        monkeypatch.setattr(keeper, "_ready", lambda: Mock(begin=begin))
+        running = threading.Thread(target=keeper.run, daemon=True)
+        running.start()
+        owners.sendall(b'{"op": "open", "session": "s-1"}\n')
+        assert asked.wait(10)
+        assert json.loads(said.readline())["event"] == "started"
+        owners.shutdown(socket.SHUT_WR)
+        running.join(10)
+        ours.close()
+    os.close(speaks)
+    os.close(hears)
+    kept.look.assert_called()
+
+
 def test_a_session_that_was_never_handed_over_holds_no_keeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its keeper goes when the client lets go of the log, as if the start that the log refused had not been."""
     client = Client(tmp_path / "log.db")
