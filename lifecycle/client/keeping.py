@@ -202,11 +202,9 @@ class Kept:
                     self._clock.wait_for(self._wake, lambda: self._poked, pause)
                     self._poked = False
         finally:
-            try:
-                self._browser.kill()
-                self._browser.clean_up()
-            finally:
-                self._on_released()
+            self._browser.kill()
+            self._browser.clean_up()
+            self._on_released()
 
     def step(self) -> float | None:
         """Do what is due now; the seconds until the next look at the latest, None when the session is over."""

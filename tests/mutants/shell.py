@@ -53,7 +53,7 @@ BUGS: Final = [
         ("a log that refuses keeps the browser alive", "if why is not None and waited >= self._grace_s and self._released is None:", "if False:"),
         ("a browser that the keeper ended is taken for one that closed itself", "self._wanted = why  # from here on", "pass  # from here on"),
         ("an ending given up at the first refusal", "if self._released is not None and waited >= _OFFER_S:", "if self._released is not None:"),
-        ("the browser outlives a bug of its keeper", "                self._browser.kill()\n                self._browser.clean_up()\n            finally:", "                pass\n            finally:"),
+        ("the browser outlives a bug of its keeper", "        finally:\n            self._browser.kill()\n            self._browser.clean_up()\n            self._on_released()", "        finally:\n            self._on_released()"),
         ("its end never told", "            self._on_released()\n", "            pass\n"),
         ("a profile told as removed", "profile_removed=self._browser.clean_up(),", "profile_removed=True,"),
         ("the browser ended twice", '        if self._released is None:\n            self._released = self._end_browser()\n        crash.point("keeper.cleaned_up")\n        self._session', "        self._released = self._end_browser()\n        self._session"),
