@@ -297,10 +297,12 @@ def test_a_request_that_trickles_in_gets_no_more_time(monkeypatch: pytest.Monkey
     assert now == handshake.HANDSHAKE_S
 
 
-def test_a_stranger_who_was_refused_does_not_stay_by_talking_on(gate: Gate) -> None:
+def test_a_stranger_who_was_refused_does_not_stay_by_talking_on(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lifecycle_chromium.handshake._LINGER_S", 0.2)
     stranger = socket.create_connection(("127.0.0.1", gate.port), timeout=SOON_S)
     with stranger:
         stranger.sendall(b"GET /token/poke HTTP/1.1\r\nHost: here\r\n\r\n")
+        assert stranger.recv(65536)  # the answer: what was sent before it would be a broken request
 
         def refused() -> bool:
             with contextlib.suppress(ConnectionError):

@@ -387,7 +387,7 @@ def test_what_is_asked_right_after_started_was_recorded_is_looked_up(
             asked.set()
             return kept, {"event": "started"}
 
-        monkeypatch.setattr(keeper, "_launch", lambda *_: launched)
+        monkeypatch.setattr(keeper, "_launch", Mock(return_value=launched))
         monkeypatch.setattr(keeper, "_ready", lambda: Mock(begin=begin))
         running = threading.Thread(target=keeper.run, daemon=True)
         running.start()
