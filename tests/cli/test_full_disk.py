@@ -72,18 +72,17 @@ def test_a_key_is_whole_or_not_there(full: Path) -> None:
     assert not (full / "key").exists()
 
 
+def _printing(log: Path, verb: list[str], stdout: int) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "LIFECYCLE_LOG": str(log)}
+    command = [sys.executable, "-m", "lifecycle", *verb]
+    return subprocess.run(command, env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
 @pytest.mark.parametrize("verb", [["list", "--json"], ["--version"]])
 def test_what_can_not_be_printed_is_told(log: Path, verb: list[str]) -> None:
     with open("/dev/full", "w") as nowhere:
-        done = subprocess.run(
-            [sys.executable, "-m", "lifecycle", *verb],
-            env={**os.environ, "LIFECYCLE_LOG": str(log)},
-            stdout=nowhere,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
+        done = _printing(log, verb, nowhere.fileno())
     assert done.returncode == 1, done.stderr
     assert "what is printed can't be written: No space left on device" in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -93,13 +92,6 @@ def test_what_can_not_be_printed_is_told(log: Path, verb: list[str]) -> None:
 def test_a_reader_that_went_away_is_no_failure(log: Path, verb: list[str]) -> None:
     ours, theirs = os.pipe()
     os.close(ours)
-    done = subprocess.run(
-        [sys.executable, "-m", "lifecycle", *verb],
-        env={**os.environ, "LIFECYCLE_LOG": str(log)},
-        stdout=theirs,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
+    done = _printing(log, verb, theirs)
     os.close(theirs)
     assert (done.returncode, done.stderr) == (141, "")
