@@ -8,6 +8,7 @@ whatever stood there. Only what sessions amounted to is taken as it stands: to m
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 from dataclasses import dataclass
@@ -53,18 +54,26 @@ def export_to(
     Interrupted, it leaves `PATH.part`; with *resume* it goes on with that.
 
     Raises:
-        InvalidConfig: There is such a file, or it can't be written there.
+        InvalidConfig: There is such a file, or another export to it is under way, or it can't be written there.
         SinkUnavailable: The disk is full or fails; as interrupted.
         LogUnavailable, LogTampered: As export.
     """
     target = Path(path)
     part = target.with_name(f"{target.name}.part")
-    if os.path.lexists(target):
-        raise InvalidConfig("to", str(target), "a file that is not there yet")
+    if "\0" in str(target):
+        raise InvalidConfig("to", str(target), "a path without a NUL")
+    _refuse_one_there(target)
     try:
-        fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | (0 if resume else os.O_TRUNC), 0o600)
+        fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         with open(fd, "r+b") as file:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InvalidConfig("to", str(target), "a file that no other export is writing now") from None
+            _refuse_one_there(target)  # what was opened may be it: the other export's, whole meanwhile
             os.fchmod(fd, 0o600)  # one that stood there may be everybody's
+            if not resume:
+                file.truncate()
             events = 0
 
             def counted(rows: Iterator[Recorded]) -> Iterator[Recorded]:
@@ -80,12 +89,17 @@ def export_to(
             size = begun.end()
             file.flush()
             os.fsync(fd)
-        part.rename(target)
+            part.rename(target)  # under the lock, or it could be another export's already
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
             raise SinkUnavailable(str(target), str(error.strerror)) from error
         raise InvalidConfig("to", str(target), f"a file that can be written: {error.strerror}") from None
     return Exported(target, events, size, begun.there)
+
+
+def _refuse_one_there(target: Path) -> None:
+    if os.path.lexists(target):
+        raise InvalidConfig("to", str(target), "a file that is not there yet")
 
 
 class _Begun:

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from lifecycle import AsyncClient, Client
-from lifecycle.audit import histories
+from lifecycle.audit import histories, into_file
 from lifecycle.audit import verify as verifying
 from lifecycle.audit.export import FORMATS, Format, export
 from lifecycle.audit.into_file import export_to
@@ -313,6 +313,36 @@ def test_what_is_there_and_is_not_the_log_s_is_written_anew(log: SqliteLog, tmp_
         export_to(log, to, resume=True)
     with pytest.raises(InvalidConfig, match="can be written: No such file or directory"):
         export_to(log, tmp_path / "nowhere" / "all")
+    with pytest.raises(InvalidConfig, match="a path without a NUL"):
+        export_to(log, "a\0ll")
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_two_exports_to_one_file_do_not_meet(
+    log: SqliteLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, resume: bool
+) -> None:
+    whole, to = "".join(export(log)).encode(), tmp_path / "all"
+    refused = []
+
+    def another(_count: int, _total: int) -> None:
+        with pytest.raises(InvalidConfig, match="a file that no other export is writing now"):
+            export_to(log, to, "csv", resume=resume)
+        refused.append(to)
+
+    export_to(log, to, progress=another)
+    assert refused
+    assert to.read_bytes() == whole
+    to.rename(tmp_path / "all.part")
+    lock = into_file.fcntl.flock
+
+    def after_the_other(fd: int, how: int) -> None:
+        (tmp_path / "all.part").rename(to)
+        lock(fd, how)
+
+    monkeypatch.setattr(into_file.fcntl, "flock", after_the_other)
+    with pytest.raises(InvalidConfig, match="a file that is not there yet"):
+        export_to(log, to, "csv", resume=resume)
+    assert to.read_bytes() == whole
 
 
 def test_one_session_is_exported_whole_and_as_it_was_when_it_began(log: SqliteLog) -> None:
