@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import shutil
 import signal
@@ -16,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from lifecycle import AsyncClient, Client
-from lifecycle.audit import histories, into_file
+from lifecycle.audit import histories
 from lifecycle.audit import verify as verifying
 from lifecycle.audit.export import FORMATS, Format, export
 from lifecycle.audit.into_file import export_to
@@ -333,13 +334,13 @@ def test_two_exports_to_one_file_do_not_meet(
     assert refused
     assert to.read_bytes() == whole
     to.rename(tmp_path / "all.part")
-    lock = into_file.fcntl.flock
+    lock = fcntl.flock
 
     def after_the_other(fd: int, how: int) -> None:
         (tmp_path / "all.part").rename(to)
         lock(fd, how)
 
-    monkeypatch.setattr(into_file.fcntl, "flock", after_the_other)
+    monkeypatch.setattr(fcntl, "flock", after_the_other)
     with pytest.raises(InvalidConfig, match="a file that is not there yet"):
         export_to(log, to, "csv", resume=resume)
     assert to.read_bytes() == whole
