@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import fcntl
+import json
 import os
 import threading
 import time
@@ -173,7 +174,7 @@ class ChromiumHost:
         if runtime is not None:
             self._end_orphaned_keeper(session, runtime)
             paths.remove_endpoint(runtime, session.session_id)
-            removed = paths.remove_profile(runtime, session.session_id)
+            removed = paths.remove_profile(runtime, session.session_id) and not _of_the_user(session, log)
             if not self._held_still(session, paths.keeper_lock(runtime, session.keeper_id)):
                 paths.remove_keeper(runtime, session.keeper_id)
         if session.ownership == "external":
@@ -318,6 +319,12 @@ def _runtime(log: EventLog) -> Path | None:
     """The directory beside the log where its keepers' things lie."""
     found: Path | None = getattr(log, "runtime_dir", None)
     return found
+
+
+def _of_the_user(session: Session, log: EventLog) -> bool:
+    """Whether its profile is one of the user's own, which stays: `created` says so, privately."""
+    first = log.read(session.session_id, until=1)
+    return any(row.private is not None and "user_data_dir" in json.loads(row.private) for row in first)
 
 
 def _held(lock: Path) -> bool:

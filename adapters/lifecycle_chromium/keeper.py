@@ -154,7 +154,6 @@ class Keeper:
 
     def _see_through(self, message: dict[str, Any]) -> None:
         """From launch to released. The thread lives as long as its browser: the parent-death signal needs that."""
-        session_id: str = message["session"]
         began = time.monotonic()
         crash.point("keeper.taken")
         with contextlib.ExitStack() as held:
@@ -162,7 +161,7 @@ class Keeper:
                 process = self._launch(message, held)
             except Exception as error:
                 why = error if isinstance(error, LaunchError) else LaunchError(f"the keeper failed: {error}")
-                self._launch_failed(session_id, why, time.monotonic() - began)
+                self._launch_failed(message, why, time.monotonic() - began)
                 return
             crash.point("keeper.launched")
             self._attend(message, process, began)
@@ -219,7 +218,7 @@ class Keeper:
                 ended.signal,
                 process.last_words(),
             )
-            self._launch_failed(session_id, why, time.monotonic() - began)
+            self._launch_failed(message, why, time.monotonic() - began)
             return None
         with self._lock:
             self._kept[session_id] = kept
@@ -244,11 +243,14 @@ class Keeper:
         crash.point("keeper.released")
         self.say(session=session_id, event="released")
 
-    def _launch_failed(self, session_id: str, error: LaunchError, took_s: float) -> None:
+    def _launch_failed(self, message: dict[str, Any], error: LaunchError, took_s: float) -> None:
+        session_id: str = message["session"]
         with self._lock:
             orphaned = self._orphaned
+        ours = not (message["user_data_dir"] or message["cdp_url"])  # a profile of the user's own stays
         try:
-            self._ready().launch_failed(session_id, error, took_s, orphaned)
+            removed = ours and paths.remove_profile(self.runtime, session_id)
+            self._ready().launch_failed(session_id, error, took_s, orphaned, profile_removed=removed)
         finally:  # an owner that hears nothing takes the keeper for gone, and ends it with all its sessions
             self.say(session=session_id, event="failed", reason=str(error), last_words=error.last_words or None)
             self.released(session_id)

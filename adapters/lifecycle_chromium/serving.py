@@ -241,7 +241,15 @@ class Serving:
         order = Close if message["name"] == Close.name else Fail
         return order.model_validate_json(json.dumps(message["command"]))
 
-    def launch_failed(self, session_id: str, error: LaunchError, took_s: float, orphaned: Evidence | None) -> None:
+    def launch_failed(
+        self,
+        session_id: str,
+        error: LaunchError,
+        took_s: float,
+        orphaned: Evidence | None,
+        *,
+        profile_removed: bool,
+    ) -> None:
         """Record failed/launch_failed (or that the owner died meanwhile) and released/never_started."""
         evidence: Evidence = {"took_us": round(took_s * 1e6)}
         if error.exit_code is not None:
@@ -262,7 +270,7 @@ class Serving:
             exit_code=error.exit_code,
             signal=error.signal,
             took_us=round(took_s * 1e6),
-            profile_removed=True,
+            profile_removed=profile_removed,
         )
         launch_failed(self._recorder, session_id, command, released)
 

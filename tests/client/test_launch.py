@@ -111,6 +111,16 @@ def test_a_browser_that_fails(how: str, client: Client, world: World) -> None:
     assert world.drivers() == []
 
 
+def test_a_profile_of_ones_own_is_not_said_to_be_removed(client: Client, world: World) -> None:
+    session = client.Session(browser=program(world, "#!/bin/sh\nexit 7\n"), user_data_dir=world.folder / "mine")
+    (world.folder / "mine").mkdir(mode=0o700)
+    with pytest.raises(LaunchFailed):
+        session.start()
+    assert (world.folder / "mine").is_dir()
+    released = world.history(session.session_id)[-1]
+    assert getattr(released, "profile_removed", None) is False
+
+
 def test_a_browser_that_hangs_is_given_up(client: Client, world: World) -> None:
     session = client.Session(browser=program(world, "#!/bin/sh\nsleep 300\n"), page=False)
     began = time.monotonic()

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from lifecycle import SqliteLog
+from lifecycle.client.system import Uuid7
 from lifecycle.core import Limits, ProcessIdentity, Session, fold
 from lifecycle.core.events import SessionCreated
+from lifecycle.log.port import NO_STREAM
+from lifecycle.testing.log_samples import new
 from lifecycle_chromium import paths
 from lifecycle_chromium.host import ChromiumHost
 
@@ -79,3 +82,20 @@ def test_without_a_keeper_the_owner_lives_or_does_not(log: SqliteLog, owner: str
     host = ChromiumHost()
     assert host.keeper_alive(owned(host.identity(), None), log) is True
     assert host.keeper_alive(owned(host.identity().model_copy(update=OWNERS[owner]), None), log) is alive
+
+
+@pytest.mark.parametrize("mine", [True, False])
+def test_who_ends_by_identity_claims_no_profile_of_the_users_own(log: SqliteLog, mine: bool) -> None:
+    host, session_id = ChromiumHost(), Uuid7().new()
+    limits = Limits(idle_timeout_us=60_000_000, max_duration_us=600_000_000)
+    event = SessionCreated(
+        session_id=session_id,
+        limits=limits,
+        owner=host.identity(),
+        keeper_id="k",
+        user_data_dir="/home/ada/profile" if mine else None,
+    )
+    log.append(session_id, [new(event)], expected=NO_STREAM)
+    session = log.load(session_id)
+    assert session is not None
+    assert host.end(session, log).profile_removed is not mine
