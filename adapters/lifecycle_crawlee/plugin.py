@@ -7,14 +7,14 @@ or have one each with use_incognito_pages.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from crawlee.browsers import PlaywrightBrowserController, PlaywrightBrowserPlugin
 
 from lifecycle import AsyncClient
 from lifecycle.errors import InvalidConfig
 from lifecycle.telemetry import logger
-from lifecycle_playwright import attach, can_launch, launch
+from lifecycle_playwright import attach, can_launch, lasting, launch
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from lifecycle.client.request import SessionConfig
 
 __all__ = ["Plugin"]
-
-#: A crawl lives as long as its process, which is watched; these end what nobody uses any more.
-_LIMITS: Final[SessionConfig] = {"idle_timeout_minutes": 60, "max_duration_minutes": 24 * 60}
 
 
 class Plugin(PlaywrightBrowserPlugin):
@@ -42,7 +39,7 @@ class Plugin(PlaywrightBrowserPlugin):
         session: Arguments of Client.Session, such as labels and limits.
 
     Raises:
-        InvalidConfig: From new_browser(): a launch option or an argument of the session is wrong.
+        InvalidConfig: From new_browser(), or here of a limit: a launch option or an argument of the session is wrong.
     """
 
     def __init__(
@@ -50,7 +47,7 @@ class Plugin(PlaywrightBrowserPlugin):
     ) -> None:
         super().__init__(**options)
         self._log = log
-        self._config: SessionConfig = {**_LIMITS, **(session or {})}
+        self._config: SessionConfig = lasting(session or {})
         self._client = AsyncClient(log, actor="crawlee")
         self._sessions: list[AsyncSession] = []
 

@@ -9,9 +9,9 @@ from lifecycle_playwright.sync_api import Pages
 
 if TYPE_CHECKING:
     from lifecycle_playwright.attaching import attach
-    from lifecycle_playwright.launching import can_launch, launch
+    from lifecycle_playwright.launching import can_launch, lasting, launch
 
-__all__ = ["AsyncPages", "Pages", "attach", "can_launch", "launch"]
+__all__ = ["AsyncPages", "Pages", "attach", "can_launch", "lasting", "launch"]
 
 
 def __getattr__(name: str) -> object:
@@ -20,7 +20,7 @@ def __getattr__(name: str) -> object:
         from lifecycle_playwright.attaching import attach
 
         return attach
-    if name in ("can_launch", "launch"):
+    if name in ("can_launch", "lasting", "launch"):
         from lifecycle_playwright import launching
 
         return getattr(launching, name)

@@ -6,8 +6,10 @@ Browser object as ever. Its close() ends the session, after Playwright's own: co
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast, overload
 
+from lifecycle.core.deadlines import microseconds
 from lifecycle.errors import LifecycleError
 from lifecycle.telemetry import logger
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from lifecycle import AsyncClient, AsyncSession, Client, Session
     from lifecycle.client.request import SessionConfig
 
-__all__ = ["AsyncLaunched", "Launched", "can_launch", "launch"]
+__all__ = ["AsyncLaunched", "Launched", "can_launch", "lasting", "launch"]
 
 #: options of Playwright's launch(), and the session's argument of the same meaning
 _SAME: Final = {"headless": "headless", "args": "browser_args", "executable_path": "browser", "proxy": "proxy"}
@@ -28,6 +30,8 @@ _CONNECTION: Final = ("slow_mo", "timeout")
 #: what a keeper sees to by itself: signals end no browser, the sandbox is used where it works
 _OURS: Final = ("handle_sighup", "handle_sigint", "handle_sigterm", "chromium_sandbox")
 _CHANNELS: Final = ("chrome", "chromium")
+_UNUSED: Final = timedelta(hours=1)
+_LONGEST: Final = timedelta(days=1)
 
 
 class Launched(NamedTuple):
@@ -55,6 +59,24 @@ def can_launch(browser_type: Any, options: Mapping[str, Any]) -> str | None:
             continue
         return f"a keeper has no {name}={value!r}" if name == "channel" else f"a keeper has no option {name}"
     return None
+
+
+def lasting(config: SessionConfig) -> SessionConfig:
+    """*config* for a browser that lives as long as its process, which is watched: an hour unused, a day in all.
+
+    A limit that *config* gives counts, and the hour gives way to a shorter maximum.
+
+    Raises:
+        InvalidConfig: The maximum is no duration.
+    """
+    longest = config.get("max_duration_minutes")
+    if longest is None:
+        longest = _LONGEST
+    given: SessionConfig = {**config, "max_duration_minutes": longest}
+    if config.get("timeout_minutes") is None and config.get("idle_timeout_minutes") is None:
+        maximum = timedelta(microseconds=microseconds("max_duration_minutes", longest))
+        given["idle_timeout_minutes"] = min(_UNUSED, maximum)
+    return given
 
 
 @overload

@@ -12,7 +12,7 @@ from scrapy_playwright.provider import PlaywrightBrowserProvider
 
 from lifecycle import AsyncClient
 from lifecycle.telemetry import logger
-from lifecycle_playwright import attach, can_launch, launch
+from lifecycle_playwright import attach, can_launch, lasting, launch
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from lifecycle.client.request import SessionConfig
 
 __all__ = ["Provider"]
-
-#: A crawl lives as long as its process, which is watched; these end what nobody uses any more.
-_LIMITS: SessionConfig = {"idle_timeout_minutes": 60, "max_duration_minutes": 24 * 60}
 
 
 class Provider(PlaywrightBrowserProvider):
@@ -83,7 +80,7 @@ class Provider(PlaywrightBrowserProvider):
         return "it runs elsewhere" if self.config.cdp_url or self.config.connect_url else None
 
     def _config(self) -> SessionConfig:
-        config: dict[str, Any] = {**_LIMITS, **self.session}
+        config: dict[str, Any] = {**lasting(self.session)}
         if self._sessions:
             config.setdefault("causation_id", self._sessions[-1].session_id)
         return cast("SessionConfig", config)

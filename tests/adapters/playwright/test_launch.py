@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 from playwright import async_api, sync_api
 
 from lifecycle import AsyncClient, Client, InvalidConfig
+from lifecycle.client.request import SessionConfig, request
 from lifecycle.errors import LaunchFailed
-from lifecycle_playwright import can_launch, launch
+from lifecycle_playwright import can_launch, lasting, launch
 
 pytestmark = pytest.mark.browser
 
@@ -58,6 +60,22 @@ def test_what_a_keeper_cannot_do_is_refused_and_nothing_starts(
         with pytest.raises(InvalidConfig, match=why):
             launch(client, playwright.chromium, options, {})
         assert client.sessions.list() == []
+
+
+@pytest.mark.parametrize(
+    ("given", "idle", "longest"),
+    [
+        ({}, 60, 1440),
+        ({"timeout_minutes": 10}, 10, 1440),
+        ({"idle_timeout_minutes": 90}, 90, 1440),
+        ({"max_duration_minutes": 30}, 30, 30),
+        ({"max_duration_minutes": timedelta(hours=2), "timeout_minutes": 5}, 5, 120),
+    ],
+)
+def test_one_limit_that_a_crawl_is_given_needs_no_other(given: SessionConfig, idle: int, longest: int) -> None:
+    """By the name of timeout_minutes it was refused, and so was a maximum below the hour that nobody had asked for."""
+    limits = request(lasting(given)).limits
+    assert (limits.idle_timeout_us, limits.max_duration_us) == (idle * 60_000_000, longest * 60_000_000)
 
 
 def test_a_browser_that_does_not_come_up_is_recorded(tmp_path: Path) -> None:
