@@ -11,9 +11,11 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-from tests.docs.run_page import PAGES, ROOT
+from tests.core import pages, test_pages
+from tests.docs.run_page import PAGES, ROOT, blocks
 
 RUN = ROOT / "tests" / "docs" / "run_page.py"
+RUN_PAGES = {*PAGES, *(ROOT / page for page in [*pages.PAGES, *test_pages.PROSE])}
 LINKED = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("adapters/*/*.md"))]
 
 
@@ -33,6 +35,25 @@ def run(page: Path) -> subprocess.CompletedProcess[str]:
 def test_a_page_shows_what_really_comes_out(page: Path) -> None:
     done = run(page)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\nwrite it anew: {RUN.name} --write {name(page)}"
+
+
+@pytest.mark.parametrize("page", [page for page in LINKED if page not in RUN_PAGES], ids=name)
+def test_a_page_that_is_not_run_shows_nothing_that_could_be(page: Path) -> None:
+    shown = {block.language for block in blocks(page.read_text("utf-8").splitlines())}
+    assert not shown & {"python", "console", "py", "js"}, "its place is in PAGES"
+
+
+def test_what_needs_another_environment_is_run_there() -> None:
+    """The tests of an adapter take such a block from its page with shown()."""
+    tests = "".join(path.read_text("utf-8") for path in (ROOT / "tests" / "adapters").glob("*/test_*.py"))
+    taken = re.findall(r'shown\("(.+?)", "(.+?)", "(.+?)"\)', tests)
+    for page in PAGES:
+        for block in blocks(page.read_text("utf-8").splitlines()):
+            if block.language in ("py", "js"):
+                text = "\n".join(block.lines)
+                assert any(name(page) == f"docs/{of}" and sign in text for of, _, sign in taken), (
+                    f"{name(page)}\n{text}"
+                )
 
 
 @pytest.mark.parametrize("page", LINKED, ids=name)

@@ -76,7 +76,7 @@ PAGES = [
     ROOT / "docs" / "reference" / "testing.md",
     *sorted((ROOT / "docs" / "tutorial").glob("*.md")),
     *sorted((ROOT / "docs" / "how-to").glob("*.md")),
-    ROOT / "adapters" / "lifecycle_chromium" / "README.md",
+    ROOT / "adapters" / "lifecycle_playwright" / "README.md",
 ]
 
 
@@ -101,6 +101,14 @@ def blocks(page: list[str]) -> list[Block]:
             inside = None
         elif inside is not None:
             inside.lines.append(line)
+    return found
+
+
+def shown(page: str, language: str, containing: str) -> str:
+    """The one block on a page of the docs that has *containing* in it, as a reader would copy it."""
+    lines = (ROOT / "docs" / page).read_text("utf-8").splitlines()
+    of_language = ["\n".join(block.lines) for block in blocks(lines) if block.language == language]
+    [found] = [text for text in of_language if containing in text]
     return found
 
 

@@ -28,6 +28,7 @@ from lifecycle.testing.fake_host import FakeBrowser
 from lifecycle_browser_use import KeptBrowserSession, RecordedBrowserSession
 from lifecycle_chromium.find import find_browser, sandbox_args
 from tests.client.test_keeping import Refusing
+from tests.docs.run_page import shown
 
 pytestmark = [
     pytest.mark.browser,
@@ -87,6 +88,22 @@ async def _until(true: Callable[[], bool]) -> None:
     while not true():
         assert time.monotonic() < until
         await asyncio.sleep(0.02)
+
+
+def test_what_the_page_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(shown("how-to/browser-use.md", "py", "KeptBrowserSession("), names)
+    kept: KeptBrowserSession = names["browser"]
+
+    async def work() -> None:
+        await kept.start()
+        await kept.navigate_to(_PAGE)
+        await kept.kill()
+        assert _end(await _told(names["client"], kept)) == ("closed", "stopped", "graceful")
+        names["client"].close()
+
+    asyncio.run(work())
 
 
 def test_each_life_is_a_session_that_the_one_before_has_caused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from lifecycle_chromium.find import find_browser, sandbox_args
 from tests.adapters.hosting import Host, kill_browser, steps, story
 from tests.adapters.hosts import Row, hold
+from tests.docs.run_page import shown
 from tests.site import serve
 
 pytestmark = pytest.mark.browser
@@ -87,6 +88,16 @@ def test_hosts_say_less_than_the_log(tmp_path: Path, site: str) -> None:
         said["browser"] = "`ContextPipelineFinalizationError`, and the crawl is over"
     rows = [Row(happened[name], said.get(name, "nothing"), f"`{story(hosts[name].log, 1)[0]}`") for name in happened]
     hold("crawlee", rows)
+
+
+def test_what_the_page_shows(tmp_path: Path, site: str) -> None:
+    text = shown("how-to/crawlee.md", "py", "PlaywrightCrawler(").replace("https://crawlee.dev", f"{site}/")
+    (tmp_path / "crawl.py").write_text(text)
+    with Host(tmp_path, ["crawl.py"]) as host:
+        assert host.finish() == 0, host.said[-20:]
+    log = tmp_path / "crawl.db"
+    assert story(log, 1) == ["closed stopped"]
+    assert steps(log, "created")[0]["labels"] == {"job": "nightly"}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What the recipes share: scripts in Node, waiting, and the blocks that the pages show."""
+"""What the recipes share: scripts in Node, and waiting."""
 
 from __future__ import annotations
 
@@ -46,14 +46,3 @@ def until(true: Callable[[], bool], what: str) -> None:
 def released(client: Client, session_id: str) -> list[str]:
     """The names of all its steps, once the session is over and its browser gone."""
     return [step.name for step in client.subscribe(session_id)]
-
-
-def shown(page: str, language: str, containing: str) -> str:
-    """The block on a page of the docs that has *containing* in it, as a reader would copy it."""
-    text = (ROOT / "docs" / page).read_text("utf-8")
-    [block] = [
-        part.partition("\n```")[0]
-        for part in text.split(f"```{language}\n")[1:]
-        if containing in part.partition("\n```")[0]
-    ]
-    return block

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from lifecycle import Cause, Client, State
-from tests.adapters.recipes.kit import Node, released, shown
+from tests.adapters.recipes.kit import Node, released
+from tests.docs.run_page import shown
 
 pytestmark = pytest.mark.browser
 

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from lifecycle import Client
-from tests.adapters.recipes.kit import released, shown, until
+from tests.adapters.recipes.kit import released, until
+from tests.docs.run_page import shown
 
 pytestmark = pytest.mark.browser
 

@@ -11,7 +11,8 @@ import pytest
 
 from lifecycle import Client, State
 from lifecycle_chromium.on_pipe import main
-from tests.adapters.recipes.kit import released, shown
+from tests.adapters.recipes.kit import released
+from tests.docs.run_page import shown
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="see requirements.txt")
 
@@ -27,7 +28,7 @@ pytestmark = [
 def _driver(client: Client, session: Any) -> Any:
     """As the page shows it."""
     names: dict[str, Any] = {"client": client, "session": session}
-    exec(shown("how-to/hand-over.md", "py", "webdriver.Chrome(").replace("CHROMEDRIVER", "chromedriver"), names)
+    exec(shown("how-to/hand-over.md", "py", "webdriver.Chrome("), names)
     return names["driver"]
 
 

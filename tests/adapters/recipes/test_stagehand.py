@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from lifecycle import Client, State
-from tests.adapters.recipes.kit import Node, shown
+from tests.adapters.recipes.kit import Node
+from tests.docs.run_page import shown
 
 pytestmark = pytest.mark.browser
 

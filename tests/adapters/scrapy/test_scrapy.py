@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from lifecycle import Client
 from tests.adapters.hosting import Host, kill_browser, sessions, steps, story
 from tests.adapters.hosts import Row, hold
 from tests.adapters.playwright.world import Chromium
+from tests.docs.run_page import shown
 from tests.site import serve
 
 pytestmark = pytest.mark.browser
@@ -63,9 +65,11 @@ def site() -> Iterator[str]:
         yield url
 
 
-def crawl(folder: Path, site: str, doing: str = "pass", *, paths: str = '["/"]', settings: str = "") -> Host:
+def crawl(
+    folder: Path, site: str, doing: str = "pass", *, paths: str = '["/"]', settings: str = "", before: str = ""
+) -> Host:
     script = folder / "spider.py"
-    script.write_text(SPIDER.format(site=site, doing=doing, paths=paths, settings=settings))
+    script.write_text(before + SPIDER.format(site=site, doing=doing, paths=paths, settings=settings))
     return Host(folder, [str(script)])
 
 
@@ -101,6 +105,19 @@ def test_hosts_say_less_than_the_log(tmp_path: Path, site: str) -> None:
             for name in ("ends", "browser", "host", "error")
         ],
     )
+
+
+def test_what_the_page_shows(tmp_path: Path, site: str) -> None:
+    settings = shown("how-to/scrapy.md", "py", "custom_settings")
+    names: dict[str, Any] = {}
+    exec(settings, names)
+    assert names["custom_settings"]["PLAYWRIGHT_BROWSER_PROVIDER"] == "lifecycle_scrapy.Provider"  # as in SPIDER
+    provider = shown("how-to/scrapy.md", "py", "class Nightly")
+    with crawl(tmp_path, site, settings='"PLAYWRIGHT_BROWSER_PROVIDER": Nightly,', before=provider) as host:
+        assert reported(host) == "finished browsers 1"
+    log = tmp_path / "crawl.db"
+    assert story(log, 1) == ["closed stopped"]
+    assert steps(log, "created")[0]["labels"] == {"job": "nightly"}
 
 
 def test_a_browser_that_is_launched_again_says_which_one_it_follows(tmp_path: Path, site: str) -> None:
