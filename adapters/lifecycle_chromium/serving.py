@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle import crash
 from lifecycle.client import redact
-from lifecycle.client.keeping import Kept, launch_failed
+from lifecycle.client.keeping import Kept, record_gone
 from lifecycle.client.recorder import Recorder
 from lifecycle.client.system import SystemClock, Uuid7, writer_name
 from lifecycle.core import Close, Fail, ProcessIdentity
@@ -272,7 +272,7 @@ class Serving:
             took_us=round(took_s * 1e6),
             profile_removed=profile_removed,
         )
-        launch_failed(self._recorder, session_id, command, released)
+        record_gone(self._recorder, session_id, command, released)
 
     def close(self) -> None:
         """Close gate and log."""

@@ -193,6 +193,8 @@ def _browser_lost(found: Account, live: Session) -> str:
 
 def _keeper_lost(found: Account, live: Session) -> str:
     keeper = f"pid {live.keeper.pid} on {live.keeper.host}, " if live.keeper else ""
+    if error := _error(found):
+        return f"The keeper that watched over it, {keeper}failed, and ended it{error}."
     return f"The keeper that watched over it, {keeper}was found gone by {_who(found)} while the session still lived."
 
 

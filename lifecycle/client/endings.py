@@ -9,7 +9,6 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.core import ENDINGS, view
-from lifecycle.errors import LifecycleError
 from lifecycle.telemetry import logger
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ class Endings:
                 after = page.cursor
                 if page.caught_up:
                     log.wait(after, _NAP_S)
-            except LifecycleError as error:
+            except Exception as error:  # whatever it is, sessions that come later are to be heard of
                 if self._stopped:
                     return
                 logger.warning("endings_not_read", error=str(error))
@@ -117,5 +116,5 @@ class Endings:
             return
         try:
             call(view(self._recorder.load(session_id), self._recorder.clock.now()))
-        except LifecycleError as error:
-            logger.warning("on_end_failed", session_id=session_id, error=str(error))
+        except BaseException as error:  # SystemExit too: it would end this thread alone, and silently
+            logger.warning("on_end_failed", session_id=session_id, error=f"{type(error).__name__}: {error}")

@@ -1,7 +1,8 @@
 """The owner's own watch over its sessions: the last cord, for a keeper that is hung or gone.
 
-A daemon thread that wakes once a second. A session unexpired at D + 2 s is expired from here, and an ended one whose
-browser was not released within the bound is finished from here, whatever the state of the keeper.
+A daemon thread that wakes once a second while there is something to watch. A session unexpired at D + 2 s is expired
+from here, and an ended one whose browser was not released within the bound is finished from here, whatever the state of
+the keeper.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 from lifecycle.client.reconcile import RELEASE_WAIT_S, reconcile
 from lifecycle.core import deadline
 from lifecycle.core.states import LIVE
-from lifecycle.errors import LifecycleError
 from lifecycle.telemetry import logger
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class Guard:
         self._lock = threading.Lock()
         self._changed = threading.Condition()
         self._running = self._stopped = False
+        #: the keeper is gone, and that is not recorded of all its sessions
+        self._keeper_lost = False
 
     def watch(self, session: Session) -> None:
         """Watch *session* from now on."""
@@ -54,14 +56,19 @@ class Guard:
         with self._lock:
             return list(self._watched.values())
 
-    def keeper_lost(self) -> None:
-        """The keeper of the watched sessions is gone: put them right now."""
+    def released(self, session_id: str) -> None:
+        """There is nothing more to watch over of this session."""
         with self._lock:
-            sessions = list(self._watched.values())
+            self._watched.pop(session_id, None)
+
+    def keeper_lost(self) -> None:
+        """The keeper of the watched sessions is gone: put them right now, or as soon as the log takes it."""
+        self._keeper_lost = False
         try:
-            reconcile(sessions, self._recorder, self._host, patient=False)
-        except LifecycleError as error:
-            logger.warning("keeper_lost_not_recorded", error=str(error))
+            reconcile(self.watched(), self._recorder, self._host, patient=False)
+        except Exception as error:
+            self._keeper_lost = True
+            logger.warning("keeper_lost_not_recorded", error=f"{type(error).__name__}: {error}")
 
     def close(self) -> None:
         """Stop watching."""
@@ -76,23 +83,28 @@ class Guard:
 
     def _run(self) -> None:
         while self._nap():
-            with self._lock:
-                sessions = list(self._watched.values())
-            for session in sessions:
+            if self._keeper_lost:
+                self.keeper_lost()
+            for session in self.watched():
                 try:
                     self._look(session)
-                except LifecycleError as error:
-                    logger.warning("guard_failed", session_id=session.session_id, error=str(error))
+                except Exception as error:  # the last cord holds, whatever goes wrong: in a second it looks again
+                    why = f"{type(error).__name__}: {error}"
+                    logger.warning("guard_failed", session_id=session.session_id, error=why)
+            with self._lock:
+                if not self._watched:  # this thread holds the client and its log, which nobody need close
+                    self._running = False
+                    return
 
     def _look(self, remembered: Session) -> None:
         now = self._recorder.clock.now()
         if not self._due(remembered, now):
             return
         session = self._recorder.load(remembered.session_id)
+        if session.released:
+            self.released(session.session_id)
+            return
         with self._lock:
-            if session.released:
-                del self._watched[session.session_id]
-                return
             self._watched[session.session_id] = session
         if self._due(session, now):
             self._host.drop_keeper(session, self._recorder.log)

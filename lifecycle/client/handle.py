@@ -174,6 +174,7 @@ class Handle:
         self.last: Session | None = None
         self.last_view: SessionView | None = None
         self._talk: Talk | None = None
+        self._guard: Guard | None = None
         self._begun = False
         self._windowless = False  # a window was asked for, and there is no display
         self._pid = os.getpid()
@@ -384,6 +385,7 @@ class Handle:
             self.last = self.recorder.create(Create(event=created))
             crash.point("client.created")
             guard.watch(self.last)
+            self._guard = guard
         except BaseException as error:
             found.unused()
             with suppress(LifecycleError):  # it may stand there, though who wrote it was interrupted
@@ -560,6 +562,8 @@ class Handle:
 
     def _end_view(self) -> SessionView:
         self.last = self._lenient.load(self.session_id)
+        if self.last.released and self._guard is not None:
+            self._guard.released(self.session_id)
         self.last_view = view(self.last, self.recorder.clock.now())
         return self.last_view
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from lifecycle import crash
 from lifecycle.client import redact
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from lifecycle.core.events import CookiesSaved, Evidence, Note, SessionStarted
     from lifecycle.ports import Clock, Exit, KeptBrowser
 
-__all__ = ["GRACE_S", "Kept", "exit_evidence", "launch_failed"]
+__all__ = ["GRACE_S", "Kept", "exit_evidence", "record_gone"]
 
 #: Between asking a browser to close and killing it.
 GRACE_S: Final = 3.0
@@ -83,8 +83,8 @@ def insist(recorder: Recorder, session_id: str, command: Command) -> Session:
         clock.sleep(_RETRY_S)
 
 
-def launch_failed(recorder: Recorder, session_id: str, command: Close | Fail, released: SessionReleased) -> None:
-    """Record that the session's browser did not come up, unless it ended meanwhile, and that there is none."""
+def record_gone(recorder: Recorder, session_id: str, command: Close | Fail, released: SessionReleased) -> None:
+    """Record the ending, if it has none yet, of a session whose browser is gone or did not come up, and the release."""
     try:
         session = insist(recorder, session_id, command)
     except IllegalCommand:
@@ -194,17 +194,33 @@ class Kept:
     def run(self) -> None:
         """See the session through to `released`; returns when there is nothing left to do.
 
-        Whatever goes wrong in here, the browser does not outlive it.
+        Whatever goes wrong in here, neither the browser nor the session in the record outlives it.
         """
         try:
             while (pause := self.step()) is not None:
                 with self._wake:
                     self._clock.wait_for(self._wake, lambda: self._poked, pause)
                     self._poked = False
+        except Exception as error:
+            self._broken(error)
+            raise
         finally:
             self._browser.kill()
             self._browser.clean_up()
             self._on_released()
+
+    def _broken(self, error: Exception) -> None:
+        """No rule provides for *error*: its keeper lives, so nobody else would write down that the session does not."""
+        self._browser.kill()
+        lost = Fail(
+            cause=Cause.KEEPER_LOST,
+            error_type=type(error).__qualname__,
+            error_message=redact.message(str(error)) or None,
+            evidence={"keeper": "failed"},
+        )
+        how: Literal["killed", "detached"] = "killed" if self._browser.ours else "detached"
+        released = SessionReleased(how=how, profile_removed=self._browser.clean_up())
+        record_gone(self._recorder, self.session_id, lost, released)
 
     def step(self) -> float | None:
         """Do what is due now; the seconds until the next look at the latest, None when the session is over."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.client.keeping import Kept, launch_failed
+from lifecycle.client.keeping import Kept, record_gone
 from lifecycle.client.recorder import Recorder
 from lifecycle.client.system import SystemClock, Uuid7
 from lifecycle.core import Fail, ProcessIdentity, Session
@@ -263,7 +263,7 @@ class FakeBrowser:
 
     def _fail(self, recorder: Recorder, session_id: str, reason: str) -> None:
         failed = Fail(cause=Cause.LAUNCH_FAILED, error_type="Fake", error_message=reason)
-        launch_failed(recorder, session_id, failed, SessionReleased(how="never_started"))
+        record_gone(recorder, session_id, failed, SessionReleased(how="never_started"))
 
     def attach(self, session: Session, log: EventLog) -> _FakeTalk:
         """The same line as the owner's."""

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lifecycle import MemoryLog
+from lifecycle import Client, MemoryLog
 from lifecycle.client.endings import Endings, Once
 from lifecycle.client.guard import Guard
 from lifecycle.client.recorder import Recorder
 from lifecycle.client.system import Uuid7
 from lifecycle.core import Cause, Close, Create, Limits, ProcessIdentity, Release, Session, Start, State
 from lifecycle.core.events import SessionCreated, SessionReleased, SessionStarted
+from lifecycle.errors import LogUnavailable
 from lifecycle.testing.clock import ManualClock
 from lifecycle.testing.fake_host import FakeBrowser
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    from lifecycle.log.port import EventLog
+    from lifecycle.log.port import Appended, EventLog
 
 ME = ProcessIdentity(host="here", boot_id="b", pid=1, started=1)
 
@@ -114,6 +115,64 @@ def test_a_guard_for_which_there_was_no_thread_starts_with_the_next_session(worl
         endings.watch("s1", ending)
     endings.watch("s1", ending)
     assert begun == ["lifecycle-endings", "lifecycle-endings"]
+
+
+def test_a_guard_outlives_whatever_goes_wrong_in_a_round(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the last cord: a thread that ended at the first surprise would watch over nothing, and say so to nobody."""
+
+    def fails(session: Session, log: EventLog) -> bool:
+        raise OSError(24, "Too many open files")
+
+    world.clock.advance(62)
+    with monkeypatch.context() as patch:
+        patch.setattr(world.host, "drop_keeper", fails)
+        world.clock.round()
+    assert world.session().status is State.ACTIVE
+    world.clock.round()
+    assert world.session().released
+
+
+def test_a_lost_keeper_is_recorded_once_the_log_takes_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told once. Until then it was next looked at after the deadline, and recorded as a timeout."""
+
+    def refuses(*_given: object, **_more: object) -> Appended:
+        raise LogUnavailable("the disk is full")
+
+    monkeypatch.setattr(world.host, "keeper_alive", lambda *_: False)
+    with monkeypatch.context() as patch:
+        patch.setattr(world.log, "append", refuses)
+        world.guard.keeper_lost()
+        world.clock.round()
+    assert world.session().status is State.ACTIVE
+    world.clock.round()
+    session = world.session()
+    assert (session.status, session.cause, session.released) == (State.ERROR, Cause.KEEPER_LOST, True)
+
+
+def test_a_guard_with_nothing_to_watch_ends_and_begins_anew(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its thread holds client and log: a client that nobody closes would stay for ever, with its connections."""
+    begun: list[str] = []
+    start = world.clock.start
+
+    def started(name: str, run: Callable[[], object]) -> None:
+        begun.append(name)
+        start(name, run)
+
+    monkeypatch.setattr(world.clock, "start", started)
+    world.guard.watch(world.session())
+    world.clock.round()
+    assert begun == []
+    world.guard.released("s1")
+    world.clock.round()
+    world.guard.watch(world.session())
+    assert begun == ["lifecycle-guard"]
+
+
+def test_a_session_that_was_seen_to_its_end_is_watched_no_longer() -> None:
+    client = Client(MemoryLog(), browser=FakeBrowser())
+    with client.Session(page=False):
+        assert len(client._shared.guard.watched()) == 1  # pyright: ignore[reportPrivateUsage]
+    assert client._shared.guard.watched() == []  # pyright: ignore[reportPrivateUsage]
 
 
 def test_a_released_session_is_watched_no_longer(world: World) -> None:

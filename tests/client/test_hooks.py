@@ -494,6 +494,21 @@ class TestWatchingForTheEnd:
         [said] = [record.getMessage() for record in caplog.records if "on_end_failed" in record.getMessage()]
         assert broken.session_id in said
 
+    def test_a_callback_that_wants_to_end_the_program_ends_no_watching(
+        self, fake: _Fake, threads: list[threading.Thread]
+    ) -> None:
+        """sys.exit() in a thread ends the thread alone, and silently: nobody was called any more."""
+
+        def ends(_: SessionView) -> None:
+            raise SystemExit(1)
+
+        first = fake.client.Session(page=False, on_end=ends).start()
+        other = fake.session().start()
+        fake.host.browsers[first.session_id].end(Exit(signal=9))
+        until(lambda: first.session_id not in fake.client._shared.endings._calls, "it was not called")  # pyright: ignore[reportPrivateUsage]
+        self.ended(fake, other)
+        assert len(threads) == 1
+
     def test_an_end_that_comes_before_the_thread_does(self, fake: _Fake, monkeypatch: pytest.MonkeyPatch) -> None:
         late: list[Callable[[], object]] = []
         start = fake.clock.start

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lifecycle import MemoryLog
-from lifecycle.client.keeping import Kept, launch_failed
+from lifecycle.audit.why import why
+from lifecycle.client.keeping import Kept, record_gone
 from lifecycle.client.recorder import Recorder
 from lifecycle.client.system import Uuid7
 from lifecycle.core import Cause, Close, Create, Event, Extend, Fail, Limits, ProcessIdentity, Release, Session, Start
@@ -403,10 +404,10 @@ def test_a_failed_launch_is_recorded_if_the_log_takes_it_within_15_seconds(
     world.log.refuses = True
     never = SessionReleased(how="never_started")
     if recorded:
-        launch_failed(world.recorder, "s1", Fail(cause=Cause.LAUNCH_FAILED), never)
+        record_gone(world.recorder, "s1", Fail(cause=Cause.LAUNCH_FAILED), never)
     else:
         with pytest.raises(LogUnavailable):
-            launch_failed(world.recorder, "s1", Fail(cause=Cause.LAUNCH_FAILED), never)
+            record_gone(world.recorder, "s1", Fail(cause=Cause.LAUNCH_FAILED), never)
     assert world.types() == ([SessionFailed, SessionReleased] if recorded else [])
 
 
@@ -493,6 +494,39 @@ def test_released_tells_of_the_one_time_the_browser_was_ended(world: World) -> N
     released = world.events()[-1]
     assert isinstance(released, SessionReleased)
     assert (released.how, released.exit_code) == ("graceful", 0)
+
+
+@pytest.mark.parametrize(("external", "how"), [(False, "killed"), (True, "detached")])
+def test_what_no_rule_provides_for_ends_the_session_in_the_record_too(
+    world: World, monkeypatch: pytest.MonkeyPatch, external: bool, how: str
+) -> None:
+    """Its keeper lives and goes on with others, so nobody else would record it before the deadline."""
+
+    def fails(timeout_s: float) -> Exit | None:
+        raise OSError(24, "Too many open files")
+
+    world.browser.external = external
+    monkeypatch.setattr(world.browser, "exit", fails)
+    with pytest.raises(OSError, match="Too many"):
+        world.kept.run()
+    failed, released = world.events()
+    assert isinstance(failed, SessionFailed)
+    assert (failed.cause, failed.error_type, failed.evidence) == (Cause.KEEPER_LOST, "OSError", {"keeper": "failed"})
+    assert isinstance(released, SessionReleased)
+    assert (released.how, world.browser.running, world.released) == (how, False, 1)
+    assert "failed, and ended it: OSError" in why(world.log, "s1", world.clock.now()).text
+
+
+def test_what_goes_wrong_after_the_ending_changes_no_ending(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails() -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(world.browser, "ask_to_close", fails)
+    world.elsewhere.execute("s1", Close(cause=Cause.STOPPED))
+    world.kept.look()
+    with pytest.raises(OSError, match="Too many"):
+        world.kept.run()
+    assert world.types() == [SessionClosed, SessionReleased]
 
 
 def test_an_id_that_is_taken_is_told_as_a_lost_race(world: World) -> None:

@@ -175,8 +175,8 @@ BUGS: Final = [
         ("its own callback waits for itself", "self._lock = threading.RLock()  # the", "self._lock = threading.Lock()  # the"),
         ("who comes second does not wait", "        with self._lock:\n            if self._called:\n                return\n            self._called = True\n            try:", "        if self._called:\n            return\n        self._called = True\n        if True:\n            try:"),
         ("a closed client goes on calling", "        self._stopped = True\n", "        pass\n"),
-        ("what it raises ends the thread", "            except Exception as error:\n                logger", "            except LifecycleError as error:\n                logger"),
-        ("a history that can't be read ends the thread", '        except LifecycleError as error:\n            logger.warning("on_end_failed", session_id=session_id, error=str(error))', '        except ZeroDivisionError as error:\n            logger.warning("on_end_failed", session_id=session_id, error=str(error))'),
+        ("what it raises ends the thread", "            except Exception as error:\n                logger", "            except ZeroDivisionError as error:\n                logger"),
+        ("a history that can't be read ends the thread", '        except BaseException as error:  # SystemExit', '        except ZeroDivisionError as error:  # SystemExit'),
         ("the place to look from is taken too late", "lambda: self._run(after)", "lambda: self._run(max((row.position for row in self._recorder.log.last(1)), default=None))"),
     ),
     *_in(

@@ -83,7 +83,7 @@ BUGS: Final = [
         "client/guard.py",
         ("the guard expires at once", "return now >= deadline(session) + _LATE_US", "return now >= session.created_at"),
         ("the guard never expires", "return now >= deadline(session) + _LATE_US", "return False"),
-        ("a released session guarded for ever", "            if session.released:\n                del self._watched[session.session_id]\n                return\n", ""),
+        ("a released session guarded for ever", "        if session.released:\n            self.released(session.session_id)\n            return\n", ""),
         ("a hung keeper left alone", "            self._host.drop_keeper(session, self._recorder.log)\n", ""),
     ),
     *_in(
