@@ -300,17 +300,19 @@ class LogFile:
                 self._kept_out[side] = side.before_fork(max(until - time.monotonic(), 0))
 
     def after_fork_in_parent(self) -> None:
-        for side, kept_out in self._kept_out.items():
+        sides, self._kept_out = self._kept_out, {}
+        for side, kept_out in sides.items():
             if kept_out:
                 side.lock.release()
-        self._adding.release()
+        with suppress(RuntimeError):  # an interrupt came before it was taken
+            self._adding.release()
 
     def after_fork_in_child(self) -> None:
         for side in self._kept_out:
             side.after_fork()
         self._others.clear()
         self._adding = threading.RLock()
-        if all(self._kept_out.values()):
+        if self._kept_out and all(self._kept_out.values()):
             self._handle.pid = os.getpid()
         else:
             forks.poison(self._handle.identity)

@@ -12,6 +12,7 @@ Where that is impossible, because a thread does not come out of SQLite in time, 
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from typing import Protocol
 
@@ -29,12 +30,18 @@ class Forkable(Protocol):
 
 
 _open: weakref.WeakSet[Forkable] = weakref.WeakSet()
+#: held through a fork: a log that is opened meanwhile would go into the child as it is, and its parent take what it
+#: never closed for closed. Reentrant, for a signal handler in the middle of a fork.
+_forking = threading.RLock()
+#: who is told of the fork that is under way
+_told: list[Forkable] = []
 _poisoned: set[tuple[int, int] | None] = set()
 
 
 def register(log: Forkable) -> None:
-    """Have *log* told of forks for as long as it lives."""
-    _open.add(log)
+    """Have *log* told of forks for as long as it lives; to be said before it opens anything."""
+    with _forking:
+        _open.add(log)
 
 
 def poison(identity: tuple[int, int] | None) -> None:
@@ -56,18 +63,27 @@ def immortal(thing: object) -> None:
 
 
 def _before() -> None:
+    _forking.acquire()
     for log in list(_open):
+        _told.append(log)
         log.before_fork()
 
 
 def _in_parent() -> None:
-    for log in list(_open):
-        log.after_fork_in_parent()
+    try:
+        for log in _told:
+            log.after_fork_in_parent()
+    finally:
+        _told.clear()
+        _forking.release()
 
 
 def _in_child() -> None:
-    for log in list(_open):
+    global _forking
+    for log in list(_open):  # an interrupt may have kept some from being told
         log.after_fork_in_child()
+    _told.clear()
+    _forking = threading.RLock()
 
 
 os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)

@@ -86,9 +86,7 @@ _HASH: Final = NAMES.index("hash")
 _BODY, _SALT = WIDTH, WIDTH + 1
 _FACTS: Final = f"SELECT {FACT} FROM events AS e WHERE e.stream = ? AND e.version > ? ORDER BY e.version"
 _LOG: Final = f"SELECT {COLUMNS} FROM events AS e LEFT JOIN private AS p USING (event_id)"
-_NEWEST: Final = (
-    "SELECT coalesce(max(position), 0), EXISTS (SELECT 1 FROM events WHERE type = 'log.sealed') FROM events"
-)
+_NEWEST: Final = "SELECT coalesce(max(position), 0) FROM events"
 _BY_ID: Final = f"{_LOG} WHERE e.event_id = ?"
 #: Positions looked at for one page when *types* filters; bounds how long a read lasts and what it holds.
 _SPAN: Final = 10_000
@@ -377,7 +375,7 @@ class SqliteLog:
         """
 
         def act(conn: Connection) -> None:
-            position, _ = conn.execute(_NEWEST).fetchone()
+            (position,) = conn.execute(_NEWEST).fetchone()
             if position != rows[0].position - 1:
                 raise LogUnsuitable(self.locator, f"somebody else has written to it: {position} events")
             for table in ("sessions", "session_labels", "unreadable"):
@@ -439,7 +437,7 @@ class SqliteLog:
         start = check_page(after, limit)
         check_types(types)
         limit = min(limit, _LONGEST_PAGE)
-        ((newest,),) = self._file.ask("SELECT coalesce(max(position), 0) FROM events", ())
+        ((newest,),) = self._file.ask(_NEWEST)
         if newest <= start:
             return Page((), after, caught_up=True)
         end = newest if types is None else min(newest, start + max(limit, _SPAN))
@@ -456,7 +454,7 @@ class SqliteLog:
     def last(self, limit: int) -> tuple[Recorded, ...]:
         """As EventLog.last."""
         check_page(None, limit)
-        found = self._file.ask(f"{_LOG} ORDER BY e.position DESC LIMIT ?", (limit,))
+        found = self._file.ask(f"{_LOG} ORDER BY e.position DESC LIMIT ?", (min(limit, _MOST),))
         return self._recorded(found[::-1])
 
     def head(self, stream: str) -> int:
@@ -473,7 +471,7 @@ class SqliteLog:
         self._waiters.append(waiter)
         try:
             while True:
-                ((newest,),) = self._file.ask("SELECT coalesce(max(position), 0) FROM events", ())
+                ((newest,),) = self._file.ask(_NEWEST)
                 left = until - time.monotonic()
                 if newest > (cursor or 0) or left <= 0:
                     return bool(newest > (cursor or 0))

@@ -23,6 +23,8 @@ __all__ = ["Turnstile", "TurnstileTimeout", "Waiter", "wait_in_line"]
 _LOOK_S: Final = 0.1
 #: How long a waiting thread stays for the next wait.
 _STAYS_S: Final = 1.0
+#: How often a caller looks for the lock where no thread is left to wait for it.
+_POLL_S: Final = 0.01
 
 
 class TurnstileTimeout(Exception):
@@ -139,6 +141,7 @@ class Waiter:
 
     flock has no timeout. The thread stays for the next wait, since making one costs more than the wait of a writer, and
     ends when none has come for a while. For one caller at a time, and for no more once a wait has not come to its end.
+    Where no thread can be had, the caller looks for the lock by itself, which is not served in order.
     """
 
     def __init__(self, name: str) -> None:
@@ -168,8 +171,9 @@ class Waiter:
                 self._holds = False
             if runs:
                 self._asked.release()
-            else:
-                threading.Thread(target=self._serve, name=self._name, daemon=True).start()
+            elif not self._started():
+                arrived = _polled(fd, left)
+                return arrived
             while not arrived and (rest := left()) > 0:
                 arrived = self._arrived.acquire(timeout=min(_LOOK_S, rest))
             return arrived
@@ -177,11 +181,18 @@ class Waiter:
             if not arrived:
                 self._abandon(fd)
 
+    def _started(self) -> bool:
+        try:
+            threading.Thread(target=self._serve, name=self._name, daemon=True).start()
+        except RuntimeError:  # no thread is left for now
+            self._runs = False
+        return self._runs
+
     def _abandon(self, fd: int) -> None:
         with self._guard:
             self._abandoned = True
-            holds = self._holds
-        if holds:
+            ours = self._holds or not self._runs
+        if ours:
             _let_go(fd)
         with suppress(RuntimeError):  # interrupted before it was told
             self._asked.release()
@@ -204,6 +215,16 @@ class Waiter:
                         self._runs = False
                         return
         _let_go(fd)
+
+
+def _polled(fd: int, left: Callable[[], float]) -> bool:
+    """Look for the lock on *fd* again and again, while *left* gives seconds; whether it is held now."""
+    while (rest := left()) > 0:
+        time.sleep(min(_POLL_S, rest))
+        with suppress(BlockingIOError):
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    return False
 
 
 def wait_in_line(fd: int, left: Callable[[], float], name: str) -> bool:

@@ -210,6 +210,62 @@ def test_a_fork_while_other_threads_append_does_not_hang_the_child(tmp_path: Pat
     assert all(stream == list(range(1, len(stream) + 1)) for stream in found.values())
 
 
+def test_a_log_that_is_opened_in_the_middle_of_a_fork_waits_for_its_end(tmp_path: Path, journal: Journal) -> None:
+    """Its connections went into the child, which took them for its own; and the parent let go of a lock of its that it
+    had never taken."""
+    found = _run(
+        tmp_path,
+        journal,
+        """
+        import warnings
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of threads and forks
+        under_way, opened = threading.Event(), []
+        def opens():
+            under_way.wait()
+            opened.append(SqliteLog(sys.argv[1]))
+        thread = threading.Thread(target=opens)
+        thread.start()
+        before = log._file.before_fork
+        def slowly():
+            under_way.set()
+            thread.join(0.2)
+            before()
+        log._file.before_fork = slowly
+        pid = os.fork()
+        if not pid:
+            for one in (log, *opened):
+                one.append("s-1", [new(annotated())], expected=ANY)
+            os._exit(0 if not opened else 1)
+        assert os.waitpid(pid, 0)[1] == 0
+        thread.join()
+        opened[0].append("s-1", [new(annotated())], expected=ANY)
+        append()
+        """,
+    )
+    assert found == {"s-1": [1, 2, 3, 4, 5, 6]}
+
+
+def test_a_log_that_was_not_told_of_a_fork_is_none_in_the_child(tmp_path: Path, journal: Journal) -> None:
+    """As where an interrupt comes while the others are told: what is inherited is not safe to use, and not used."""
+    _run(
+        tmp_path,
+        journal,
+        """
+        from lifecycle.errors import LogUnavailable
+        log._file.before_fork = lambda: None
+        pid = os.fork()
+        if not pid:
+            try:
+                append()
+            except LogUnavailable as error:
+                os._exit(0 if "forked in the middle" in str(error) else 2)
+            os._exit(1)
+        assert os.waitpid(pid, 0)[1] == 0
+        append()
+        """,
+    )
+
+
 def test_a_child_forked_inside_a_turn_keeps_neither_the_queue_nor_the_log(tmp_path: Path, journal: Journal) -> None:
     """flock goes with the open file, of which a child inherits a copy; and with a connection open in its parent, the
     child has no way to use the file safely, not even by opening it again."""

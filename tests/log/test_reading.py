@@ -56,6 +56,12 @@ def test_a_filtered_page_looks_at_so_many_positions_and_no_more(
         assert log.read_all(cursor, limit=2, types=["session.accessed"]).events == ()
 
 
+def test_the_last_events_may_be_more_than_sqlite_can_count(tmp_path: Path) -> None:
+    with SqliteLog(tmp_path / "log.db") as log:
+        begin(log, "s-1")
+        assert log.last(10**30) == log.read("s-1")
+
+
 def test_a_page_has_an_upper_limit_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_LONGEST_PAGE", 4)
     with SqliteLog(tmp_path / "log.db") as log:

@@ -77,6 +77,39 @@ def test_waiting_has_an_end_and_who_gave_up_is_in_nobody_s_way(path: str) -> Non
         turnstile.close()
 
 
+def test_where_no_thread_is_left_the_turn_comes_all_the_same(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread only waits: that there is none refused the append with an error of Python's, and left the file open."""
+
+    def exhausted(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    first, second = _turnstile(path), _turnstile(path)
+    before = len(os.listdir("/dev/fd"))
+    first.acquire(1)
+    monkeypatch.setattr(threading.Thread, "start", exhausted)
+    for _ in range(3):
+        with pytest.raises(TurnstileTimeout):
+            second.acquire(0.02)
+        second.release()
+    assert len(os.listdir("/dev/fd")) == before + 1
+    handed_over: list[bool] = []
+
+    def hands_over(seconds: float) -> None:
+        if not handed_over:
+            handed_over.append(True)
+            first.release()
+
+    monkeypatch.setattr("lifecycle.log.turnstile.time.sleep", hands_over)
+    second.acquire(20)
+    monkeypatch.undo()
+    with pytest.raises(TurnstileTimeout):
+        first.acquire(0.01)
+    second.release()
+    first.release()
+    second.acquire(20)
+    second.release()
+
+
 def test_threads_that_share_one_wait_for_each_other(path: str) -> None:
     turnstile = _turnstile(path)
     turnstile.acquire(1)
