@@ -78,7 +78,7 @@ def test_waiting_has_an_end_and_who_gave_up_is_in_nobody_s_way(path: str) -> Non
 
 
 def test_where_no_thread_is_left_the_turn_comes_all_the_same(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The thread only waits: that there is none refused the append with an error of Python's, and left the file open."""
+    """The thread only waits: without one, an append was refused by an error of Python's, and left the file open."""
 
     def exhausted(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
