@@ -8,23 +8,33 @@ sameSite, partitionKey. Values are secrets: no error, repr or log line in here h
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import re
 import sys
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from lifecycle.errors import InvalidConfig
 from lifecycle.log.atomic import replace_file
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 __all__ = ["CookieFile", "Cookies", "Receipt", "cookies_of", "read", "save"]
 
 Cookies = list[dict[str, Any]]
 _SAME_SITE: Final = {"lax": "Lax", "strict": "Strict", "none": "None", "no_restriction": "None"}
 _LIMIT_BYTES: Final = 16 * 2**20
+_READING: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+#: How long a save waits for others in the same directory, and how often it looks; an ending must not wait for long.
+_TURN_S: Final = 1.0
+_LOOK_S: Final = 0.002
 _LARGEST: Final = sys.float_info.max
 _EXPIRY: Final = re.compile(r"-?\d{1,18}", re.ASCII)
 _ALLOWED: Final = "a JSON array of cookies, a Playwright storage_state, or a Netscape cookies.txt"
@@ -55,16 +65,12 @@ def read(path: Path) -> tuple[CookieFile, str] | None:
         InvalidConfig: Not a cookie file, a symbolic link, or unreadable; it names the place, never a value.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open(path, "rb", opener=lambda name, _: os.open(name, _READING)) as file:
+            data = file.read(_LIMIT_BYTES + 1)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise InvalidConfig("cookie_file", str(path), f"can't be read: {error.strerror}") from None
-    with open(fd, "rb") as file:
-        try:
-            data = file.read(_LIMIT_BYTES + 1)
-        except OSError as error:
-            raise InvalidConfig("cookie_file", str(path), f"can't be read: {error.strerror}") from None
     if len(data) > _LIMIT_BYTES:
         raise InvalidConfig("cookie_file", str(path), f"holds more than {_LIMIT_BYTES} bytes")
     try:
@@ -187,20 +193,45 @@ def save(path: Path, now: Cookies, loaded: Cookies) -> Receipt:
     not followed; a failure leaves the old file as it was.
     """
     try:
-        found = read(path)
-        before = found[0] if found is not None else CookieFile([], "array")
-        if before.form == "netscape":
-            return Receipt(why_not="the file is in Netscape form, which is only read")
-        mine = {_key(cookie) for cookie in loaded}
-        merged = {_key(cookie): cookie for cookie in before.cookies if _key(cookie) not in mine}
-        merged.update((_key(cookie), cookie) for cookie in now)
-        data = _written(before, list(merged.values()))
-        replace_file(path, data)
+        with _turn(path.parent):
+            found = read(path)
+            before = found[0] if found is not None else CookieFile([], "array")
+            if before.form == "netscape":
+                return Receipt(why_not="the file is in Netscape form, which is only read")
+            mine = {_key(cookie) for cookie in loaded}
+            merged = {_key(cookie): cookie for cookie in before.cookies if _key(cookie) not in mine}
+            merged.update((_key(cookie), cookie) for cookie in now)
+            data = _written(before, list(merged.values()))
+            replace_file(path, data)
     except InvalidConfig as error:
         return Receipt(why_not=error.allowed[:256])
     except OSError as error:
         return Receipt(why_not=f"can't be written: {error.strerror}")
     return Receipt(count=len(merged), sha256=hashlib.sha256(data).hexdigest())
+
+
+@contextmanager
+def _turn(directory: Path) -> Generator[None]:
+    """One at a time, of all threads and processes: of two who read the same file the later would undo the other's.
+
+    The directory is what is locked, so that nothing is left beside the file. Whoever does not get its turn in time goes
+    on without it.
+    """
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        until = time.monotonic() + _TURN_S
+        while time.monotonic() < until:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(_LOOK_S)
+            except OSError:  # a file system without such locks
+                break
+            else:
+                break
+        yield
+    finally:
+        os.close(fd)
 
 
 def _written(before: CookieFile, cookies: Cookies) -> bytes:
@@ -210,7 +241,10 @@ def _written(before: CookieFile, cookies: Cookies) -> bytes:
     else:
         # Playwright writes partitionKey as text and refuses an object.
         document = {"cookies": [_as_playwright(cookie) for cookie in shown], **before.rest}
-    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return text.encode(
+        errors="backslashreplace"
+    )  # half a surrogate, as a page's storage may hold: \udXXX is JSON's too
 
 
 def _as_playwright(cookie: dict[str, Any]) -> dict[str, Any]:

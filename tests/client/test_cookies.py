@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import json
 import os
 import stat
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lifecycle.client import cookies
 from lifecycle.client.cookies import cookies_of, read, save
 from lifecycle.errors import InvalidConfig
 
@@ -186,6 +189,49 @@ def test_cookies_that_the_browser_lost_are_gone_and_those_of_others_stay(tmp_pat
     _write(path, [*loaded, {**ONE, "name": "others"}])
     save(path, cookies_of([{**ONE, "value": "new"}]), loaded)
     assert sorted((cookie["name"], cookie["value"]) for cookie in _cookies(path)) == [("a", "new"), ("others", SECRET)]
+
+
+def test_sessions_that_save_into_one_file_at_once_keep_each_other_s(tmp_path: Path) -> None:
+    """Each read the file, merged and replaced it: what another one had put into it in between was gone."""
+    path = tmp_path / "c.json"
+    for _ in range(10):
+        path.unlink(missing_ok=True)
+        begin = threading.Barrier(4)
+
+        def saves(name: str, begin: threading.Barrier = begin) -> None:
+            begin.wait()
+            assert save(path, [{**ONE, "name": name}], []).why_not is None
+
+        threads = [threading.Thread(target=saves, args=(name,)) for name in "abcd"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert {cookie["name"] for cookie in _cookies(path)} == set("abcd")
+
+
+def test_a_directory_that_somebody_else_has_locked_keeps_no_cookies_from_being_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cookies, "_TURN_S", 0.01)
+    fd = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    assert save(tmp_path / "c.json", [ONE], []).count == 1
+    os.close(fd)
+
+
+def test_half_a_surrogate_in_a_page_s_storage_is_kept(tmp_path: Path) -> None:
+    """A text that a page has cut in the middle of an emoji; the file could not be written, and the session ended."""
+    path = _write(tmp_path / "s.json", {"cookies": [], "origins": [{"value": "cut: \ud83d"}]})
+    assert save(path, [ONE], []).count == 1
+    assert json.loads(path.read_text())["origins"] == [{"value": "cut: \ud83d"}]
+
+
+def test_a_directory_in_place_of_the_file_is_told_and_nothing_stays_open(tmp_path: Path) -> None:
+    before = len(os.listdir("/dev/fd"))
+    for _ in range(3):
+        assert save(tmp_path, [ONE], []).why_not == "can't be read: Is a directory"
+    assert len(os.listdir("/dev/fd")) == before
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
