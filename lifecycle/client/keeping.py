@@ -9,7 +9,7 @@ Order, in every step:
 5. `released` is appended with what was seen.
 
 A log that refuses the ending keeps no browser alive: after the grace steps 4 and 5 happen anyway, and the ending is
-offered until the log takes it.
+offered for ten minutes.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class LogCheckpointed(Event):
 
 
 class LogSealed(Event):
-    """Nothing lives in the log, and nothing will be added. The last event.
+    """Nothing lives in the log, and nothing will be added but receipts of what is forgotten.
 
     `following` is the one log that goes on, as a path from the directory of this one; None: none does.
     """

@@ -57,7 +57,7 @@ def settled(world: World, patience_s: float = 20) -> list[str]:
     try:
         client.reconcile()
         with contextlib.suppress(AssertionError):
-            # For a keeper that lives, or an owner that watches it, the bounds are in docs/explanation/design.md.
+            # For a keeper that lives, or an owner that watches it, the bounds are in README.md.
             until(lambda: not list(_without_browser(client)), "", min(patience_s, 5))
         found = list(_without_browser(client))
         until(

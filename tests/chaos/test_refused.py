@@ -216,7 +216,7 @@ os.write(1, "".join(f"{ids.new()}\\n" for _ in range(80)).encode())
 def test_forked_children_make_no_id_twice() -> None:
     """A generator whose state was copied with the process would begin the same series in each of them."""
     found = run_child(FORKS).stdout.split()
-    # The last 62 bits, which hold no time: all of them random.
+    # The last 62 bits, which hold no time: the end of a count that began at random, and random bits.
     assert len({text[19:] for text in found}) == len(found) == 400
 
 

@@ -32,12 +32,13 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "5"))
 
-#: Appends without pause, and cuts the write-ahead log after almost every one.
+#: Appends without pause, and cuts the write-ahead log after every second one.
 WRITER = """
 import sys
 from lifecycle.log import SqliteLog, checkpoint
 from lifecycle.testing.log_samples import annotated, begin, new
 checkpoint.WAL_LIMIT_BYTES = 16 * 1024
+checkpoint._LOOK_EVERY = 2
 log = SqliteLog(sys.argv[1], synchronous="NORMAL")
 print("ready", flush=True)
 begin(log, sys.argv[2])

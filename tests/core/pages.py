@@ -1,4 +1,4 @@
-"""The parts of the docs that are made from the source: diagram, tables, event catalogue, invariants, the Python API.
+"""The parts of the docs that are made from the source: diagram, tables, events, receipts, invariants, the Python API.
 
     python -m tests.core.pages      writes them again; test_pages.py fails until they are what the core says
 
@@ -25,6 +25,7 @@ from lifecycle.core import (
 )
 from lifecycle.core.evolve import trigger_of
 from lifecycle.errors import LifecycleError
+from lifecycle.log.receipts import RECEIPTS
 from lifecycle.testing.samples import COMMANDS, HISTORIES
 from tests.docs.api import the_python_api, the_tree_of_errors
 from tests.mutants.laws import SEEN
@@ -108,6 +109,13 @@ def _answer(session: Session | None, command: Command, late: int) -> str:
 
 def the_catalogue() -> str:
     return "\n".join([*(_event(cls) for cls in EVENTS), *(_part(cls) for cls in PARTS)])
+
+
+def the_receipts() -> str:
+    return "\n".join(
+        f"### {cls.type}\n\n{_about(cls)}\n\nSchema version {cls.schema_version}.\n\n{_fields(cls, frozenset())}"
+        for cls in RECEIPTS.values()
+    )
 
 
 def _event(cls: type[Event]) -> str:
@@ -197,7 +205,7 @@ def _number(name: str, spec: dict[str, Any]) -> str:
         return "µs" if least == 0 else f"µs, {least} or more"
     if most < 2**53 - 1:
         return f"whole number from {least} to {most}"
-    return "whole number, 0 or more" if least == 0 else "whole number"
+    return f"whole number, {least} or more" if least >= 0 else "whole number"
 
 
 def _mapping(name: str, spec: dict[str, Any]) -> str:
@@ -216,6 +224,7 @@ MADE: Final[dict[str, Callable[[], str]]] = {
     "before-the-deadline": lambda: what_decide_does(-1),
     "from-the-deadline-on": lambda: what_decide_does(0),
     "events": the_catalogue,
+    "receipts": the_receipts,
     "laws": the_laws,
     "engines": the_engines,
     "python": the_python_api,
@@ -226,7 +235,7 @@ PAGES: Final[dict[str, tuple[str, ...]]] = {
     "lifecycle/core/README.md": ("table", "diagram"),
     "docs/reference/state-machine.md": ("diagram", "table", "before-the-deadline", "from-the-deadline-on"),
     "docs/reference/invariants.md": ("engines", "laws"),
-    "docs/reference/events.md": ("events",),
+    "docs/reference/events.md": ("events", "receipts"),
     "docs/reference/python.md": ("python", "errors"),
 }
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from itertools import chain
 
 import pytest
 
@@ -51,3 +53,31 @@ def test_links_to_other_files_lead_somewhere(page: str) -> None:
     headings = {re.sub(r"[^\w-]", "", line.lstrip("# ").lower().replace(" ", "-")) for line in text.splitlines()}
     for anchor in re.findall(r"\]\(#([^)]+)\)", text):
         assert anchor in headings, anchor
+
+
+def keys_of_evidence() -> set[str]:
+    """The keys of every dict that the source makes where evidence or receipts are asked for."""
+    found: set[str] = set()
+    sources = chain((ROOT / "lifecycle/client").rglob("*.py"), (ROOT / "adapters").rglob("*.py"))
+    for node in (node for path in sources for node in ast.walk(ast.parse(path.read_text("utf-8")))):
+        match node:
+            case ast.keyword(arg="evidence", value=made) | ast.AnnAssign(annotation=ast.Name("Evidence"), value=made):
+                parts: list[ast.AST] = [made] if made is not None else []
+            case ast.FunctionDef(returns=ast.Name("Evidence"), body=body):
+                parts = [part.value for part in body if isinstance(part, ast.Return) and part.value is not None]
+            case ast.Call(func=ast.Attribute(attr="_orphan"), args=args):
+                parts = [*args]
+            case _:
+                continue
+        dicts = (each for part in parts for each in ast.walk(part) if isinstance(each, ast.Dict))
+        keys = (key.value for each in dicts for key in each.keys if isinstance(key, ast.Constant))
+        found |= {str(key) for key in keys}
+    return found
+
+
+def test_the_catalogue_names_what_evidence_and_receipts_say() -> None:
+    """Those of downloads stand with downloads."""
+    keys = keys_of_evidence()
+    assert {"exit_code", "leash", "keeper", "by", "clock_step_us", "cookies_sha256", "closed_by"} <= keys
+    page = read("docs/reference/events.md")
+    assert [key for key in keys if f"`{key}`" not in page and f"`{key}`" not in read("docs/how-to/downloads.md")] == []

@@ -322,9 +322,11 @@ EXAMPLES = (
     ),
 )
 
-#: A handler of the script's own turns Ctrl-C into a clean exit.
-INTERRUPTED = """
-import signal, sys, time
+#: A handler of the script's own turns Ctrl-C into a clean exit: the script, and the cause that its session has.
+INTERRUPTED = {
+    "sync": (
+        """
+import signal, sys
 from lifecycle import Client
 client = Client()
 def interrupted(number, frame):
@@ -334,4 +336,24 @@ signal.signal(signal.SIGINT, interrupted)
 with client.Session() as session:
     print("ready", flush=True)
     session.page.wait_for_timeout(60_000)
-"""
+""",
+        "exited",
+    ),
+    "async": (
+        """
+import asyncio, signal, sys
+from lifecycle import AsyncClient
+client = AsyncClient()
+def interrupted(number, frame):
+    print("interrupted, cleaning up")
+    sys.exit(0)
+signal.signal(signal.SIGINT, interrupted)
+async def main():
+    async with client.Session() as session:
+        asyncio.get_running_loop().call_later(0.2, lambda: print("ready", flush=True))  # once the task waits
+        await session.page.wait_for_timeout(60_000)
+asyncio.run(main())
+""",
+        "cancelled",
+    ),
+}

@@ -53,12 +53,14 @@ def test_the_page_means_what_it_says(world: World, example: Example, twin: str) 
     assert (ending.status, ending.cause) == (example.status, example.cause)
 
 
-def test_an_interrupt_with_a_handler_that_exits_is_recorded_as_such(world: World) -> None:
-    with _start(world, INTERRUPTED) as script:
+@pytest.mark.parametrize("twin", INTERRUPTED)
+def test_an_interrupt_with_a_handler_that_exits_is_recorded_as_such(world: World, twin: str) -> None:
+    text, cause = INTERRUPTED[twin]
+    with _start(world, text) as script:
         assert script.stdout is not None
         assert script.stdout.readline() == "ready\n"
         script.send_signal(signal.SIGINT)
         said, printed = script.communicate(timeout=60)
     assert (script.returncode, said, printed) == (0, "interrupted, cleaning up\n", "")
     ending = _newest(world)
-    assert (ending.status, ending.cause) == ("closed", "exited")
+    assert (ending.status, ending.cause) == ("closed", cause)
