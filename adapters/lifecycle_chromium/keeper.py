@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle import crash
 from lifecycle_chromium import paths
-from lifecycle_chromium.launch import BrowserProcess, LaunchError, launch, reserve
+from lifecycle_chromium.launch import BrowserProcess, LaunchError, adopt, launch, reserve
 from lifecycle_chromium.pipe import CdpClosed, CdpError, CdpPipe
 from lifecycle_chromium.process import identify, watch_exit
 
@@ -285,6 +285,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--runtime", type=Path, required=True)
     given = parser.parse_args(argv)
     reserve()
+    adopt()
     os.set_inheritable(given.lock, False)  # a browser that held the lock would make a dead keeper look alive
     os.set_inheritable(given.control, False)
     control = socket.socket(fileno=given.control)

@@ -40,6 +40,8 @@ def instant(at: datetime, argument: str = "at") -> int:
 class SessionView(BaseModel):
     """A session as it stood when it was asked for. Datetimes are UTC-aware; it does not change by itself.
 
+    A frozen pydantic model: `model_dump(mode="json")` gives it as JSON, and `model_validate` takes that back.
+
     `duration` runs from `created_at` to `closed_at`, the time of the ending, whichever it is; until then it grows.
     `deadline` is when it times out unless it is used or extended before; its limits are minutes, None where there is
     none. `error` is the type and message of an exception or a failed start. `version` counts its events. Of a browser

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from datetime import timedelta
@@ -352,3 +353,30 @@ def test_leaving_a_kept_block_does_not_wait_for_a_keeper_that_hangs(client: Clie
     ending = session.stop()
     assert ending is not None
     assert ending.cause is Cause.STOPPED
+
+
+NO_INIT = """
+import ctypes
+from pathlib import Path
+
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans come to us, and we reap none
+with client.Session(page=False) as one:
+    pass
+with client.Session(page=False) as other:
+    [started] = [step for step in client.history(other.session_id) if step.name == "started"]
+    os.kill(started.data["browser"]["pid"], signal.SIGKILL)
+    other.wait_ended()
+stats = []
+for path in Path("/proc").glob("[0-9]*/stat"):
+    try:
+        stats.append(path.read_text().rpartition(")")[2].split())
+    except OSError:
+        pass
+say(sum(state == "Z" and parent == str(os.getpid()) for state, parent, *_ in stats))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is always an init")
+def test_browsers_leave_no_zombies_where_there_is_no_init(world: World) -> None:
+    """In a container the script mostly is process 1: each session left two or three there."""
+    assert world.script(NO_INIT).ended_with(0).split() == ["0"]
