@@ -20,7 +20,7 @@ from lifecycle.projections.memory import arrange
 from lifecycle.projections.query import checked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from lifecycle.core import Session
     from lifecycle.log.port import EventLog, Recorded
@@ -112,27 +112,28 @@ def list_at(
     query = checked(now=at, order=order, limit=limit, **asked)
     ends = at + 1 if query.until is None else min(at + 1, query.until)
     fixed: Filters = {"labels": query.labels, "since": query.since, "until": ends, "owner": asked.get("owner")}
-    histories: dict[str, tuple[Recorded, ...]] = {}
-
-    def stood(session: Session) -> Session | None:
-        if session.last_at <= at:
-            return session
-        rows = histories[session.session_id] = until(log.read(session.session_id), at)
-        try:
-            return load(session.session_id, map(fact, rows))
-        except HistoryError:
-            return None  # as the index leaves out what can't be read typed
-
-    def asked_for(session: Session) -> bool:
-        name = session.session_id
-        return query.matches(session, lambda: histories.get(name) or log.read(name))
-
     mark: Session | None = None
     if after is not None:
         known = log.sessions.get(after)
-        mark = stood(known) if known is not None and known.created_at <= at else None
+        mark = _stood(log, known, at)[0] if known is not None and known.created_at <= at else None
         if mark is None:
             raise InvalidConfig("after", after, f"the id of a session that was there at {moment(at).isoformat()}")
-    candidates = (stood(session) for session in log.sessions.list(now=at, **fixed))
-    found = (one for one in candidates if one is not None and asked_for(one))
-    return arrange(found, order, at, mark)[:limit]
+
+    def stood() -> Iterator[Session]:
+        for session in log.sessions.list(now=at, **fixed):
+            one, rows = _stood(log, session, at)
+            if one is not None and query.matches(one, rows):
+                yield one
+
+    return arrange(stood(), order, at, mark)[:limit]
+
+
+def _stood(log: EventLog, session: Session, at: int) -> tuple[Session | None, Callable[[], Sequence[Recorded]]]:
+    """*session* as it stood at *at*, and what gives its events up to then; None where those can't be read typed."""
+    if session.last_at <= at:
+        return session, lambda: log.read(session.session_id)
+    rows = until(log.read(session.session_id), at)
+    try:
+        return load(session.session_id, map(fact, rows)), lambda: rows
+    except HistoryError:
+        return None, lambda: rows  # as the index leaves it out

@@ -64,6 +64,7 @@ def recorded(fields: Mapping[str, Any], position: int) -> Recorded:
     for name in ("data", "private"):
         if fields[name] is not None:
             parse(fields[name])
+            fields[name].encode()  # JSON may hold half a surrogate, of which there is no hash
     columns: dict[str, Any] = dict(fields)
     columns["position"] = Cursor(position)
     columns["private_salt"] = None if salt is None else bytes.fromhex(salt)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lifecycle.audit.checkpoint import checkpoint
-from lifecycle.errors import InvalidConfig, LogUnsuitable
+from lifecycle.errors import InvalidConfig, LifecycleError, LogUnsuitable
 from lifecycle.log.codec import decode
 from lifecycle.log.locate import open_log
 from lifecycle.log.place import place
@@ -66,7 +66,8 @@ def seal(
     """Close *log* for good, and sign what it holds; that checkpoint is the first event of the new log *following*.
 
     Afterwards it takes nothing but receipts of what is forgotten. A sealed log is sealed again without a change, and
-    never gets a second log that follows it: *following* must be what it was the first time, and is made if it was not.
+    never gets a second log that follows it: *following* must be what it was the first time, and is made, or given its
+    first event, where an interrupt came before that.
 
     Raises:
         LogUnsuitable: A session lives, the log is no file, or it is sealed and another log follows it, or none. Nothing
@@ -75,10 +76,11 @@ def seal(
     """
     if not isinstance(log, SqliteLog):
         raise LogUnsuitable(log.locator, "is no file")
-    if following is not None and os.path.exists(following):
-        raise InvalidConfig("following", os.fspath(following), "a file that is not there yet")
-    wanted = None if following is None else _from(log, following)
     sealed = next((decode(row) for row in log.read(STREAM) if row.type == LogSealed.type), None)
+    wanted = None if following is None else _from(log, following)
+    again = isinstance(sealed, LogSealed) and wanted == sealed.following
+    if following is not None and os.path.exists(following) and not (again and _begun(following)):
+        raise InvalidConfig("following", os.fspath(following), "a file that is not there yet")
     if sealed is None:
         log.seal(receipt(LogSealed(sessions=log.sessions.count(now=0), following=wanted)))
     elif isinstance(sealed, LogSealed) and wanted not in (None, sealed.following):
@@ -92,6 +94,18 @@ def seal(
         finally:
             opened.close()
     return signed
+
+
+def _begun(following: str | os.PathLike[str]) -> bool:
+    """Whether it is a log without an event, as an interrupted seal() leaves it."""
+    try:
+        opened = open_log(following)
+    except LifecycleError:
+        return False
+    try:
+        return not opened.last(1)
+    finally:
+        opened.close()
 
 
 def _from(log: SqliteLog, following: str | os.PathLike[str]) -> str:

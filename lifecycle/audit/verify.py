@@ -19,7 +19,7 @@ from lifecycle.audit.histories import Histories, Stream
 from lifecycle.audit.listed import Listed
 from lifecycle.audit.note import body_of
 from lifecycle.errors import HistoryError, LogTampered, LogUnsuitable
-from lifecycle.log.codec import commitment, events, hash_of, stored_hash
+from lifecycle.log.codec import commitment, decode, hash_of, stored_hash
 from lifecycle.log.material import material
 from lifecycle.log.receipts import STREAM, LogCheckpointed, LogForgotten
 from lifecycle.log.record import NAMES, recorded
@@ -201,12 +201,15 @@ class _Pass:
     def _read_receipts(self) -> None:
         """What was forgotten, known before the events that miss it."""
         try:
-            for event in events(self.log.read(STREAM)):
+            for row in self.log.read(STREAM):
+                event = decode(row)
                 if isinstance(event, LogForgotten):
                     known = self.receipts.get(event.session_id, 0)
                     self.receipts[event.session_id] = max(known, event.through_version)
                 elif isinstance(event, LogCheckpointed):
-                    self.checkpointed = max(self.checkpointed, body_of(event.note).size)
+                    # One that is forged, or stands in a part that was imported, may cover more than stands before it.
+                    covered = min(body_of(event.note).size, row.position - 1)
+                    self.checkpointed = max(self.checkpointed, covered)
         except HistoryError:
             return  # the pass finds and names it
 

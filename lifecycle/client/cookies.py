@@ -242,9 +242,8 @@ def _written(before: CookieFile, cookies: Cookies) -> bytes:
         # Playwright writes partitionKey as text and refuses an object.
         document = {"cookies": [_as_playwright(cookie) for cookie in shown], **before.rest}
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    return text.encode(
-        errors="backslashreplace"
-    )  # half a surrogate, as a page's storage may hold: \udXXX is JSON's too
+    # Half a surrogate, as a page may store it, becomes \udXXX, which is how JSON writes it.
+    return text.encode(errors="backslashreplace")
 
 
 def _as_playwright(cookie: dict[str, Any]) -> dict[str, Any]:

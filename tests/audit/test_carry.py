@@ -108,6 +108,7 @@ def test_what_was_changed_is_named_by_its_line(lines: list[str], empty: SqliteLo
         "is cut: it has no end": lines[2][:-1],
         "private part of version 3": changed(lines[2], private='{"url":"https://example.com/other"}'),
         "go together": changed(lines[2], private=None),
+        "surrogates not allowed": changed(lines[2], private='{"url":"\ud83d"}'),
     }
     for said, line in bad.items():
         with pytest.raises(BadExport, match=f"line 3 of the export: .*{said}"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lifecycle import AsyncClient, Client
-from lifecycle.audit import carry
+from lifecycle.audit import carry, retention
 from lifecycle.audit.checkpoint import checkpoint, prove
 from lifecycle.audit.export import export
 from lifecycle.audit.note import make_key, open_checkpoint
@@ -136,6 +136,31 @@ def test_a_sealed_log_has_one_log_that_follows_it(tmp_path: Path) -> None:
     (tmp_path / "next.db").unlink()
     seal(log, KEY, new, tmp_path / "next.db")
     assert (tmp_path / "next.db").exists()
+    log.close()
+
+
+def test_a_seal_that_was_interrupted_before_the_next_log_began_is_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file was there and empty: every later call refused it."""
+
+    def interrupted(where: Path) -> None:
+        SqliteLog(where).close()
+        raise KeyboardInterrupt
+
+    log = written(tmp_path / "old.db", 8)
+    with monkeypatch.context() as patch:
+        patch.setattr(retention, "open_log", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            seal(log, KEY, new, tmp_path / "next.db")
+    assert (tmp_path / "next.db").exists()
+    with pytest.raises(LogUnsuitable, match=r"was sealed before, and next\.db follows it"):
+        seal(log, KEY, new, tmp_path / "another.db")
+    signed = seal(log, KEY, new, tmp_path / "next.db")
+    with SqliteLog(tmp_path / "next.db") as following:
+        (first,) = events(following.read_all(limit=10).events)
+    assert isinstance(first, LogContinued)
+    assert first.note == signed.text
     log.close()
 
 

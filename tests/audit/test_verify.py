@@ -11,11 +11,12 @@ import pytest
 from lifecycle.audit import histories
 from lifecycle.audit import verify as verifying
 from lifecycle.audit.checkpoint import Tree, checkpoint
+from lifecycle.audit.note import sign
 from lifecycle.audit.verify import Fault, Verification, verify
 from lifecycle.errors import HistoryError, LogTampered, LogUnavailable
 from lifecycle.log import ANY, MemoryLog, SqliteLog
 from lifecycle.log.material import material
-from lifecycle.log.receipts import LogForgotten
+from lifecycle.log.receipts import LogCheckpointed, LogForgotten
 from lifecycle.log.schema import RECORD
 from lifecycle.projections import shelf
 from lifecycle.projections.rows import COLUMNS
@@ -299,6 +300,18 @@ def test_an_event_of_a_newer_library_is_not_judged_and_its_hash_still_holds(path
     found = looked_at(path)
     assert found.ok, found.faults
     assert list(found.newer) == ["s-00003"]
+
+
+def test_a_forged_checkpoint_does_not_say_how_much_there_is_to_look_for(tmp_path: Path) -> None:
+    """One of ten million times a billion events had verify count the hashes that should be stored for them."""
+    log = written(tmp_path / "log.db", 3)
+    tree = Tree(material(log))
+    log.keep_tree({(1, 0): tree.root()})
+    forged = sign(9_999_999_999_999_999, tree.root(), KEY)
+    log.append("log", [new(LogCheckpointed(note=forged.text))], expected=ANY)
+    found = verify(log)
+    log.close()
+    assert [(fault.where, fault.expected) for fault in found.faults] == [("tree", "none")]
 
 
 def test_checkpoints_go_on_where_the_last_one_stopped(tmp_path: Path) -> None:
