@@ -245,20 +245,20 @@ class SessionCreated(Event):
 
     session_id: SessionId
     config: Config = Field(default_factory=Config)
-    browser_path: _Path | None = None
-    browser_args: Annotated[tuple[_Text, ...], Field(max_length=256)] | None = None
+    browser_path: _Path | None = None  # the binary
+    browser_args: Annotated[tuple[_Text, ...], Field(max_length=256)] | None = None  # those that were given
     cookie_file: _Path | None = None
-    user_data_dir: _Path | None = None
+    user_data_dir: _Path | None = None  # a profile of the user's own
     downloads_dir: _Path | None = None
-    recording: _Path | None = None
+    recording: _Path | None = None  # where the video goes
     recording_limit_bytes: _Count | None = None
     limits: Limits
     labels: Labels = Field(default_factory=FrozenDict[str, str])
-    keep_alive: _Flag = False
+    keep_alive: _Flag = False  # it outlives its owner
     waited_us: _Microseconds | None = None  # for a place, where the client has a limit
-    owner: ProcessIdentity
+    owner: ProcessIdentity  # the process that started it
     keeper: ProcessIdentity | None = None
-    keeper_id: _Word | None = None
+    keeper_id: _Word | None = None  # in the names of its lock and of what it printed
 
 
 class SessionStarted(Event):
@@ -268,10 +268,10 @@ class SessionStarted(Event):
 
     ownership: Literal["launched", "attached", "external"]
     attached_to: Literal["browser", "context"] | None = None  # what was given, where somebody else launched it
-    keeper: ProcessIdentity | None = None
-    browser: ProcessIdentity | None = None
-    browser_version: _Word | None = None
-    browser_path: _Path | None = None
+    keeper: ProcessIdentity | None = None  # where it is not that of `created`
+    browser: ProcessIdentity | None = None  # its main process, where it is ours
+    browser_version: _Word | None = None  # what it says of itself
+    browser_path: _Path | None = None  # where it is not that of `created`
     profile: _Path | None = None
     window: _Flag | None = None  # whether one was opened, where headless=False asked for it and there was a display
 
@@ -291,7 +291,7 @@ class ClientConnected(Event):
     type = "session.client_connected"
 
     client: _Word
-    identity: ProcessIdentity | None = None
+    identity: ProcessIdentity | None = None  # where it is known, which it is not to our gate
 
 
 class ClientDisconnected(Event):
@@ -300,7 +300,7 @@ class ClientDisconnected(Event):
     type = "session.client_disconnected"
 
     client: _Word
-    identity: ProcessIdentity | None = None
+    identity: ProcessIdentity | None = None  # where it is known, which it is not to our gate
 
 
 class SessionOperation(Event):
@@ -308,10 +308,10 @@ class SessionOperation(Event):
 
     type = "session.operation"
 
-    kind: _Word
+    kind: _Word  # `observe`, `scrape`, or the action's type
     ok: _Flag
     took_us: _Microseconds
-    target: _Text | None = None
+    target: _Text | None = None  # what it was done to: a selector, a redacted URL
     error_type: _Word | None = None
     error_message: _Text | None = None
 
@@ -329,7 +329,7 @@ class SessionNavigated(Event):
 
     type = "session.navigated"
 
-    tab: _Word
+    tab: _Word  # the target's id in CDP
     url: _Url | None = None
 
 
@@ -338,7 +338,7 @@ class TabOpened(Event):
 
     type = "session.tab_opened"
 
-    tab: _Word
+    tab: _Word  # the target's id in CDP
     url: _Url | None = None
 
 
@@ -347,7 +347,7 @@ class TabClosed(Event):
 
     type = "session.tab_closed"
 
-    tab: _Word
+    tab: _Word  # the target's id in CDP
 
 
 class PageCrashed(Event):
@@ -355,7 +355,7 @@ class PageCrashed(Event):
 
     type = "session.page_crashed"
 
-    tab: _Word
+    tab: _Word  # the target's id in CDP
 
 
 class SessionAnnotated(Event):
@@ -373,7 +373,7 @@ class CookiesLoaded(Event):
     type = "session.cookies_loaded"
 
     count: _Count | None = None
-    sha256: _Word | None = None
+    sha256: _Word | None = None  # of the file's bytes
     why_not: _Word | None = None
     path: _Path | None = None
 
@@ -384,7 +384,7 @@ class CookiesSaved(Event):
     type = "session.cookies_saved"
 
     count: _Count | None = None
-    sha256: _Word | None = None
+    sha256: _Word | None = None  # of the file's bytes
     why_not: _Word | None = None
     path: _Path | None = None
 
@@ -406,7 +406,7 @@ class SessionFailed(Event):
     cause: FailedCause
     error_type: _Word | None = None
     error_message: _Text | None = None
-    last_words: _Text | None = None
+    last_words: _Text | None = None  # the end of what the browser printed
     evidence: Evidence = Field(default_factory=FrozenDict[str, Any])
 
 
@@ -420,18 +420,23 @@ class SessionTimedOut(Event):
 
 
 class SessionReleased(Event):
-    """The browser is confirmed gone (or was never ours to end). The last event of a session."""
+    """The browser is confirmed gone (or was never ours to end). The last event of a session.
+
+    graceful: it closed when it was asked to, or had quit by itself. killed: it did not, or was dead. detached: it was
+    only disconnected, or is lost. left_running: it goes on, as whoever launched it wants. never_started: there was
+    none.
+    """
 
     type = "session.released"
 
     how: Literal["graceful", "killed", "detached", "never_started", "left_running"]
-    exit_code: _Integer | None = None
-    signal: _Count | None = None
+    exit_code: _Integer | None = None  # the browser's
+    signal: _Count | None = None  # what ended it, where a signal did
     took_us: _Microseconds = 0
-    profile_removed: _Flag = False
+    profile_removed: _Flag = False  # never of a profile of the user's own
     receipts: Evidence = Field(default_factory=FrozenDict[str, Any])
-    recording: _Path | None = None
-    clients: Annotated[tuple[_Word, ...], Field(max_length=1024)] = ()
+    recording: _Path | None = None  # where the video is
+    clients: Annotated[tuple[_Word, ...], Field(max_length=1024)] = ()  # who was still connected
     evidence: Evidence = Field(default_factory=FrozenDict[str, Any])
 
 

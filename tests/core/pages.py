@@ -7,6 +7,7 @@ A page holds `<!-- made: NAME -->` and `<!-- /made -->`; what stands between the
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -142,15 +143,25 @@ def _standing(cls: type[Event]) -> str:
 
 
 def _fields(cls: type[BaseModel], private: frozenset[str]) -> str:
-    schema = cls.model_json_schema()
+    schema, said = cls.model_json_schema(), _said(cls)
     rows = [
-        (f"`{name}`", _kind(name, spec), _default(name, spec, schema), "private" if name in private else "")
+        (
+            f"`{name}`",
+            _kind(name, spec),
+            _default(name, spec, schema),
+            "; ".join(filter(None, ("private" if name in private else "", said.get(name, "")))),
+        )
         for name, spec in schema["properties"].items()
         if name != "at"
     ]
     if not rows:
         return "No data.\n"
     return table(("field", "value", "default", ""), rows)
+
+
+def _said(cls: type[BaseModel]) -> dict[str, str]:
+    """What the comments behind the fields say of them."""
+    return dict(re.findall(r"^    (\w+): .*  # (.+)$", inspect.getsource(cls), re.MULTILINE))
 
 
 def _default(name: str, spec: dict[str, Any], schema: dict[str, Any]) -> str:
