@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from crawlee.browsers import PlaywrightBrowserController, PlaywrightBrowserPlugin
+from crawlee.fingerprint_suite import DefaultFingerprintGenerator
 
 from lifecycle import AsyncClient
 from lifecycle.errors import InvalidConfig
@@ -45,6 +46,7 @@ class Plugin(PlaywrightBrowserPlugin):
     def __init__(
         self, *, log: str | PathLike[str] | None = None, session: SessionConfig | None = None, **options: Any
     ) -> None:
+        options.setdefault("fingerprint_generator", DefaultFingerprintGenerator())  # as the crawler's own browser has
         super().__init__(**options)
         self._log = log
         self._config: SessionConfig = lasting(session or {})

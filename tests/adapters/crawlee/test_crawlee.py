@@ -90,6 +90,13 @@ def test_hosts_say_less_than_the_log(tmp_path: Path, site: str) -> None:
     hold("crawlee", rows)
 
 
+def test_sites_see_what_they_see_of_crawlees_own_browser(tmp_path: Path, site: str) -> None:
+    with crawl(tmp_path, site, 'print("agent", await page.evaluate("navigator.userAgent"))') as host:
+        agent = host.until("agent ")
+        host.finish()
+    assert "Headless" not in agent, "its fingerprint, which a crawler without a pool of yours has by default"
+
+
 def test_what_the_page_shows(tmp_path: Path, site: str) -> None:
     text = shown("how-to/crawlee.md", "py", "PlaywrightCrawler(").replace("https://crawlee.dev", f"{site}/")
     (tmp_path / "crawl.py").write_text(text)
