@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 from lifecycle.audit.envelope import FIELDS, envelope, line
 from lifecycle.core.events import SessionReleased
 from lifecycle.core.evolve import evolve
-from lifecycle.errors import HistoryError
+from lifecycle.errors import HistoryError, LogTampered
 from lifecycle.log.canonical import parse
 from lifecycle.log.codec import decode
 from lifecycle.log.material import material
@@ -240,10 +240,18 @@ def _json_lines(log: EventLog, rows: Iterator[Recorded], begun: Begun | None) ->
 
 
 def cloud_event(row: Recorded, source: str, *, private: bool = False) -> dict[str, Any]:
-    """*row* as a CloudEvent 1.0 in JSON; integers are texts where CloudEvents allows 32 bits only."""
-    data = parse(row.data)
-    if private and row.private is not None:
-        data = {**data, **parse(row.private)}
+    """*row* as a CloudEvent 1.0 in JSON; integers are texts where CloudEvents allows 32 bits only.
+
+    Raises:
+        LogTampered: Its data is no JSON object.
+    """
+    try:
+        data = parse(row.data)
+        if private and row.private is not None:
+            data = {**data, **parse(row.private)}
+    except ValueError as error:
+        where = f"the data of version {row.version} of stream {row.stream}"
+        raise LogTampered("log", where, expected="a JSON object", found=str(error)) from None
     found: dict[str, Any] = {
         "specversion": "1.0",
         "id": row.event_id,

@@ -464,7 +464,7 @@ class Handle:
         Raises:
             KeeperUnavailable: There is none.
         """
-        self._talk = self.host.attach(self.load(), self.recorder.log)
+        self._talk = self.host.attach(self._lenient.load(self.session_id), self.recorder.log)
 
     def _live_or_raise(self) -> None:
         now = self.view()

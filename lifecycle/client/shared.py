@@ -168,7 +168,7 @@ class Shared:
                 self.log.wait(last[0].position if last else None, min(left, 0.25))
 
     def _running(self) -> list[str]:
-        found = (self.recorder.load(session.session_id) for session in self.guard.watched() if not session.keep_alive)
+        found = (self._lenient.load(session.session_id) for session in self.guard.watched() if not session.keep_alive)
         return [session.session_id for session in found if session.status in LIVE]
 
     def _end(self, session_id: str) -> None:

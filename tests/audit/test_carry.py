@@ -18,7 +18,7 @@ from lifecycle.audit import carry
 from lifecycle.audit.checkpoint import checkpoint
 from lifecycle.audit.export import export
 from lifecycle.audit.verify import verify
-from lifecycle.errors import BadExport, InvalidConfig, LogUnsuitable
+from lifecycle.errors import BadExport, InvalidConfig, LogTampered, LogUnsuitable
 from lifecycle.log import MemoryLog, SqliteLog
 from lifecycle.testing.log_contract import everything as rows_of
 from lifecycle.testing.log_samples import begin, closed, created, new
@@ -218,6 +218,15 @@ def test_cloud_events_are_what_the_formats_own_sdk_takes(log: SqliteLog) -> None
     assert "https://example.com/0" not in "".join(found)
     assert "https://example.com/0" in "".join(export(log, "cloudevents", private=True))
     assert len({json.loads(line)["id"] for line in found}) == len(found)
+
+
+def test_a_cloud_event_of_what_is_no_data_is_refused_as_tampered_with(log: SqliteLog, tmp_path: Path) -> None:
+    path = tmp_path / "copy.db"
+    carry.backup(log, path)
+    with unguarded(path) as conn:
+        conn.execute("UPDATE events SET data = '{x}' WHERE stream = 's-00004' AND version = 2")
+    with SqliteLog(path) as copy, pytest.raises(LogTampered, match="data of version 2 of stream s-00004"):
+        list(export(copy, "cloudevents"))
 
 
 def test_csv_has_a_header_and_one_line_an_event(log: SqliteLog) -> None:

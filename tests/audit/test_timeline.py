@@ -184,7 +184,7 @@ def test_ticks_are_round_and_few() -> None:
 
 def test_every_kind_has_a_glyph(drawn: Timeline) -> None:
     assert {kind.shape for kind in KINDS.values()} == {
-        "stop", "cross", "diamond", "circle", "square", "triangle", "ring", "line", "dot",
+        "stop", "cross", "diamond", "circle", "square", "triangle", "ring", "dot",
     }  # fmt: skip
     client = Client(MemoryLog())
     assert client.timeline().rows == ()

@@ -171,3 +171,15 @@ def test_whoever_must_see_it_to_its_end_reads_on_from_what_is_known(world: World
     again = keeper.load("s1")
     assert (again.version, again.last_at) == (4, world.clock.now())
     assert keeper.execute("s1", Close(cause=Cause.STOPPED)).session.version == 5
+
+
+def test_drain_ends_it(tmp_path: Path) -> None:
+    """drain() raised instead, and the other sessions were left running."""
+    log = SqliteLog(tmp_path / "log.db")
+    client = Client(log, browser=FakeBrowser())
+    sessions = [client.Session(page=False).start() for _ in range(2)]
+    newer_writes(log, sessions[0].session_id, "session.mood", at=log.read(sessions[0].session_id)[-1].at)
+    client.drain(0)
+    assert [log.read(session.session_id)[-1].type for session in sessions] == ["session.released"] * 2
+    client.close()
+    log.close()

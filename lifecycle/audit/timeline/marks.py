@@ -40,7 +40,6 @@ KINDS: Final[Mapping[str, Kind]] = {
     "client": Kind("client came or went", "▴", "triangle", "client", 3),
     "cookies": Kind("cookies", "◦", "ring", "cookies", 2),
     "tab": Kind("tab opened or closed", "▫", "ring", "navigated", 2),
-    "life": Kind("created, started, released", "|", "line", "fg", 1),
     "accessed": Kind("accessed", "·", "dot", "muted", 0),
 }
 
@@ -68,7 +67,7 @@ _TYPES: Final[Mapping[str, str]] = {
 
 
 def kind_of(step: Step) -> str:
-    """The key in KINDS of a step's kind."""
+    """The key in KINDS of a step's kind; "life" for what the bars show, which has no mark."""
     if step.type == "session.operation":
         return "operation" if step.data.get("ok") is True else "failed"
     return _TYPES.get(step.type, "unknown")

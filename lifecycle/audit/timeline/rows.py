@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.audit.account import account
@@ -34,7 +35,6 @@ class Row:
     until: int
     released: int | None
     recorded: int | None
-    deadline: int | None
     steps: tuple[Step, ...]
 
     @property
@@ -124,10 +124,10 @@ def _row(log: EventLog, session_id: str, now: int) -> Row:
     session = found.session
     if session is None or found.problem is not None:
         ended = None if found.ending is None else found.ending.at
-        nothing: dict[str, Any] = {"cause": None, "labels": {}, "started": None, "deadline": None}
-        return Row(status="unreadable", ended=ended, until=ended or last.at, **nothing, **common)
+        until = ended or last.at
+        return Row(status="unreadable", cause=None, labels={}, started=None, ended=ended, until=until, **common)
     seen = view(session, now)
-    until = session.created_at + round(seen.duration.total_seconds() * 1e6)
+    until = session.created_at + seen.duration // timedelta(microseconds=1)
     return Row(
         status=seen.status.value,
         cause=seen.cause.value if seen.cause else None,
@@ -135,6 +135,5 @@ def _row(log: EventLog, session_id: str, now: int) -> Row:
         started=session.started_at,
         ended=None if seen.status in LIVE else until,
         until=until,
-        deadline=session.created_at + round((seen.deadline - seen.created_at).total_seconds() * 1e6),
         **common,
     )

@@ -105,14 +105,11 @@ def _row(timeline: Timeline, row: Row, number: int) -> str:
     def x(at: int) -> float:
         return _LEFT + (at - zero) * scale
 
-    stripe = (
-        f'<rect class="stripe" x="8" y="{top}" width="{_WIDTH - 16}" height="{_ROW}" rx="6"/>' if number % 2 else ""
-    )
-    placed = [(x(step.at), step) for step in row.steps if kind_of(step) != "life"]
+    stripe = f'<rect class="stripe" x="8" y="{top}" width="{_WIDTH - 16}" height="{_ROW}" rx="6"/>'
+    placed = [(x(step.at), step) for step in row.steps if kind_of(step) in KINDS]
     marks = "".join(_mark(cluster, middle) for cluster in clusters(placed, _APART))
-    return (
-        f'<g class="row {row.status}">{stripe if number % 2 else ""}{_name(row, top)}{_bar(row, x, middle)}{marks}</g>'
-    )
+    ground = stripe if number % 2 else ""
+    return f'<g class="row {row.status}">{ground}{_name(row, top)}{_bar(row, x, middle)}{marks}</g>'
 
 
 def _name(row: Row, top: int) -> str:
@@ -169,7 +166,7 @@ def _mark(cluster: Cluster, y: float) -> str:
     kind = KINDS[cluster.kind]
     more = (
         f'<text class="count" x="{cluster.x:.1f}" y="{y - 10}">{len(cluster.steps)}</text>'
-        if (len(cluster.steps) > 1)
+        if len(cluster.steps) > 1
         else ""
     )
     return (
@@ -211,8 +208,6 @@ def _glyph(shape: str, x: float, y: float) -> str:
             return f'<circle class="hollow" cx="{x:.1f}" cy="{y}" r="3.5"/>'
         case "dot":
             return f'<circle class="glyph" cx="{x:.1f}" cy="{y}" r="2.6"/>'
-        case "line":
-            return f'<rect class="glyph" x="{x - 1:.1f}" y="{y - 8}" width="2" height="16"/>'
         case _:
             return f'<circle class="glyph" cx="{x:.1f}" cy="{y}" r="5"/>'
 
@@ -221,7 +216,7 @@ def _legend(kinds: set[str], top: int) -> str:
     parts: list[str] = []
     x = 24.0
     for name, kind in KINDS.items():
-        if name in kinds and name != "life":
+        if name in kinds:
             parts.append(
                 f'<g class="{kind.colour}">{_glyph(kind.shape, x, top + 12)}</g>'
                 f'<text class="legend" x="{x + 12:.1f}" y="{top + 16}">{escape(kind.name)}</text>'

@@ -76,7 +76,7 @@ def _bar(timeline: Timeline, row: Row, width: int, scale: float) -> tuple[str, s
         if start is not None and end is not None:
             cells[x(start) : x(end) + 1] = fill * (x(end) - x(start) + 1)
     used: set[str] = set()
-    shown = [(float(x(step.at)), step) for step in row.steps if kind_of(step) != "life"]
+    shown = [(float(x(step.at)), step) for step in row.steps if kind_of(step) in KINDS]
     for cluster in clusters(shown, 1):
         cells[int(cluster.x)] = KINDS[cluster.kind].char
         used.add(cluster.kind)
