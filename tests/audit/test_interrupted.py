@@ -323,7 +323,7 @@ def test_two_exports_to_one_file_do_not_meet(
     log: SqliteLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, resume: bool
 ) -> None:
     whole, to = "".join(export(log)).encode(), tmp_path / "all"
-    refused = []
+    refused: list[Path] = []
 
     def another(_count: int, _total: int) -> None:
         with pytest.raises(InvalidConfig, match="a file that no other export is writing now"):

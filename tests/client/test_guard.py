@@ -138,7 +138,10 @@ def test_a_lost_keeper_is_recorded_once_the_log_takes_it(world: World, monkeypat
     def refuses(*_given: object, **_more: object) -> Appended:
         raise LogUnavailable("the disk is full")
 
-    monkeypatch.setattr(world.host, "keeper_alive", lambda *_: False)
+    def gone(*_given: object) -> bool:
+        return False
+
+    monkeypatch.setattr(world.host, "keeper_alive", gone)
     with monkeypatch.context() as patch:
         patch.setattr(world.log, "append", refuses)
         world.guard.keeper_lost()
