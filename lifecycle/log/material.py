@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from lifecycle.errors import LogTampered
@@ -16,7 +18,7 @@ from lifecycle.log.schema import broken, check
 from lifecycle.projections.rows import COLUMNS as SESSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from lifecycle.log.driver import Connection
     from lifecycle.log.port import EventLog, Recorded
@@ -198,20 +200,24 @@ class SqlMaterial:
 
 
 def _labels(conn: Connection) -> list[tuple[str, str]]:
-    """Where sessions and the index of their labels differ. (json_each is a virtual table, which we deny ourselves.)"""
-    wrong: list[tuple[str, str]] = []
+    """The first places where sessions and the index of their labels differ."""
     conn.execute("SAVEPOINT labels")  # one state of both tables
     try:
-        for stream, name, value, same, labels in conn.execute(_INDEXED):
-            if not same or _parsed(labels).get(name) != value:
-                wrong.append((stream, f"the label {name}={value}, which only the index has"))
-        for stream, created_at, labels in conn.execute(_LABELLED):
-            for name, value in _parsed(labels).items():
-                if not conn.execute(_IN_INDEX, (name, value, created_at, stream)).fetchone():
-                    wrong.append((stream, f"the label {name}={value}, which the index does not have"))
+        with closing(_differing(conn)) as wrong:
+            return list(islice(wrong, _FEW))
     finally:
         conn.execute("RELEASE labels")
-    return wrong[:_FEW]
+
+
+def _differing(conn: Connection) -> Generator[tuple[str, str]]:
+    # In Python: json_each is a virtual table, which we deny ourselves.
+    for stream, name, value, same, labels in conn.execute(_INDEXED):
+        if not same or _parsed(labels).get(name) != value:
+            yield stream, f"the label {name}={value}, which only the index has"
+    for stream, created_at, labels in conn.execute(_LABELLED):
+        for name, value in _parsed(labels).items():
+            if not conn.execute(_IN_INDEX, (name, value, created_at, stream)).fetchone():
+                yield stream, f"the label {name}={value}, which the index does not have"
 
 
 def _parsed(labels: str | None) -> dict[str, Any]:

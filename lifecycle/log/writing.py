@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from lifecycle.errors import LogUnavailable, ReadOnlyLog
+from lifecycle.errors import LifecycleError, LogUnavailable, ReadOnlyLog
 from lifecycle.log import forks
 from lifecycle.log.checkpoint import Checkpoints, truncate
 from lifecycle.log.connection import guard, lift
@@ -187,7 +187,7 @@ class Writing:
         """Have everything that stands in the log brought to the disk; whether that worked."""
         try:
             return self.run(_synced)
-        except LogUnavailable:
+        except LifecycleError:  # whatever it is, what stands in the log stays
             return False
 
     def close(self, timeout_s: float) -> None:

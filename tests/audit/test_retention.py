@@ -16,7 +16,7 @@ from lifecycle.audit.retention import forget, seal
 from lifecycle.audit.verify import verify
 from lifecycle.core import LIVE
 from lifecycle.errors import InvalidConfig, LogUnsuitable, SealedLog, UnknownSession
-from lifecycle.log import MemoryLog, SqliteLog, events
+from lifecycle.log import MemoryLog, SqliteLog, driver, events, writing
 from lifecycle.log.port import NO_STREAM
 from lifecycle.log.receipts import LogContinued, LogForgotten
 from lifecycle.testing.log_samples import T0, annotated, begin, closed, created, new, released
@@ -74,6 +74,24 @@ def test_forgetting_twice_leaves_one_receipt(tmp_path: Path) -> None:
     assert forget(log, "s-00001", new).rows
     again = forget(log, "s-00001", new)
     assert (again.rows, again.scrubbed) == (0, True)
+    assert log.head("log") == 1
+    log.close()
+
+
+def test_what_was_forgotten_is_told_so_though_it_could_not_be_scrubbed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stood in the log, and forget() raised an error that says that nothing was done."""
+
+    def refused(_: object) -> bool:
+        error = driver.sqlite3.OperationalError("attempt to write a readonly database")
+        error.sqlite_errorcode, error.sqlite_errorname = 8, "SQLITE_READONLY"
+        raise error
+
+    log = written(tmp_path / "log.db", 5)
+    monkeypatch.setattr(writing, "truncate", refused)
+    done = forget(log, "s-00001", new)
+    assert (done.rows > 0, done.scrubbed) == (True, False)
     assert log.head("log") == 1
     log.close()
 
