@@ -116,6 +116,7 @@ def test_one_that_is_not_there_is_a_failed_launch_that_does_not_tell_its_address
         session.start()
     assert "canary-token" not in str(failed.value)
     assert session.status().cause == "launch_failed"
+    assert not client.history(session.session_id)[-1].data["profile_removed"], "there was none of ours"
     client.close()
     assert all(b"canary-token" not in file.read_bytes() for file in tmp_path.glob("log.db*") if file.is_file())
 
