@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from lifecycle.audit.export import cloud_event
 from lifecycle.audit.mark import Mark
 from lifecycle.errors import InvalidConfig, SinkRefused, SinkUnavailable
+from lifecycle.log.batch import event_types
 from lifecycle.log.port import Cursor
 
 if TYPE_CHECKING:
@@ -231,17 +232,18 @@ def forward(
 ) -> Forwarded:
     """Hand the events that *cursor_file* has not seen to *sink*; with *follow* those that come too, until *stop*.
 
-    Only events of *types* (full names), where that is given. A new cursor file begins after *after* (None: with the
-    first event). What is private in an event stays here, but with *private*. A sink that is not available is tried
+    Only events of *types*, such as "closed", where that is given. A new cursor file begins after *after* (None: with
+    the first event). What is private in an event stays here, but with *private*. A sink that is not available is tried
     again, with growing pauses, for *give_up_s* seconds (None: for ever); *trouble* hears each time why, and how long
     the pause is. *progress* hears positions. Blocks; to run it beside other work, give it a thread and *stop*.
 
     Raises:
-        InvalidConfig: The cursor file is none, or belongs to another log.
+        InvalidConfig: The cursor file is none, or belongs to another log; no such type of event.
         SinkUnavailable: For longer than *give_up_s*, or somebody else forwards with this cursor file now.
         SinkRefused: The sink will not have an event; nothing after it was sent.
         LogUnavailable, LogTampered: As reading says.
     """
+    wanted = event_types(types)
     stop = stop or threading.Event()
     with Mark(cursor_file) as mark:
         mark.check(log)
@@ -252,7 +254,7 @@ def forward(
         stored = time.monotonic()
         try:
             while not stop.is_set():
-                page = log.read_all(at, limit=_PAGE, types=types)
+                page = log.read_all(at, limit=_PAGE, types=wanted)
                 events = [(row.position, cloud_event(row, source, private=private)) for row in page.events]
                 for begin in range(0, len(events), sink.most):
                     some = events[begin : begin + sink.most]

@@ -16,7 +16,6 @@ from lifecycle.cli.logs import options, reading
 from lifecycle.cli.rates import shown
 from lifecycle.cli.tables import print_json, say
 from lifecycle.cli.text import printable, whole
-from lifecycle.client.questions import event_types
 from lifecycle.log.port import Cursor
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def command(
             sink,
             cursor_file,
             follow=follow and not getattr(opened, "copied", False),
-            types=event_types(given["types"] or None),
+            types=given["types"] or None,
             after=_after(after, opened),
             source=given["source"],
             private=given["private"],

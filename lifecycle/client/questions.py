@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import TYPE_CHECKING, Literal, Unpack, cast
+from typing import TYPE_CHECKING, Literal, Unpack
 
 from lifecycle.client.sessions import filters_of
-from lifecycle.core.events import EVENT_TYPES
-from lifecycle.errors import InvalidConfig
-from lifecycle.log.batch import check_page
+from lifecycle.log.batch import check_page, event_types
 from lifecycle.log.port import Cursor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from lifecycle.audit.diff import Difference
     from lifecycle.audit.follow import Follower
@@ -23,7 +20,7 @@ if TYPE_CHECKING:
     from lifecycle.client.recorder import Recorder
     from lifecycle.client.sessions import Asked, Sessions
 
-__all__ = ["After", "Questions", "event_types"]
+__all__ = ["After", "Questions"]
 
 #: Where a subscription begins: after that event, after the last one there is, or with the first.
 After = Cursor | Literal["now"] | None
@@ -75,17 +72,3 @@ class Questions:
             return last[0].position if last else None
         check_page(after, 1)
         return after
-
-
-def event_types(types: object) -> frozenset[str] | None:
-    """The full names of event types, which may be given without their family: `closed`."""
-    if types is None:
-        return None
-    known = ", ".join(kind.removeprefix("session.") for kind in EVENT_TYPES)
-    if isinstance(types, str) or not isinstance(types, Collection):
-        raise InvalidConfig("types", types, f"must be a list of event types: {known}")
-    names = cast("Collection[object]", types)
-    full = {f"session.{name}" if f"session.{name}" in EVENT_TYPES else str(name) for name in names}
-    if unknown := sorted(full - EVENT_TYPES.keys()):
-        raise InvalidConfig("types", unknown[0], f"no such type of event; known are {known}")
-    return frozenset(full)

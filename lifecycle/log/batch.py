@@ -7,17 +7,18 @@ already (a retry) first, then *expected*, then the core's evolve, then the rows.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
-from lifecycle.core.events import MAX_TIME, SessionCreated
+from lifecycle.core.events import EVENT_TYPES, MAX_TIME, SessionCreated
 from lifecycle.core.evolve import Session, fold
 from lifecycle.errors import EventIdReused, IllegalHistory, InvalidConfig, WrongVersion
 from lifecycle.log.codec import FIRST, Encoded, commitment, encode, envelope_hash
 from lifecycle.log.port import Appended, Expectation
-from lifecycle.log.receipts import STREAM, is_receipt
+from lifecycle.log.receipts import RECEIPTS, STREAM, is_receipt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lifecycle.log.port import Cursor, Expected, NewEvent, Recorded
 
@@ -28,6 +29,7 @@ __all__ = [
     "check_range",
     "check_stream",
     "check_types",
+    "event_types",
     "prepare",
     "project",
     "repeated",
@@ -80,6 +82,24 @@ def check_types(types: Collection[str] | None) -> None:
     """InvalidConfig for one name where a collection of names is meant."""
     if isinstance(types, str):
         raise InvalidConfig("types", types, "a collection of event types")
+
+
+def event_types(types: object) -> frozenset[str] | None:
+    """The full names of event types, which may be given without their family: `closed`; None stands for all.
+
+    Raises:
+        InvalidConfig: No collection, or a type that nothing is recorded with.
+    """
+    if types is None:
+        return None
+    known = ", ".join([*(kind.removeprefix(_SESSION) for kind in EVENT_TYPES), *RECEIPTS])
+    if isinstance(types, str) or not isinstance(types, Collection):
+        raise InvalidConfig("types", types, f"must be a list of event types: {known}")
+    names = cast("Collection[object]", types)
+    full = {f"{_SESSION}{name}" if f"{_SESSION}{name}" in EVENT_TYPES else str(name) for name in names}
+    if unknown := sorted(full - EVENT_TYPES.keys() - RECEIPTS.keys()):
+        raise InvalidConfig("types", unknown[0], f"no such type of event; known are {known}")
+    return frozenset(full)
 
 
 def prepare(stream: str, events: Sequence[NewEvent]) -> tuple[Prepared, ...]:

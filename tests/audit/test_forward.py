@@ -200,11 +200,21 @@ def test_giving_up_keeps_the_place(log: SqliteLog, tmp_path: Path, receiver: Rec
 def test_only_some_types_and_only_what_comes(log: SqliteLog, tmp_path: Path) -> None:
     out = tmp_path / "out"
     wanted = [row.event_id for row in rows_of(log, 1000) if row.type == "session.closed"]
-    forward(log, FileSink(out), tmp_path / "c", types=["session.closed"])
-    assert [json.loads(line)["id"] for line in out.read_text().splitlines()] == wanted
+    for name in ("session.closed", "closed"):
+        out.unlink(missing_ok=True)
+        forward(log, FileSink(out), tmp_path / f"c-{name}", types=[name])
+        assert [json.loads(line)["id"] for line in out.read_text().splitlines()] == wanted
     last = log.last(1)[0].position
     assert forward(log, FileSink(tmp_path / "new"), tmp_path / "n", after=last).events == 0
     assert not (tmp_path / "new").exists()
+
+
+def test_a_type_that_there_is_not_is_refused_and_nothing_counts_as_sent(log: SqliteLog, tmp_path: Path) -> None:
+    """Its short name was none either: no event went, and the cursor went on."""
+    with pytest.raises(InvalidConfig, match=r"clsed.*known are created, .*log\.sealed"):
+        forward(log, FileSink(tmp_path / "out"), tmp_path / "c", types=["clsed"])
+    assert list(tmp_path.glob("c*")) == []
+    assert forward(log, FileSink(tmp_path / "out"), tmp_path / "c", types=["log.sealed"]).events == 0
 
 
 def test_following_hears_another_writer_and_stops_when_told(log: SqliteLog, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from lifecycle import (
 from lifecycle.audit.carry import Checked, Imported
 from lifecycle.audit.checkpoint import Proof
 from lifecycle.audit.diff import Difference
+from lifecycle.audit.forward import FileSink, HttpSink, forward
 from lifecycle.audit.history import Step
 from lifecycle.audit.into_file import Exported
 from lifecycle.audit.note import Checkpoint
@@ -34,6 +35,7 @@ from lifecycle.client.replay import Recording
 from lifecycle.client.request import DEFAULTS, SessionConfig
 from lifecycle.client.sessions import Asked, Sessions
 from lifecycle.results import Element, Tab
+from lifecycle_playwright import attach, launch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -50,6 +52,8 @@ _VALUES: Final = (
     *(Verification, Checkpoint, Proof, Checked, Exported, Imported, Forgotten),
 )
 _LOGS: Final = (SqliteLog, MemoryLog, open_log)
+#: where it is imported from, where that is not `lifecycle` -> what
+_APART: Final = {"lifecycle_playwright": (attach, launch), "lifecycle.audit.forward": (forward, FileSink, HttpSink)}
 #: for adapters and for the library itself
 _LEFT_OUT: Final = {"session_on", "then", "resolve", "unreleased"}
 
@@ -77,6 +81,10 @@ def _parts() -> Iterator[str]:
         yield f"## {cls.__name__}\n\n{_prose(cls)}\n{_fields(cls)}"
     for log in _LOGS:
         yield _callable(log.__name__, log, level=2)
+    for module, things in _APART.items():
+        for thing in things:
+            name = thing.__name__
+            yield _callable(name, thing, level=2).replace("```text\n", f"```text\nfrom {module} import {name}\n\n", 1)
 
 
 def _member(name: str, thing: Any) -> str:
