@@ -10,7 +10,6 @@ from lifecycle.cli.exits import OK, UNVERIFIED
 from lifecycle.cli.logs import options, writing
 from lifecycle.cli.rates import shown
 from lifecycle.cli.tables import print_json, print_line
-from lifecycle.projections import rebuild
 
 __all__ = ["command"]
 
@@ -36,7 +35,7 @@ def command(log: str | None, as_json: bool, resume: bool) -> int:
     """Replay every event."""
     began = time.monotonic()
     with writing(log) as opened, shown("replayed", resumed=resume) as progress:
-        report = rebuild(opened, progress, resume=resume)
+        report = opened.sessions.rebuild(progress, resume=resume)
     took = time.monotonic() - began
     if as_json:
         print_json(

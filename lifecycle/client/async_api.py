@@ -531,7 +531,7 @@ class AsyncSession:
         """
         handle = self._started("page")
         handle.check("page")
-        handle.check_pages("page")
+        handle.check_pages()
         if self._connection is None:
             raise NotStarted(self.session_id, "page, which page=False opted out of,")
         return self._connection.page

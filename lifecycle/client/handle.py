@@ -303,7 +303,7 @@ class Handle:
         """What connects our own pages, while the session lives; empty where they have the browser already."""
         talk = self.check("page")
         self._live_or_raise()
-        self.check_pages("page")
+        self.check_pages()
         return talk.cdp_url
 
     @property
@@ -315,10 +315,10 @@ class Handle:
     def _gateless(self) -> bool:
         return self._talk is not None and not self._talk.cdp_url
 
-    def check_pages(self, what: str) -> None:
-        """Refuse what needs a page where there can be none."""
+    def check_pages(self) -> None:
+        """Refuse a page where there can be none."""
         if self.pageless:
-            raise NoGate(self.session_id, what)
+            raise NoGate(self.session_id, "page")
 
     def replay(self) -> Recording:
         """The recording, once the session has ended."""

@@ -55,8 +55,8 @@ class Shared:
         clock: Clock | None,
         ids: Ids | None,
         origin: Origin,
-        max_sessions: int | None = None,
-        max_wait_s: float = MAX_WAIT_S,
+        max_sessions: int | None,
+        max_wait_s: float,
     ) -> None:
         part("browser", browser, "prepare", "a host for browsers; the session takes the browser itself")
         part("clock", clock, "wait_for", "a clock as lifecycle.ports.Clock has it")

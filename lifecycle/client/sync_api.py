@@ -503,7 +503,7 @@ class Session:
             NoGate: Another process has attached the session to a browser that somebody else launched.
         """
         self._handle.check("page")
-        self._handle.check_pages("page")
+        self._handle.check_pages()
         return self._reach().page
 
     def _reach(self) -> PageConnection:

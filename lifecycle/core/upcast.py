@@ -44,7 +44,7 @@ def check(steps: Steps, current: Mapping[str, int]) -> None:
 check(STEPS, {event_type: cls.schema_version for event_type, cls in EVENT_TYPES.items()})
 
 
-def upcast(event_type: str, schema_version: int, data: Data, *, newest: int, steps: Steps = STEPS) -> Data:
+def upcast(event_type: str, schema_version: int, data: Data, *, newest: int, steps: Steps) -> Data:
     """*data* of *schema_version* in the shape of version *newest*."""
     data = dict(data)
     for version in range(schema_version, newest):

@@ -6,14 +6,7 @@ import errno
 import threading
 from typing import Final
 
-from lifecycle.errors import (
-    HistoryError,
-    LifecycleError,
-    LogTampered,
-    LogUnavailable,
-    NotALog,
-    ReadOnlyLog,
-)
+from lifecycle.errors import LifecycleError, LogTampered, LogUnavailable, NotALog, ReadOnlyLog
 from lifecycle.log.driver import sqlite3
 
 __all__ = ["busy", "full", "interrupted", "needs_writing", "refusal", "translate", "uncertain"]
@@ -94,7 +87,7 @@ def translate(
         return NotALog(locator, f"is not a SQLite database: {said}")
     if isinstance(error, sqlite3.ProgrammingError):
         return LogUnavailable(f"{locator}: the connection can't be used: {said}")
-    return _damaged(locator, said)
+    return LogTampered(locator, "the file", expected="intact pages and text", found=said)
 
 
 def refusal(error: OSError, locator: str) -> LogUnavailable | ReadOnlyLog:
@@ -102,7 +95,3 @@ def refusal(error: OSError, locator: str) -> LogUnavailable | ReadOnlyLog:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return ReadOnlyLog(locator, f"can't be written here: {error.filename}: {error.strerror}")
     return LogUnavailable(f"{locator}: {error.filename}: {error.strerror}")
-
-
-def _damaged(locator: str, said: str) -> HistoryError:
-    return LogTampered(locator, "the file", expected="intact pages and text", found=said)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lifecycle.log.place import Place
     from lifecycle.log.versions import Durability, Journal, Synchronous
 
-__all__ = ["RETRY_S", "Opened", "Options", "open_file", "turn", "turnstile"]
+__all__ = ["RETRY_S", "Opened", "Options", "open_file", "turnstile"]
 
 #: between attempts at what SQLite refuses at once, whatever the timeout
 RETRY_S = 0.01
@@ -67,7 +67,7 @@ def turnstile(options: Options) -> Turnstile:
 
 
 @contextmanager
-def turn(queue: Turnstile, options: Options) -> Generator[None]:
+def _turn(queue: Turnstile, options: Options) -> Generator[None]:
     """This writer's turn in *queue*; LogUnavailable or ReadOnlyLog when it does not come."""
     try:
         queue.acquire(options.timeout_s)
@@ -126,7 +126,7 @@ def _open(options: Options, queue: Turnstile) -> Opened:
 
 def _make(options: Options, queue: Turnstile) -> None:
     mode = choose(options.place, options.journal)
-    with turn(queue, options):
+    with _turn(queue, options):
         try:
             make_file(options.place)
         except OSError as error:

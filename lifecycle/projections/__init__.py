@@ -1,6 +1,6 @@
 """Read models: what the events amount to, kept ready for questions. Each can be dropped and rebuilt from the log.
 
-`SessionIndex` is what every log offers as `log.sessions`; `rebuild` replays the log and proves the index equal to it.
+`SessionIndex` is what every log offers as `log.sessions`; its `rebuild` replays the log and proves the index equal.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from lifecycle.core.evolve import Session
-    from lifecycle.log.port import EventLog
     from lifecycle.projections.outcomes import Outcome
     from lifecycle.projections.query import Filters
 
-__all__ = ["Progress", "RebuildReport", "SessionIndex", "rebuild"]
+__all__ = ["Progress", "RebuildReport", "SessionIndex"]
 
 #: called with the number of events replayed so far and their total
 Progress: TypeAlias = "Callable[[int, int], None]"
@@ -118,8 +117,3 @@ class SessionIndex(Protocol):
             LogUnavailable, LogTampered, ReadOnlyLog: As reading and appending.
         """
         ...
-
-
-def rebuild(log: EventLog, progress: Progress | None = None, *, resume: bool = False) -> RebuildReport:
-    """Replay *log* and prove its session index equal to it; see SessionIndex.rebuild."""
-    return log.sessions.rebuild(progress, resume=resume)

@@ -25,7 +25,7 @@ from lifecycle.log.driver import sqlite3
 from lifecycle.log.file import LogFile
 from lifecycle.log.receipts import LogForgotten, LogSealed
 from lifecycle.log.schema import RECORD, stale
-from lifecycle.projections import rebuild, replay
+from lifecycle.projections import replay
 from lifecycle.projections.rows import COLUMNS
 from lifecycle.projections.table import TABLES, VIEWS
 from lifecycle.testing.log_samples import (
@@ -189,25 +189,25 @@ def test_a_difference_in_any_column_is_found_named_and_mended(path: Path, column
         with foreign(path) as conn:
             value = CHANGES.get(column, f"coalesce({column}, 0) + 1")
             conn.execute(f"UPDATE sessions SET {column} = {value} WHERE session_id = 's-5'")
-        report = rebuild(log)
+        report = log.sessions.rebuild()
         assert "s-5" in report.differing
         assert report.differing == (("other", "s-5") if column == "session_id" else ("s-5",))
         assert log.sessions.list(now=NOW) == before
-        assert rebuild(log).equal
+        assert log.sessions.rebuild().equal
 
 
 def test_a_row_that_only_spells_it_differently_is_equal(path: Path) -> None:
     with SqliteLog(path) as log:
         with foreign(path) as conn:
             conn.execute("UPDATE sessions SET labels = replace(labels, ':', ': '), owner = owner || ' '")
-        assert rebuild(log).equal
+        assert log.sessions.rebuild().equal
 
 
 def test_a_row_too_much_or_too_little_is_found(path: Path) -> None:
     with SqliteLog(path) as log, foreign(path) as conn:
         conn.execute("DELETE FROM sessions WHERE session_id = 's-0'")
         conn.execute("UPDATE sessions SET session_id = 'ghost' WHERE session_id = 's-4'")
-        assert rebuild(log).differing == ("ghost", "s-0", "s-4")
+        assert log.sessions.rebuild().differing == ("ghost", "s-0", "s-4")
         assert len(log.sessions.list(now=NOW)) == 6
 
 
@@ -219,7 +219,7 @@ def test_a_damaged_row_says_so_and_the_next_append_mends_it(path: Path) -> None:
             log.sessions.get("s-5")
         log.append("s-5", [new(annotated(T0 + 70 * SECOND))], expected=3)
         assert log.sessions.get("s-5") is not None
-        assert rebuild(log).equal
+        assert log.sessions.rebuild().equal
 
 
 def test_a_log_that_may_only_be_read_says_that_its_read_model_is_missing(path: Path) -> None:
@@ -310,7 +310,7 @@ def test_a_rebuild_killed_at_any_statement_breaks_nothing(path: Path, tmp_path: 
     assert int(done.stdout) > 10
     with SqliteLog(tmp_path / "copy.db") as log:
         assert _views(log) == before
-        assert rebuild(log).equal
+        assert log.sessions.rebuild().equal
 
 
 def test_writers_go_on_while_it_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -619,8 +619,8 @@ def test_labels_that_only_the_index_has_or_does_not_have_are_mended(path: Path) 
             conn.execute("DELETE FROM session_labels WHERE session_id = 's-1' OR name = 'b'")
             conn.execute("UPDATE session_labels SET value = 'x' WHERE session_id = 's-2'")
             conn.execute("INSERT INTO session_labels VALUES ('n', 'y', 1, 'nobody')")
-        assert rebuild(log).differing == ("s-1", "s-2", "two")
-        assert rebuild(log).equal
+        assert log.sessions.rebuild().differing == ("s-1", "s-2", "two")
+        assert log.sessions.rebuild().equal
         for value, found in (("1", 1), ("2", 1), ("x", 0), ("y", 0)):
             assert log.sessions.count(now=NOW, labels={"n": value}) == found
     with foreign(path) as conn:
@@ -635,15 +635,15 @@ def test_a_row_that_went_alone_comes_back_with_the_next_append(path: Path) -> No
             conn.execute("DELETE FROM sessions WHERE session_id = 's-5'")
         log.append("s-5", [new(annotated(T0 + 80 * SECOND))], expected=4)
         assert log.sessions.count(now=NOW, labels={"n": "5"}) == 1
-        assert rebuild(log).equal
+        assert log.sessions.rebuild().equal
 
 
 def test_a_damaged_row_is_made_again(path: Path) -> None:
     with SqliteLog(path) as log:
         with foreign(path) as conn:
             conn.execute("UPDATE sessions SET owner = 'nobody' WHERE session_id = 's-5'")
-        assert rebuild(log).differing == ("s-5",)
-        assert rebuild(log).equal
+        assert log.sessions.rebuild().differing == ("s-5",)
+        assert log.sessions.rebuild().equal
 
 
 def test_an_entry_of_the_index_whose_session_comes_meanwhile_stays(path: Path, tmp_path: Path) -> None:
@@ -659,7 +659,7 @@ def test_an_entry_of_the_index_whose_session_comes_meanwhile_stays(path: Path, t
             lambda conn: replay.Rebuild(conn, write, None, tmp_path / "kept", resume=False).run()
         )
         assert log.sessions.count(now=NOW, labels={"n": "y"}) == 1
-        assert rebuild(log).equal
+        assert log.sessions.rebuild().equal
 
 
 def test_progress_is_told_in_order_and_to_the_end(path: Path) -> None:
@@ -683,4 +683,4 @@ def test_a_row_that_lags_behind_its_stream_is_not_trusted(path: Path) -> None:
         with pytest.raises(IllegalHistory):
             log.append("s-4", [new(annotated(late))], expected=4)
         log.append("s-4", [new(released(late))], expected=4)
-        assert rebuild(log).equal
+        assert log.sessions.rebuild().equal

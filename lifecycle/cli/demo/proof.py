@@ -23,7 +23,6 @@ from lifecycle.core import SessionView, fold, load, view
 from lifecycle.log.driver import sqlite3
 from lifecycle.log.locate import open_log
 from lifecycle.ports import Examinable
-from lifecycle.projections import rebuild
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -62,7 +61,7 @@ def prove(log: EventLog, path: Path, played: Sequence[Played], scratch: Path) ->
     with closing(_plain(path)) as conn:
         stored = {session_id: _stored(conn, session_id) for session_id in lives}
     dropped = _without_read_model(path, scratch / "dropped.db")
-    report = rebuild(log)
+    report = log.sessions.rebuild()
     left = _left(Path(f"{path}.d"), log)
     return [
         _compare("a fold of the rows of the events table gives what a live process saw", lives, _views(stored)),
