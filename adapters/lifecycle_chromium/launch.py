@@ -33,7 +33,7 @@ from typing import Any, Final
 
 from lifecycle import crash
 from lifecycle_chromium import proctable
-from lifecycle_chromium.process import Identity, end_group, identify, watch_exit
+from lifecycle_chromium.process import Identity, end_group, identify, reap_group, watch_exit
 from lifecycle_chromium.switches import arguments
 
 __all__ = ["LAST_WORDS_BYTES", "BrowserProcess", "Exit", "LaunchError", "adopt", "launch", "reserve"]
@@ -144,9 +144,7 @@ class BrowserProcess:
         done, self._helpers_reaped = self._helpers_reaped, True
         if done or proctable.process(self.pid) is not None:  # the number may be another one's by now
             return
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-self.pgid, os.WNOHANG)[0]:
-                pass
+        reap_group(self.pgid)
 
 
 def launch(

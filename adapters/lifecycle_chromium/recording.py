@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.telemetry import logger
+from lifecycle_chromium.process import reap_group
 
 if TYPE_CHECKING:
     from lifecycle.core.events import Evidence
@@ -81,7 +82,8 @@ class Recording:
             if self._process.returncode is None:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+                self._process.wait()
+                reap_group(self._process.pid)
             assert self._process.stdin is not None
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
