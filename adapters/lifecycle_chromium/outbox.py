@@ -65,8 +65,10 @@ class Outbox:
             if len(self._queue) > 1:
                 self._waiting += len(rest)
             if not self._sending:
-                self._sending = True
-                threading.Thread(target=self._send, name="outbox", daemon=True).start()
+                # Where no thread is left for now it waits for the next message, which tries again.
+                with contextlib.suppress(RuntimeError):
+                    threading.Thread(target=self._send, name="outbox", daemon=True).start()
+                    self._sending = True
             return self._waiting
 
     def drop_waiting(self) -> None:

@@ -320,6 +320,25 @@ def test_an_outbox_counts_what_waits_behind_the_message_being_sent() -> None:
     assert valve.released == 1
 
 
+def test_an_outbox_for_which_there_is_no_thread_goes_on_with_the_next_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It took the thread that did not start for one that sends: nothing reached the browser any more."""
+
+    def exhausted(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    valve = Valve()
+    outbox = Outbox(valve.writer, valve.write, valve.release)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", exhausted)
+        outbox.put(b"a" * 60)
+    outbox.put(b"b" * 30)
+    valve.open_bytes = 10**6
+    assert outbox.flush(SOON_S)
+    assert valve.taken == b"a" * 60 + b"b" * 30
+    outbox.close()
+    assert valve.released == 1
+
+
 def test_a_closed_outbox_takes_nothing_and_releases_once() -> None:
     valve = Valve()
     outbox = Outbox(valve.writer, valve.write, valve.release)
