@@ -48,8 +48,8 @@ Examples:
   lifecycle list --at "2026-11-25 10:30"    as it stood then
   lifecycle list --limit 20 --after ID      the next page
 
---url, --actor and --correlation read the events of every session that the other filters leave; the rest costs what it
-shows.
+--url, --actor and --correlation read the events of every session that the other filters leave; --owner, --error,
+--longer-than and --shorter-than look at each of these; the rest costs what it shows.
 """,
 )
 @filters
