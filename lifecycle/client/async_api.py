@@ -184,6 +184,16 @@ class AsyncClient:
         self._pages = adapters.Drivers(pages, "playwright-async")
         self.sessions = AsyncSessions(self._worker)
 
+    @property
+    def log(self) -> EventLog:
+        """As Client.log; its calls block, for who reads beside the loop. Opened now, where nothing was awaited yet.
+
+        Raises:
+            LogUnsuitable, LogTampered, LogUnavailable: It can't be opened, as Client says.
+            ClientClosed: It was closed unopened.
+        """
+        return self._worker.shared().log
+
     def Session(self, session_id: str | None = None, **config: Unpack[SessionConfig]) -> AsyncSession:
         """A new session, or the way to one that lives; arguments and errors as Client.Session.
 

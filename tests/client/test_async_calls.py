@@ -50,6 +50,18 @@ def test_what_comes_in_batches_comes_whole(log: MemoryLog, monkeypatch: pytest.M
     asyncio.run(run())
 
 
+def test_the_log_is_there_before_anything_was_awaited_and_after(tmp_path: Path) -> None:
+    """For collectors and exporters, which are told of a log."""
+    client, unused = AsyncClient(tmp_path / "log.db", browser=FakeBrowser()), AsyncClient(tmp_path / "none.db")
+    assert client.log.last(1) == ()
+    assert asyncio.run(client.sessions.count()) == 0
+    assert client.log is client.log
+    client.close()
+    unused.close()
+    with pytest.raises(ClientClosed):
+        _ = unused.log
+
+
 def test_a_cancelled_call_is_awaited_and_its_error_is_not_reported_as_lost(log: MemoryLog) -> None:
     async def run() -> list[Any]:
         reported: list[Any] = []
