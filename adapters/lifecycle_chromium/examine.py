@@ -82,7 +82,11 @@ def _display() -> Finding:
     if s.platform != "linux":
         return Finding(name="display", found="the system's own")
     named = [f"{name}={s.environ[name]}" for name in ("DISPLAY", "WAYLAND_DISPLAY") if s.environ.get(name)]
-    return Finding(name="display", found=", ".join(named) or "none", why=None if named else "headless=False needs one")
+    return Finding(
+        name="display",
+        found=", ".join(named) or "none",
+        why=None if named else "headless=False serves the live view then",
+    )
 
 
 def _runtime(runtime_dir: Path | None, unreleased: Sequence[Session]) -> Iterator[Finding]:
