@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,13 @@ pytestmark = pytest.mark.browser
 
 
 class Server:
-    """The MCP server, as `npx @playwright/mcp --cdp-endpoint URL` starts it."""
+    """The MCP server, as `PLAYWRIGHT_MCP_CDP_ENDPOINT=URL npx @playwright/mcp` starts it."""
 
     def __init__(self, folder: Path, endpoint: str) -> None:
         self.process = subprocess.Popen(
-            ["node", "node_modules/@playwright/mcp/cli.js", "--cdp-endpoint", endpoint],
+            ["node", "node_modules/@playwright/mcp/cli.js"],
             cwd=folder,
+            env={**os.environ, "PLAYWRIGHT_MCP_CDP_ENDPOINT": endpoint},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
