@@ -23,6 +23,12 @@ def name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
+def anchors(page: Path) -> set[str]:
+    """Where a link into *page* can lead: its headings, as they are made into anchors."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w-]", "", heading.lower().replace(" ", "-")) for heading in headings}
+
+
 def run(page: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, str(RUN), str(page)], capture_output=True, text=True, check=False, timeout=150
@@ -58,9 +64,11 @@ def test_what_needs_another_environment_is_run_there() -> None:
 
 @pytest.mark.parametrize("page", LINKED, ids=name)
 def test_every_link_leads_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
+    for target, anchor in re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", page.read_text("utf-8")):
         if "://" not in target:
-            assert (page.parent / target).exists(), f"{name(page)} links to {target}"
+            there = page.parent / target if target else page
+            assert there.exists(), f"{name(page)} links to {target}"
+            assert not anchor or anchor in anchors(there), f"{name(page)} links to {target}#{anchor}"
 
 
 def test_the_first_screen_of_the_readme_is_what_was_promised() -> None:
