@@ -25,6 +25,7 @@ from lifecycle.errors import HistoryError, LogTampered
 from lifecycle.log.canonical import parse
 from lifecycle.log.codec import decode
 from lifecycle.log.material import material
+from lifecycle.log.paged import paged
 from lifecycle.log.receipts import STREAM
 from lifecycle.projections.maintain import failure_of
 from lifecycle.projections.rows import COLUMNS, to_row
@@ -103,7 +104,7 @@ def rows_of(log: EventLog, sessions: Collection[str] | None, progress: Progress 
     if sessions is not None and len(sessions) <= _FEW:
         streams = sorted({*sessions, STREAM})
         total = sum(log.head(stream) for stream in streams)
-        found = merge(*(_stream(log, stream) for stream in streams), key=lambda row: row.position)
+        found = merge(*(paged(log, stream) for stream in streams), key=lambda row: row.position)
         for number, row in enumerate(found, 1):
             if row.position <= end:
                 yield row
@@ -118,14 +119,6 @@ def rows_of(log: EventLog, sessions: Collection[str] | None, progress: Progress 
                 yield row
         if progress is not None:
             progress(until, end)
-
-
-def _stream(log: EventLog, stream: str) -> Iterator[Recorded]:
-    """The events of one stream, a page at a time: the longest session fits in no memory."""
-    after = 0
-    while rows := log.read(stream, after=after, until=after + _PAGE):
-        yield from rows
-        after += _PAGE
 
 
 @dataclass(slots=True)
@@ -169,7 +162,7 @@ class Summaries:
         until, stream.by = stream.by, 0
         if not until or self._log is None or name == STREAM:
             return
-        for row in takewhile(lambda row: row.version <= until, _stream(self._log, name)):
+        for row in takewhile(lambda row: row.version <= until, paged(self._log, name)):
             with suppress(HistoryError):  # left out from here on
                 self._step(stream, row)
 

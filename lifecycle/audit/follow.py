@@ -66,14 +66,15 @@ class Follower:
     def _rest(self) -> tuple[Iterable[Recorded], bool]:
         # Where the log ends is taken first: what comes between the two reads is then found by the next one.
         end = self._log.last(1)
-        rows = self._log.read(self._session_id or "", after=self._version)
-        if end:
+        rows = self._log.read(self._session_id or "", after=self._version, until=self._version + _PAGE)
+        caught_up = len(rows) < _PAGE
+        if end and caught_up:
             self._looked_at = end[0].position
         if rows:
             self._version = rows[-1].version
             self.over = rows[-1].type == "session.released"
         wanted = (row for row in rows if self._types is None or row.type in self._types)
-        return (row for row in wanted if row.position > (self.cursor or 0)), True
+        return (row for row in wanted if row.position > (self.cursor or 0)), caught_up
 
     def _beginning(self, row: Recorded) -> int:
         """When the row's session began."""

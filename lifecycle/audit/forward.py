@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from lifecycle.audit.export import cloud_event
 from lifecycle.audit.mark import Mark
 from lifecycle.errors import InvalidConfig, SinkRefused, SinkUnavailable
+from lifecycle.log.atomic import sync_directory
 from lifecycle.log.batch import event_types
 from lifecycle.log.port import Cursor
 
@@ -109,6 +110,7 @@ class FileSink:
             self._regular = stat.S_ISREG(os.fstat(fd).st_mode)
             if not self._regular:
                 return fd
+            sync_directory(self._path)  # it may have been made just now
             end = os.lseek(fd, 0, os.SEEK_END)
             while end and os.pread(fd, 1, end - 1) != b"\n":
                 step = max(0, end - 4096)

@@ -7,6 +7,7 @@ not gone on for longest lie on a shelf, as far as they were followed: no event i
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.core.events import SessionFailed, SessionReleased
@@ -16,6 +17,7 @@ from lifecycle.errors import FutureSchema, HistoryError, IllegalHistory, Unknown
 from lifecycle.log.codec import FIRST, decode, hash_of
 from lifecycle.log.loading import fact_of, load
 from lifecycle.log.outline import covers_private
+from lifecycle.log.paged import paged
 from lifecycle.log.receipts import STREAM, is_receipt
 from lifecycle.log.record import NAMES, recorded, values
 from lifecycle.projections.maintain import failure_of
@@ -33,8 +35,6 @@ __all__ = ["Histories", "Stream"]
 _FOLLOWED: Final = 20_000
 #: events of a stream that are held back, to be folded together
 _HELD: Final = 32
-#: events of one stream that are read at a time
-_PAGE: Final = 1000
 _STREAM, _EVENT_ID, _TYPE = (NAMES.index(name) for name in ("stream", "event_id", "type"))
 _BODY: Final = len(NAMES)
 
@@ -138,7 +138,7 @@ class Histories:
     def again(self, name: str, until: int) -> bool:
         """Follow a stream up to the position *until*, read once more; whether all of it is as it was, and sound."""
         stream = Stream(touched=self.page)
-        for row in self._rows(name, until):
+        for row in takewhile(lambda row: row.position <= until, paged(self.log, name)):
             if row.version != stream.version + 1 or hash_of(row, stream.hash) != row.hash:
                 return False
             stream.version, stream.hash = row.version, row.hash
@@ -149,15 +149,6 @@ class Histories:
             self.streams[name] = stream
             self.put_away(self.page)
         return stream.broken is None or name in self.newer
-
-    def _rows(self, name: str, until: int) -> Iterator[Recorded]:
-        version = 0
-        while rows := self.log.read(name, after=version, until=version + _PAGE):
-            for row in rows:
-                if row.position > until:
-                    return
-                yield row
-            version += _PAGE
 
     def _replay(self, name: str, stream: Stream) -> None:
         """Follow the stream through the events held back."""

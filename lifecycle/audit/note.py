@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.errors import BadCheckpoint, InvalidConfig, MissingExtra
+from lifecycle.log.atomic import sync_directory
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -118,6 +119,9 @@ def make_key(path: str | PathLike[str], name: str) -> SigningKey:
     try:
         with open(fd, "w") as file:
             file.write(text + "\n")
+            file.flush()
+            os.fsync(fd)
+        sync_directory(Path(path))
     except OSError as error:
         os.unlink(path)
         raise InvalidConfig("key", os.fspath(path), f"a file that can be written: {error.strerror}") from None

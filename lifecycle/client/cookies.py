@@ -217,7 +217,11 @@ def _turn(directory: Path) -> Generator[None]:
     The directory is what is locked, so that nothing is left beside the file. Whoever does not get its turn in time goes
     on without it.
     """
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:  # it may be written and not read
+        yield
+        return
     try:
         until = time.monotonic() + _TURN_S
         while time.monotonic() < until:

@@ -45,6 +45,7 @@ from lifecycle.errors import (
     SessionStopped,
     SessionTimedOut,
 )
+from lifecycle.log.paged import paged
 from lifecycle.ports import Plan
 
 if TYPE_CHECKING:
@@ -335,7 +336,7 @@ class Handle:
     def tabs(self) -> list[str]:
         """Ids of the tabs that are open, oldest first, as the keeper has recorded them."""
         tabs: dict[str, None] = {}
-        for row in self.recorder.log.read(self.session_id):
+        for row in paged(self.recorder.log, self.session_id):
             if row.type == TabOpened.type:
                 tabs[json.loads(row.data)["tab"]] = None
             elif row.type == TabClosed.type:

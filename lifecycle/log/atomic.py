@@ -1,4 +1,4 @@
-"""Replacing a small file whole: readers see the old one or the new one, and after a crash one of the two is there."""
+"""Files that survive a crash: a small one is replaced whole, and a new one is there under its name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["replace_file"]
+__all__ = ["replace_file", "sync_directory"]
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -29,7 +29,15 @@ def replace_file(path: Path, data: bytes) -> None:
         with suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    sync_directory(path)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the name of the file *path* durable: of a new one, its own sync need not bring the name to the disk."""
+    try:
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:  # it may be written and not read: then it can't be synced
+        return
     try:
         os.fsync(directory)
     finally:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lifecycle.errors import InvalidConfig, LogUnsuitable
+from lifecycle.log.atomic import sync_directory
 
 __all__ = ["Place", "make_directory", "make_file", "open_lock", "place"]
 
@@ -106,11 +107,7 @@ def make_file(where: Place) -> None:
     except FileExistsError:
         return
     os.close(fd)  # nobody has opened it with SQLite yet, so there are no locks to lose
-    fd = os.open(os.path.dirname(where.path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    sync_directory(Path(where.path))
 
 
 def make_directory(where: Place) -> None:

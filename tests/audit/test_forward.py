@@ -19,6 +19,7 @@ import pytest
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
+from lifecycle.audit import forward as module
 from lifecycle.audit.forward import FileSink, HttpSink, forward, sink_for
 from lifecycle.audit.mark import Mark
 from lifecycle.errors import InvalidConfig, SinkRefused, SinkUnavailable
@@ -100,6 +101,16 @@ def ids(log: EventLog) -> list[str]:
 
 def once(events: list[str]) -> list[str]:
     return list(dict.fromkeys(events))
+
+
+def test_the_name_of_a_new_file_is_on_the_disk_before_its_events_count_as_taken(
+    log: SqliteLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut may take a file that was synced and whose directory was not; its cursor lies in another one."""
+    synced: list[Path] = []
+    monkeypatch.setattr(module, "sync_directory", synced.append)
+    forward(log, FileSink(tmp_path / "out.jsonl"), tmp_path / "cursor")
+    assert synced == [tmp_path / "out.jsonl"]
 
 
 def test_a_file_gets_each_event_once_and_goes_on_from_its_cursor(log: SqliteLog, tmp_path: Path) -> None:

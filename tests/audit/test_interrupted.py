@@ -59,7 +59,7 @@ def path(original: tuple[Path, Checkpoint], tmp_path: Path) -> Path:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verifying, "_PAGE", 7)
     monkeypatch.setattr(histories, "_FOLLOWED", 2)
-    monkeypatch.setattr(histories, "_PAGE", 2)
+    monkeypatch.setattr("lifecycle.log.paged._PAGE", 2)
     monkeypatch.setattr("lifecycle.audit.export._PAGE", 3)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lifecycle import AsyncClient, AsyncSession, Cause, Client, InvalidConfig, MemoryLog, SessionView, SqliteLog, State
+from lifecycle.audit import follow
 from lifecycle.client import async_api, endings
 from lifecycle.client.endings import Once
 from lifecycle.errors import HistoryError, LaunchFailed, LogTampered, LogUnavailable, NotStarted
@@ -91,6 +92,22 @@ class TestSubscribing:
             pass
         listen() if twin == "sync" else asyncio.run(listen_too())
         assert heard == ["created"]
+
+    def test_a_long_session_is_read_a_page_at_a_time(self, fake: _Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+        with fake.client.Session(page=False) as session:
+            for _ in range(5):
+                session.annotate("step")
+        read, asked = fake.log.read, list[int | None]()
+
+        def looked(stream: str, after: int = 0, until: int | None = None) -> Any:
+            asked.append(until)
+            return read(stream, after, until)
+
+        monkeypatch.setattr(follow, "_PAGE", 2)
+        monkeypatch.setattr(fake.log, "read", looked)
+        steps = list(fake.client.subscribe(session.session_id))
+        assert [step.version for step in steps] == list(range(1, len(read(session.session_id)) + 1))
+        assert None not in asked
 
     def test_from_now_on_means_from_the_call(self, fake: _Fake) -> None:
         with fake.client.Session(page=False):

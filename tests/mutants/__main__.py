@@ -51,6 +51,7 @@ _ENGINES: Final = {
     "client/places": ("tests/client/test_places.py",),
     "client/reconcile": ("tests/client/test_reconcile.py", _SIMULATION),
     "client/": (_SIMULATION, "tests/client/test_{stem}.py", "tests/client", "tests/simulation"),
+    "log/paged": (_INTERRUPTED, "tests/audit"),
     "log/file": ("tests/projections/test_rebuild.py", "tests/log"),
     "log/": (
         "tests/log/test_{stem}.py tests/contracts/test_memory.py",
