@@ -117,6 +117,10 @@ class ChromiumHost:
         alive = self.keeper_alive(session, log)
         if runtime is None or alive is None:
             raise KeeperUnavailable(f"session {session.session_id} runs on host {session.owner.host}, not here")
+        if session.keeper_id is None:
+            raise KeeperUnavailable(
+                f"session {session.session_id} has no keeper: it was attached to a browser that somebody else launched"
+            )
         if not alive:
             raise KeeperUnavailable(f"the keeper of session {session.session_id} is gone")
         until = time.monotonic() + _ATTACH_WAIT_S

@@ -14,6 +14,7 @@ from lifecycle.client import adapters, viewing
 from lifecycle.client.handle import ended_error
 from lifecycle.client.sessions import Sessions
 from lifecycle.core import LIVE
+from lifecycle.errors import NoGate
 
 if TYPE_CHECKING:
     from lifecycle.client.viewing import Showing
@@ -60,6 +61,9 @@ def _show(session_id: str, log: str | None) -> tuple[Showing, str]:
         seen = recorder.view(found)
         if seen.status not in LIVE:
             raise ended_error(seen)
-        talk = adapters.default_host().attach(recorder.load(found), opened)
+        session = recorder.load(found)
+        if session.keeper_id is None:
+            raise NoGate(found, "the live view")
+        talk = adapters.default_host().attach(session, opened)
         showing = viewing.show(found, opened.locator, talk.look_url)
     return showing, showing.url()

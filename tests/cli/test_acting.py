@@ -11,7 +11,10 @@ import pytest
 
 from lifecycle import Client
 from lifecycle.client import adapters
+from lifecycle.core import Create, Limits, Start
+from lifecycle.core.events import SessionCreated, SessionStarted
 from lifecycle.testing.fake_host import FakeBrowser
+from lifecycle_chromium import ChromiumHost
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -157,3 +160,14 @@ class TestRebuild:
         found = one(command("rebuild", "--log", story.path, "--json"), code=4)
         assert found["equal"]
         assert list(found["unreadable"]) == ["strange-1"]
+
+
+def test_a_browser_that_somebody_else_launched_has_no_view(book: Book, command: Command) -> None:
+    """It was taken for a keeper that hangs, after five seconds."""
+    limits = Limits(idle_timeout_us=None, max_duration_us=900_000_000)
+    created = SessionCreated(session_id="attached-1", limits=limits, owner=ChromiumHost().identity())
+    book.recorder.create(Create(event=created))
+    book.recorder.execute("attached-1", Start(event=SessionStarted(ownership="attached", attached_to="browser")))
+    done = command("view", "--log", book.path, "attached-1")
+    assert done.exit_code == 1
+    assert "the live view needs a gate, and session attached-1 has none" in done.stderr

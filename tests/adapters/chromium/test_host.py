@@ -12,6 +12,7 @@ from lifecycle import SqliteLog
 from lifecycle.client.system import Uuid7
 from lifecycle.core import Limits, ProcessIdentity, Session, fold
 from lifecycle.core.events import SessionCreated
+from lifecycle.errors import KeeperUnavailable
 from lifecycle.log.port import NO_STREAM
 from lifecycle.testing.log_samples import new
 from lifecycle_chromium import paths
@@ -82,6 +83,13 @@ def test_without_a_keeper_the_owner_lives_or_does_not(log: SqliteLog, owner: str
     host = ChromiumHost()
     assert host.keeper_alive(owned(host.identity(), None), log) is True
     assert host.keeper_alive(owned(host.identity().model_copy(update=OWNERS[owner]), None), log) is alive
+
+
+def test_a_session_without_a_keeper_has_no_line_and_nobody_waits_for_one(log: SqliteLog) -> None:
+    """`lifecycle view` and a drain waited five seconds for its endpoint, and took it for one whose keeper hangs."""
+    host = ChromiumHost()
+    with pytest.raises(KeeperUnavailable, match="has no keeper: it was attached"):
+        host.attach(owned(host.identity(), keeper_id=None), log)
 
 
 @pytest.mark.parametrize("mine", [True, False])
