@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -9,12 +10,13 @@ from html import escape
 from typing import TYPE_CHECKING, Final, Unpack
 
 from lifecycle.audit.words import duration
-from lifecycle.core import ENDED, ENDINGS, view
+from lifecycle.core import ENDED, ENDINGS, moment
+from lifecycle.projections.query import duration_us, effective, effective_cause
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from lifecycle.core import SessionView
+    from lifecycle.core import Session
     from lifecycle.log.port import EventLog
     from lifecycle.projections.query import Filters
 
@@ -82,77 +84,93 @@ def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
-def stats(
-    log: EventLog, now: int, progress: Callable[[int, int], None] | None = None, **asked: Unpack[Filters]
-) -> Stats:
+def stats(log: EventLog, now: int, **asked: Unpack[Filters]) -> Stats:
     """Numbers of the sessions that *asked* describes, as a reader sees them at *now* (µs).
 
-    Reads every session asked for, and every ending in the log; *progress* hears how many of the sessions are done.
+    Reads every session asked for, and every ending in the log; of each it keeps a few numbers.
 
     Raises:
         InvalidConfig: As SessionIndex.list.
     """
     late = dict(_lateness(log))
-    total = log.sessions.count(now=now, **asked)
-    views: list[SessionView] = []
+    every, causes, recorded_after = _Tally(), Counter[str](), array("q")
+    labels: dict[str, _Tally] = {}
+    days: dict[date, _Tally] = {}
+    for session in _sessions(log, now, asked):
+        status, cause = effective(session, now), effective_cause(session, now)
+        lived = duration_us(session, now) if status in ENDED else None
+        named = [labels.setdefault(f"{name}={value}", _Tally()) for name, value in session.labels.items()]
+        for tally in (every, days.setdefault(moment(session.created_at).date(), _Tally()), *named):
+            tally.add(status.value, lived)
+        if cause is not None:
+            causes[cause.value] += 1
+        if (after := late.get(session.session_id)) is not None:
+            recorded_after.append(after)
+    frequent = sorted(labels.items(), key=lambda item: (-item[1].sessions, item[0]))
+    return Stats(
+        sessions=every.sessions,
+        by_status=_frequent(every.by_status),
+        by_cause=_frequent(causes),
+        durations=_percentiles(every.lived),
+        lateness=_percentiles(recorded_after),
+        by_label={name: tally.group() for name, tally in frequent},
+        by_day={day: days[day].group() for day in sorted(days)},
+        unreadable=len(log.sessions.unreadable()),
+    )
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Sessions, counted as they come by; `lived`: how long those did that have ended, in µs."""
+
+    by_status: Counter[str] = field(default_factory=Counter[str])
+    lived: array[int] = field(default_factory=lambda: array("q"))
+
+    @property
+    def sessions(self) -> int:
+        return self.by_status.total()
+
+    def add(self, status: str, lived: int | None) -> None:
+        self.by_status[status] += 1
+        if lived is not None:
+            self.lived.append(lived)
+
+    def group(self) -> Group:
+        return Group(self.sessions, _frequent(self.by_status), _percentiles(self.lived).p50)
+
+
+def _sessions(log: EventLog, now: int, asked: Filters) -> Iterator[Session]:
     after: str | None = None
     while True:
         page = log.sessions.list(now=now, limit=_CHUNK, after=after, **asked)
-        views += [view(session, now) for session in page]
-        if progress is not None:
-            progress(len(views), max(total, len(views)))
+        yield from page
         if len(page) < _CHUNK:
-            return _numbers(views, late, len(log.sessions.unreadable()))
+            return
         after = page[-1].session_id
 
 
-def _lateness(log: EventLog) -> Iterable[tuple[str, timedelta]]:
+def _lateness(log: EventLog) -> Iterator[tuple[str, int]]:
     cursor = None
     while True:
         page = log.read_all(cursor, limit=_CHUNK, types=ENDINGS)
         for row in page.events:
-            yield row.stream, timedelta(microseconds=row.recorded_at - row.at)
+            yield row.stream, row.recorded_at - row.at
         if page.caught_up:
             return
         cursor = page.cursor
 
 
-def _numbers(views: Sequence[SessionView], late: Mapping[str, timedelta], unreadable: int) -> Stats:
-    labels: dict[str, list[SessionView]] = {}
-    days: dict[date, list[SessionView]] = {}
-    for one in views:
-        days.setdefault(one.created_at.date(), []).append(one)
-        for name, value in one.labels.items():
-            labels.setdefault(f"{name}={value}", []).append(one)
-    frequent = sorted(labels.items(), key=lambda item: (-len(item[1]), item[0]))
-    return Stats(
-        sessions=len(views),
-        by_status=_frequency(one.status.value for one in views),
-        by_cause=_frequency(one.cause.value for one in views if one.cause),
-        durations=_percentiles(one.duration for one in views if one.status in ENDED),
-        lateness=_percentiles(late[one.session_id] for one in views if one.session_id in late),
-        by_label={name: _group(found) for name, found in frequent},
-        by_day={day: _group(days[day]) for day in sorted(days)},
-        unreadable=unreadable,
-    )
-
-
-def _group(views: Sequence[SessionView]) -> Group:
-    ended = _percentiles(one.duration for one in views if one.status in ENDED)
-    return Group(len(views), _frequency(one.status.value for one in views), ended.p50)
-
-
-def _frequency(words: Iterable[str]) -> dict[str, int]:
+def _frequent(counted: Counter[str]) -> dict[str, int]:
     """Most frequent first, then by name."""
-    return dict(sorted(Counter(words).items(), key=lambda item: (-item[1], item[0])))
+    return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _percentiles(values: Iterable[timedelta]) -> Percentiles:
+def _percentiles(values: Iterable[int]) -> Percentiles:
     ordered = sorted(values)
     if not ordered:
         return Percentiles(0, None, None, None, None)
 
     def at(percent: int) -> timedelta:
-        return ordered[-(-len(ordered) * percent // 100) - 1]
+        return timedelta(microseconds=ordered[-(-len(ordered) * percent // 100) - 1])
 
-    return Percentiles(len(ordered), at(50), at(90), at(99), ordered[-1])
+    return Percentiles(len(ordered), at(50), at(90), at(99), at(100))

@@ -53,13 +53,6 @@ def test_stats_count_what_the_lists_hold(book: Writer) -> None:
     assert "timed_out 3" in found._repr_html_()  # pyright: ignore[reportPrivateUsage]
 
 
-def test_stats_tell_how_far_they_are(book: Writer) -> None:
-    book.every_cause()
-    told: list[tuple[int, int]] = []
-    stats(book.log, book.clock.now(), lambda done, total: told.append((done, total)))
-    assert told == [(13, 13)]
-
-
 def test_a_difference_is_what_only_one_has(book: Writer) -> None:
     book.end(Cause.STOPPED)
     book.end(Cause.EXCEPTION)
