@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Unpack
 
 from lifecycle.core import fold, instant, moment
@@ -17,7 +17,8 @@ from lifecycle.errors import HistoryError, InvalidConfig, UnknownSession
 from lifecycle.log.codec import events
 from lifecycle.log.loading import fact, load
 from lifecycle.projections.memory import arrange
-from lifecycle.projections.query import checked
+from lifecycle.projections.query import by_duration, checked
+from lifecycle.projections.walk import walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -104,7 +105,8 @@ def list_at(
 ) -> list[Session]:
     """The sessions as they stood at *at*; otherwise as SessionIndex.list.
 
-    A session to which nothing has happened since is taken from the index; of the others the events are read.
+    A session to which nothing has happened since is taken from the index; of the others the events are read. By age it
+    looks no further than *limit* asks; by duration at all of them.
 
     Raises:
         InvalidConfig: As SessionIndex.list; also an *after* that names a session of later.
@@ -119,13 +121,15 @@ def list_at(
         if mark is None:
             raise InvalidConfig("after", after, f"the id of a session that was there at {moment(at).isoformat()}")
 
-    def stood() -> Iterator[Session]:
-        for session in log.sessions.list(now=at, **fixed):
+    def stood(order: str = "newest", after: str | None = None) -> Iterator[Session]:
+        for session in walk(log.sessions, now=at, order=order, after=after, **fixed):
             one, rows = _stood(log, session, at)
             if one is not None and query.matches(one, rows):
                 yield one
 
-    return arrange(stood(), order, at, mark)[:limit]
+    if by_duration(order):
+        return arrange(stood(), order, at, mark)[:limit]
+    return list(islice(stood(order, after), limit))
 
 
 def _stood(log: EventLog, session: Session, at: int) -> tuple[Session | None, Callable[[], Sequence[Recorded]]]:

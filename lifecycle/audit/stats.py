@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final, Unpack
 from lifecycle.audit.words import duration
 from lifecycle.core import ENDED, ENDINGS, moment
 from lifecycle.projections.query import duration_us, effective, effective_cause
+from lifecycle.projections.walk import walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from lifecycle.core import Session
     from lifecycle.log.port import EventLog
     from lifecycle.projections.query import Filters
 
@@ -96,7 +96,7 @@ def stats(log: EventLog, now: int, **asked: Unpack[Filters]) -> Stats:
     every, causes, recorded_after = _Tally(), Counter[str](), array("q")
     labels: dict[str, _Tally] = {}
     days: dict[date, _Tally] = {}
-    for session in _sessions(log, now, asked):
+    for session in walk(log.sessions, now=now, **asked):
         status, cause = effective(session, now), effective_cause(session, now)
         lived = duration_us(session, now) if status in ENDED else None
         named = [labels.setdefault(f"{name}={value}", _Tally()) for name, value in session.labels.items()]
@@ -137,16 +137,6 @@ class _Tally:
 
     def group(self) -> Group:
         return Group(self.sessions, _frequent(self.by_status), _percentiles(self.lived).p50)
-
-
-def _sessions(log: EventLog, now: int, asked: Filters) -> Iterator[Session]:
-    after: str | None = None
-    while True:
-        page = log.sessions.list(now=now, limit=_CHUNK, after=after, **asked)
-        yield from page
-        if len(page) < _CHUNK:
-            return
-        after = page[-1].session_id
 
 
 def _lateness(log: EventLog) -> Iterator[tuple[str, int]]:

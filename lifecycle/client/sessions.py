@@ -85,7 +85,7 @@ class Sessions:
         status, cause, labels, times and limit cost what they return; so do the orders, for sessions that have ended.
         owner and durations look at every session that the rest leaves, error at its message, url, actor and
         correlation_id at its events. What was forgotten is not found. With *at*, the events of sessions that have
-        changed since are read.
+        changed since are read, and an order by duration looks at all of them.
 
         Raises:
             InvalidConfig: Names the argument and what is allowed.

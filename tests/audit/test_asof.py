@@ -11,16 +11,17 @@ from hypothesis import strategies as st
 
 from lifecycle import Cause, InvalidConfig, UnknownSession
 from lifecycle.audit.asof import list_at
+from lifecycle.audit.stats import stats
 from lifecycle.client.recorder import Recorder
 from lifecycle.client.sessions import Sessions
 from lifecycle.client.system import Uuid7
 from lifecycle.core import Close, deadline, evolve, fold, moment, view
 from lifecycle.core.events import SessionCreated
 from lifecycle.errors import AmbiguousSession
-from lifecycle.log import ANY, MemoryLog, SqliteLog, events
+from lifecycle.log import ANY, NO_STREAM, MemoryLog, SqliteLog, events
 from lifecycle.projections.query import ORDERS, checked, rank
 from lifecycle.testing.clock import ManualClock
-from lifecycle.testing.log_samples import SECOND, T0, fresh_id, new
+from lifecycle.testing.log_samples import SECOND, T0, closed, created, fresh_id, new
 from lifecycle.testing.runs import Run
 from lifecycle.testing.strategies import runs
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lifecycle.core import Event, Session
-    from lifecycle.log.port import EventLog
+    from lifecycle.log.port import EventLog, Recorded
     from tests.audit.corpus import Writer
 
 shared = settings(
@@ -116,6 +117,27 @@ def test_a_list_as_of_holds_every_session_as_it_stood(
         assert list_at(log, at, order=order, **question) == wanted
         if len(wanted) > 1:
             assert list_at(log, at, order=order, after=wanted[0].session_id, limit=2, **question) == wanted[1:3]
+
+
+def test_a_page_of_the_past_reads_no_more_than_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every session of the log was looked at, and held, for a page of two."""
+    log = MemoryLog()
+    for number in range(7):
+        session_id = f"s-{number}"
+        log.append(session_id, [new(created(session_id, T0 + number)), new(closed(T0 + SECOND))], expected=NO_STREAM)
+    read, looked_at = log.read, list[str]()
+
+    def seen(stream: str, after: int = 0, until: int | None = None) -> tuple[Recorded, ...]:
+        looked_at.append(stream)
+        return read(stream, after, until)
+
+    monkeypatch.setattr("lifecycle.projections.walk._PAGE", 3)
+    monkeypatch.setattr(log, "read", seen)
+    at = T0 + 10
+    assert [one.session_id for one in list_at(log, at, limit=2, after="s-5")] == ["s-4", "s-3"]
+    assert looked_at == ["s-5", "s-4", "s-3"]
+    assert [one.session_id for one in list_at(log, at, order="oldest")] == [f"s-{number}" for number in range(7)]
+    assert stats(log, at).sessions == 7
 
 
 def test_what_happened_and_what_was_known_differ_where_something_was_noticed_late(book: Writer) -> None:

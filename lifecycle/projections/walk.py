@@ -1,0 +1,29 @@
+"""Going through many sessions, a page at a time: all of a log's fit in no memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lifecycle.core.evolve import Session
+    from lifecycle.projections import SessionIndex
+    from lifecycle.projections.query import Filters
+
+__all__ = ["walk"]
+
+#: sessions fetched at a time
+_PAGE: Final = 1000
+
+
+def walk(
+    index: SessionIndex, *, now: int, order: str = "newest", after: str | None = None, **asked: Unpack[Filters]
+) -> Iterator[Session]:
+    """What index.list gives, as far as it is wanted."""
+    while True:
+        page = index.list(now=now, order=order, limit=_PAGE, after=after, **asked)
+        yield from page
+        if len(page) < _PAGE:
+            return
+        after = page[-1].session_id
