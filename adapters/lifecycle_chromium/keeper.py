@@ -28,8 +28,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle import crash
-from lifecycle_chromium import paths
-from lifecycle_chromium.launch import BrowserProcess, LaunchError, adopt, launch, reserve
+from lifecycle_chromium import orphans, paths
+from lifecycle_chromium.launch import BrowserProcess, LaunchError, launch, reserve
 from lifecycle_chromium.pipe import CdpClosed, CdpError, CdpPipe
 from lifecycle_chromium.process import identify, watch_exit
 
@@ -44,6 +44,8 @@ __all__ = ["LAUNCH_TIMEOUT_S", "Keeper", "main"]
 
 #: How long a browser may take from its launch to its first word over CDP.
 LAUNCH_TIMEOUT_S: Final = 20.0
+#: How long a keeper waits, when all is over, for what its last browser left: Chromium's crash handlers need 40 ms.
+_LAST_ORPHANS_S: Final = 0.5
 
 
 class Keeper:
@@ -285,13 +287,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--runtime", type=Path, required=True)
     given = parser.parse_args(argv)
     reserve()
-    adopt()
+    orphans.adopt()
     os.set_inheritable(given.lock, False)  # a browser that held the lock would make a dead keeper look alive
     os.set_inheritable(given.control, False)
     control = socket.socket(fileno=given.control)
     Keeper(control, keeper_id=given.id, locator=given.log, runtime=given.runtime).run()
     crash.point("keeper.leaving")
     paths.remove_keeper(given.runtime, given.id)
+    orphans.reap(_LAST_ORPHANS_S)
     return 0
 
 

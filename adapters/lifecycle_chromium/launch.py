@@ -32,11 +32,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from lifecycle import crash
-from lifecycle_chromium import proctable
-from lifecycle_chromium.process import Identity, end_group, identify, reap_group, watch_exit
+from lifecycle_chromium import orphans
+from lifecycle_chromium.process import Identity, end_group, identify, watch_exit
 from lifecycle_chromium.switches import arguments
 
-__all__ = ["LAST_WORDS_BYTES", "BrowserProcess", "Exit", "LaunchError", "adopt", "launch", "reserve"]
+__all__ = ["LAST_WORDS_BYTES", "BrowserProcess", "Exit", "LaunchError", "launch", "reserve"]
 
 #: How much of the end of a browser's stderr and stdout is kept.
 LAST_WORDS_BYTES: Final = 8192
@@ -46,7 +46,6 @@ _HELLO_LIMIT_BYTES: Final = 65536
 #: How often a browser that says nothing is looked at: the pipe stays open where it left a child and ended.
 _LOOK_S: Final = 0.1
 _PR_SET_PDEATHSIG: Final = 1
-_PR_SET_CHILD_SUBREAPER: Final = 36
 # Looked up here: between fork and exec nothing may be.
 _SPAWNING: Final = threading.Lock()
 if sys.platform == "linux":
@@ -98,7 +97,6 @@ class BrowserProcess:
         self._process = process
         self._words = _LastWords(process)
         self._identity = identify(process.pid)
-        self._helpers_reaped = False
 
     @property
     def identity(self) -> Identity:
@@ -136,15 +134,9 @@ class BrowserProcess:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pgid, signal.SIGKILL)
         status = self._process.wait()
-        self._reap_helpers()
+        orphans.reaped(self.pid)
+        orphans.reap()
         return Exit(status, None) if status >= 0 else Exit(None, -status)
-
-    def _reap_helpers(self) -> None:
-        """Reap those of its group that came to this process when the browser died: see adopt()."""
-        done, self._helpers_reaped = self._helpers_reaped, True
-        if done or proctable.process(self.pid) is not None:  # the number may be another one's by now
-            return
-        reap_group(self.pgid)
 
 
 def launch(
@@ -213,16 +205,18 @@ def _spawn(command: list[str], profile: Path, env: Mapping[str, str] | None) -> 
             theirs_in, ours_out = _pipe(fds)
             ours_in, theirs_out = _pipe(fds)
             reserve()
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                env=env,
-                start_new_session=True,
-                pass_fds=(3, 4),
-                # 2.2 ms more than vfork; an exec'd Python that does the same costs 9.3 ms. It takes no lock.
-                preexec_fn=_Preparation(theirs_in, theirs_out),
+            process = orphans.start(
+                lambda: subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    env=env,
+                    start_new_session=True,
+                    pass_fds=(3, 4),
+                    # 2.2 ms more than vfork; an exec'd Python that does the same costs 9.3 ms. It takes no lock.
+                    preexec_fn=_Preparation(theirs_in, theirs_out),
+                )
             )
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         for fd in fds:
@@ -232,16 +226,6 @@ def _spawn(command: list[str], profile: Path, env: Mapping[str, str] | None) -> 
     os.close(theirs_in)
     os.close(theirs_out)
     return BrowserProcess(process, profile, ours_in, ours_out)
-
-
-def adopt() -> None:
-    """Take in what the browsers of this process leave behind when they die, so that it is reaped.
-
-    Two or three helpers outlive each browser by a moment. They go to the init, which a container mostly does not have:
-    there they stayed as zombies, until no process could be started any more.
-    """
-    if sys.platform == "linux":
-        _PRCTL(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def reserve() -> None:

@@ -8,7 +8,6 @@ without polling is exitwatch.py, reading the process table proctable.py.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import re
@@ -32,7 +31,6 @@ __all__ = [
     "is_alive",
     "is_here",
     "kill",
-    "reap_group",
     "wait_gone",
     "watch_exit",
 ]
@@ -159,13 +157,6 @@ def end_group(identity: Identity, grace_s: float = 0.0) -> Ended:
                 killed = _send(member, signal.SIGKILL) or killed
         wait_gone(left, _POLL_S)
     return Ended(killed, time.monotonic() - begun, tuple(left))
-
-
-def reap_group(pgid: int) -> None:
-    """Reap the dead of that group who are this process's children, orphans that came to it included."""
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-pgid, os.WNOHANG)[0]:
-            pass
 
 
 def wait_gone(pids: Iterable[int], timeout_s: float) -> list[int]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.telemetry import logger
-from lifecycle_chromium.process import reap_group
+from lifecycle_chromium import orphans
 
 if TYPE_CHECKING:
     from lifecycle.core.events import Evidence
@@ -43,8 +43,10 @@ class Recording:
         self._ended = threading.Event()
         self._finished = False
         try:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/", start_new_session=True
+            self._process = orphans.start(
+                lambda: subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/", start_new_session=True
+                )
             )
         except OSError as error:
             self._fail(f"the recorder can't be started: {error.strerror}")
@@ -83,7 +85,8 @@ class Recording:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(self._process.pid, signal.SIGKILL)
                 self._process.wait()
-                reap_group(self._process.pid)
+                orphans.reaped(self._process.pid)
+                orphans.reap()
             assert self._process.stdin is not None
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
