@@ -24,7 +24,7 @@ from lifecycle.client import adapters, operations, orders, proofs
 from lifecycle.client.handle import no_driver
 from lifecycle.client.origin import origin
 from lifecycle.client.request import attaching, request
-from lifecycle.client.shared import MAX_WAIT_S, Shared
+from lifecycle.client.shared import MAX_WAIT_S, Shared, part
 from lifecycle.client.system import Uuid7
 from lifecycle.core import SessionView
 from lifecycle.core.deadlines import microseconds
@@ -179,6 +179,7 @@ class AsyncClient:
                 "traceparent": traceparent,
             }
         )
+        part("pages", pages, "connect", "what makes pages, such as lifecycle_playwright.AsyncPages()")
         self._ids = ids or Uuid7()
         self._worker = _Worker(lambda: Shared(log, browser, clock, self._ids, given, max_sessions, max_wait_s))
         self._pages = adapters.Drivers(pages, "playwright-async")

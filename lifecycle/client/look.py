@@ -101,9 +101,9 @@ def proxy(value: object) -> Proxy:
     if not isinstance(value, dict):
         raise InvalidConfig("proxy", "…", f"must be a text or a dict with `server`, which {_SERVER}")
     given = cast("dict[str, Any]", value)
-    unknown = sorted(set(given) - {"server", "username", "password", "bypass"})
-    if unknown:
-        raise InvalidConfig("proxy", unknown[0], "unknown; known are server, username, password, bypass")
+    known = ("server", "username", "password", "bypass")
+    if unknown := [name for name in given if name not in known]:
+        raise InvalidConfig("proxy", unknown[0], f"unknown; known are {', '.join(known)}")
     return _proxy(given)
 
 

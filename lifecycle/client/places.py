@@ -29,30 +29,25 @@ if TYPE_CHECKING:
     from lifecycle.core import Session
     from lifecycle.log.port import EventLog
 
-__all__ = ["Places", "places"]
+__all__ = ["Places", "check"]
 
 _LOOK_S: Final = 0.1
 #: How often the head of the queue looks for sessions whose keeper is gone.
 _RECONCILE_S: Final = 1.0
 
 
-def places(max_sessions: object, max_wait_s: object, recorder: Recorder, tidy: Callable[[], object]) -> Places | None:
-    """The places of a log, None without a limit; *tidy* puts right what dead keepers hold.
-
-    Raises:
-        InvalidConfig: Not a number of sessions, or of seconds.
-    """
+def check(max_sessions: object, max_wait_s: object) -> None:
+    """Raise InvalidConfig unless these are a number of sessions, or None for no limit, and one of seconds."""
     if isinstance(max_wait_s, bool) or not isinstance(max_wait_s, int | float) or not 0 <= max_wait_s <= 86_400:
         raise InvalidConfig("max_wait_s", max_wait_s, "must be seconds, from 0 to 86400")
     if max_sessions is None:
-        return None
+        return
     if isinstance(max_sessions, bool) or not isinstance(max_sessions, int) or max_sessions < 1:
         raise InvalidConfig("max_sessions", max_sessions, "must be a whole number from 1, or None for no limit")
-    return Places(recorder, max_sessions, max_wait_s, tidy)
 
 
 class Places:
-    """At most *most* sessions of one log at a time. Thread-safe."""
+    """At most *most* sessions of one log at a time; *tidy* puts right what dead keepers hold. Thread-safe."""
 
     def __init__(self, recorder: Recorder, most: int, max_wait_s: float, tidy: Callable[[], object]) -> None:
         self._recorder = recorder

@@ -246,12 +246,13 @@ def _browser(value: object) -> tuple[Any, str | None]:
     allowed = 'must be "chromium", "chrome", or the path of a browser binary'
     try:
         path = Path(cast("str", value))  # anything at all may come in here; the except below answers it
-    except TypeError:
+        whole = str(path.absolute())
+    except (TypeError, OSError):  # no path at all; relative to a directory that was removed
         raise InvalidConfig("browser", value, allowed) from None
     text = str(path)
     if not text.strip() or not clean(text) or len(path.parts) < 2:
         raise InvalidConfig("browser", value, allowed)
-    return "named", str(path.absolute())
+    return "named", whole
 
 
 #: What only a browser of our own can be given.

@@ -8,12 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from lifecycle.client import adapters
+from lifecycle.client import adapters, places
 from lifecycle.client.endings import Endings
 from lifecycle.client.guard import Guard
 from lifecycle.client.handle import Handle
 from lifecycle.client.origin import origin
-from lifecycle.client.places import places
 from lifecycle.client.questions import Questions
 from lifecycle.client.reconcile import Reconciled, reconcile_log
 from lifecycle.client.recorder import Recorder
@@ -61,13 +60,14 @@ class Shared:
         part("browser", browser, "prepare", "a host for browsers; the session takes the browser itself")
         part("clock", clock, "wait_for", "a clock as lifecycle.ports.Clock has it")
         part("ids", ids, "new", "a maker of ids: something with new()")
+        places.check(max_sessions, max_wait_s)
+        self.host = browser or adapters.default_host()  # before the log: what is refused leaves no file behind
         self.log: EventLog
         if log is None or isinstance(log, str | os.PathLike):
             self.log, self._opened = open_log(default_log() if log is None else log), True
         else:
             part("log", log, "read_all", "a path, a locator such as sqlite:/abs/path, or an EventLog")
             self.log, self._opened = log, False
-        self.host = browser or adapters.default_host()
         for clocked in (self.log, self.host):
             if clock is not None and isinstance(clocked, Clocked):
                 clocked.use_clock(clock)
@@ -81,7 +81,9 @@ class Shared:
             causation_id=origin.causation_id,
         )
         self._lenient = self.recorder.lenient()  # one memory for all who see sessions to their end
-        self._places = places(max_sessions, max_wait_s, self.recorder, self.reconcile)
+        self._places = (
+            None if max_sessions is None else places.Places(self.recorder, max_sessions, max_wait_s, self.reconcile)
+        )
         self._closing = False
         self.guard = Guard(self._lenient, self.host)
         self.endings = Endings(self._lenient)

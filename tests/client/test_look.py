@@ -93,6 +93,7 @@ def client(tmp_path: Path) -> Iterator[Client]:
         ("proxy", "http://example.com"),
         ("proxy", "http://example.com:99999"),
         ("proxy", {"server": "http://a:1", "user": "x"}),
+        ("proxy", {"server": "http://a:1", 1: "x", "user": "x"}),
         ("proxy", {"server": "http://a:1", "username": 5}),
         ("proxy", {}),
         ("proxy", 7),

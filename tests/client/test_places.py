@@ -378,3 +378,16 @@ def test_a_script_hears_that_its_session_was_drained(client: Client) -> None:
 
     with pytest.raises(SessionStopped):
         drains(client.Session(), client.drain)
+
+
+@pytest.mark.parametrize("wrong", [{"max_sessions": 0}, {"max_wait_s": -1}, {"clock": 5}, {"ids": 5}], ids=str)
+def test_a_client_that_is_refused_leaves_no_log_behind(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidConfig):
+        Client(tmp_path / "log.db", browser=FakeBrowser(), **wrong)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("twin", [Client, AsyncClient])
+def test_what_makes_no_pages_is_refused_at_once(tmp_path: Path, twin: Any) -> None:
+    with pytest.raises(InvalidConfig, match="pages"):
+        twin(tmp_path / "log.db", pages=object())
