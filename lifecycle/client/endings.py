@@ -116,5 +116,5 @@ class Endings:
             return
         try:
             call(view(self._recorder.load(session_id), self._recorder.clock.now()))
-        except BaseException as error:  # SystemExit too: it would end this thread alone, and silently
+        except (Exception, SystemExit) as error:  # the latter would end this thread alone, and silently
             logger.warning("on_end_failed", session_id=session_id, error=f"{type(error).__name__}: {error}")

@@ -173,7 +173,7 @@ BUGS: Final = [
     ),
     *_in(
         "client/endings.py",
-        ("a callback that exits ends the thread", "        except BaseException as error:  # SystemExit", "        except Exception as error:  # SystemExit"),
+        ("a callback that exits ends the thread", "        except (Exception, SystemExit) as error:", "        except Exception as error:"),
         ("nobody watches a second time", "            self._running = bool(self._calls) and not self._stopped\n            return self._running", "            return bool(self._calls) and not self._stopped"),
         ("a thread for each session", "first, self._running = not self._running, True", "first, self._running = True, True"),
         ("the first page again and again", "                after = page.cursor\n", ""),
@@ -183,7 +183,7 @@ BUGS: Final = [
         ("who comes second does not wait", "        with self._lock:\n            if self._called:\n                return\n            self._called = True\n            try:", "        if self._called:\n            return\n        self._called = True\n        if True:\n            try:"),
         ("a closed client goes on calling", "        self._stopped = True\n", "        pass\n"),
         ("what it raises ends the thread", "            except Exception as error:\n                logger", "            except ZeroDivisionError as error:\n                logger"),
-        ("a history that can't be read ends the thread", '        except BaseException as error:  # SystemExit', '        except ZeroDivisionError as error:  # SystemExit'),
+        ("a history that can't be read ends the thread", "        except (Exception, SystemExit) as error:", "        except (ZeroDivisionError, SystemExit) as error:"),
         ("the place to look from is taken too late", "lambda: self._run(after)", "lambda: self._run(max((row.position for row in self._recorder.log.last(1)), default=None))"),
     ),
     *_in(
