@@ -692,10 +692,11 @@ class AsyncSession:
         handle = self._started("leaving the block")
         if handle.forked:
             return
-        driver = error is not None and self._drivers.raised(error)
-        connected = None if self._connection is None else self._connection.connected()
+        connected = None if self._connection is None else self._connection.connected()  # here: it belongs to the loop
         try:
-            replaced = await self._worker.run(lambda _: handle.leave(error, driver=driver, connected=connected))
+            replaced = await self._worker.run(
+                lambda _: handle.leave(error, driver=self._drivers.raised, connected=lambda: connected)
+            )
         finally:
             await self._close_page()
             await self._tell()

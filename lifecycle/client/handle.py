@@ -594,19 +594,26 @@ class Handle:
         crash.point("client.settled")
         return self._end_view()
 
-    def leave(self, error: BaseException | None, *, driver: bool, connected: bool | None) -> BaseException | None:
+    def leave(
+        self,
+        error: BaseException | None,
+        *,
+        driver: Callable[[BaseException], bool],
+        connected: Callable[[], bool | None],
+    ) -> BaseException | None:
         """End or detach as the block is left with *error*; the error that should take its place, if any.
 
         Args:
-            driver: *error* came from a driver.
-            connected: The driver still thinks that it is connected to the browser; None if it isn't ours to ask.
+            driver: Whether an error came from a driver.
+            connected: Whether the driver still thinks that it is connected to the browser; None if it isn't ours to
+                ask. Asked only where it matters: it takes the driver's time.
         """
         replaced: BaseException | None = None
         try:
-            if error is not None and driver:
+            if error is not None and driver(error):
                 # The browser may be gone under the script, and its keeper is writing down why at this moment.
                 # One that closes itself takes its pages first: connected still, and gone a moment later.
-                now = self.verdict(_VERDICT_WAIT_S if connected is False else _GLANCE_S)
+                now = self.verdict(_VERDICT_WAIT_S if connected() is False else _GLANCE_S)
                 replaced = ended_error(now) if now.status not in LIVE else None
         finally:  # also when that is interrupted: a block that is left has ended its session
             if not (self.attached or (self.request is not None and self.request.keep_alive)):

@@ -715,9 +715,7 @@ class Session:
         if self._handle.forked:
             return
         try:
-            driver = error is not None and self._drivers.raised(error)
-            # Asked only where it matters: it takes the driver's time, in which the end of the block can be interrupted.
-            replaced = self._handle.leave(error, driver=driver, connected=self._connected() if driver else None)
+            replaced = self._handle.leave(error, driver=self._drivers.raised, connected=self._connected)
         finally:
             self._close_pages()
             self._handle.tell()

@@ -84,6 +84,29 @@ def test_an_interrupt_while_the_end_of_a_block_asks_what_became_of_the_browser()
     assert ended(log, client, host, session.session_id) is Cause.EXCEPTION
 
 
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt(), TimeLimit()], ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize(("kind", "asked"), [(Pages, "is_driver_error"), (Connection, "connected")])
+def test_an_interrupt_while_the_end_of_a_block_asks_the_driver(
+    monkeypatch: pytest.MonkeyPatch, kind: type, asked: str, interrupt: BaseException
+) -> None:
+    """A driver that hangs takes its time, and is what makes people press Ctrl-C: the session was left running."""
+    host = FakeBrowser()
+    client = Client(log := MemoryLog(), browser=host, pages=Pages(), clock=VirtualClock())
+    session = client.Session()
+
+    def interrupted(*_: object) -> bool:
+        raise interrupt
+
+    def breaks(session: Session) -> None:
+        assert session.page == "the first tab"
+        monkeypatch.setattr(kind, asked, interrupted)
+        raise DriverError
+
+    with pytest.raises(type(interrupt)):
+        inside(session, breaks)
+    assert ended(log, client, host, session.session_id) is Cause.EXCEPTION
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_start_that_is_interrupted_while_created_is_written_leaves_no_session(when: str) -> None:
     log, host = Interrupted("created", when, KeyboardInterrupt()), FakeBrowser()

@@ -268,6 +268,7 @@ BUGS: Final = [
     ),
     *_in(
         "client/handle.py",
+        ("the driver is asked before anything is ended", "        replaced: BaseException | None = None\n        try:\n            if error is not None and driver(error):", "        replaced: BaseException | None = None\n        known = connected() if error is not None and driver(error) else None\n        try:\n            if known is not None:"),
         ("the watch is not told of a release", "        if self.last.released and self._guard is not None:\n            self._guard.released(self.session_id)\n", ""),
     ),
     *_in(
