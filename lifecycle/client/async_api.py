@@ -453,9 +453,11 @@ class AsyncSession:
                 await self._begin_with_page(drivers)
         except BaseException as error:
             cause = _first(error)
-            await self._close_page()
-            await self._worker.run(lambda shared: self._handle.give_up(cause) if self._handle is not None else None)
-            await self._tell()
+            try:
+                await self._close_page()
+            finally:  # also when that is cancelled
+                await self._worker.run(lambda shared: self._handle.give_up(cause) if self._handle is not None else None)
+                await self._tell()
             if isinstance(cause, LifecycleError):
                 self._take_back()
             if cause is error:

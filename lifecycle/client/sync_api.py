@@ -470,9 +470,11 @@ class Session:
                 self._warm()  # overlaps with the keeper's work
             handle.begun(starting)
         except BaseException as error:
-            self._close_pages()
-            handle.give_up(error)
-            handle.tell()
+            try:
+                self._close_pages()
+            finally:  # also when that is interrupted
+                handle.give_up(error)
+                handle.tell()
             raise
         return self
 

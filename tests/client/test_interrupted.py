@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 import pytest
 
-from lifecycle import Cause, Client, MemoryLog, Session, core
+from lifecycle import AsyncClient, AsyncSession, Cause, Client, MemoryLog, Session, core
+from lifecycle.client.handle import Handle
 from lifecycle.log.port import Appended, Expected, NewEvent
 from lifecycle.testing import FakeBrowser, VirtualClock
-from tests.client.pretended import Connection, DriverError, Pages
+from tests.client.pretended import AsyncPages, Connection, DriverError, Pages
 from tests.client.world import inside
 
 
@@ -116,6 +118,53 @@ def test_a_start_that_is_interrupted_while_created_is_written_leaves_no_session(
         session.start()
     assert client.sessions.list(status=["created", "active"]) == []
     assert [view.cause for view in client.sessions.list()] == ([Cause.INTERRUPTED] if when == "after" else [])
+
+
+def interrupt_waiting(patch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """From here on *error* comes while a start waits for its browser, which comes up."""
+
+    def begun(*_: object) -> None:
+        raise error
+
+    patch.setattr(Handle, "begun", begun)
+
+
+def test_a_start_that_is_interrupted_again_while_it_lets_go_leaves_no_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever presses Ctrl-C presses it twice: the second one hit the driver's end, and the browser stayed."""
+    host = FakeBrowser()
+    client = Client(log := MemoryLog(), browser=host, pages=Pages(), clock=VirtualClock())
+    session = client.Session()
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    interrupt_waiting(monkeypatch, KeyboardInterrupt())
+    monkeypatch.setattr(Pages, "warm", lambda _: interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        session.start()
+    assert ended(log, client, host, session.session_id) is Cause.INTERRUPTED
+
+
+def test_an_asynchronous_start_that_is_cancelled_again_while_it_lets_go_leaves_no_session(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    host = FakeBrowser()
+    log = MemoryLog()
+
+    async def scenario() -> str:
+        session = AsyncClient(log, browser=host, pages=AsyncPages(), clock=VirtualClock()).Session()
+
+        async def cancelled(_: object) -> None:
+            raise asyncio.CancelledError
+
+        interrupt_waiting(monkeypatch, TimeLimit())
+        monkeypatch.setattr(AsyncSession, "_close_page", cancelled)
+        with pytest.raises(asyncio.CancelledError):
+            await session.start()
+        return session.session_id
+
+    session_id = asyncio.run(scenario())
+    assert ended(log, Client(log, browser=host), host, session_id) is Cause.EXCEPTION
 
 
 def test_the_driver_is_not_asked_when_a_block_is_left_without_an_error_of_its(monkeypatch: pytest.MonkeyPatch) -> None:
