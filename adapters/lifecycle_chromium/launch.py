@@ -225,7 +225,16 @@ def _spawn(command: list[str], profile: Path, env: Mapping[str, str] | None) -> 
         raise LaunchError(f"{command[0]} can't be started: {reason}") from error
     os.close(theirs_in)
     os.close(theirs_out)
-    return BrowserProcess(process, profile, ours_in, ours_out)
+    try:
+        return BrowserProcess(process, profile, ours_in, ours_out)
+    except RuntimeError as error:  # no thread is left for now, to read what it prints
+        os.killpg(process.pid, signal.SIGKILL)  # unreaped, so the number is its group's and nobody else's
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+        os.close(ours_in)
+        os.close(ours_out)
+        raise LaunchError(f"{command[0]} can't be watched: {error}") from error
 
 
 def reserve() -> None:

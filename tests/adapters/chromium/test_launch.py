@@ -156,6 +156,21 @@ def test_what_never_answers_is_given_up_and_ended(fake: Callable[..., Path], pro
     assert (error.exit_code, error.signal) == (None, None)
 
 
+def test_what_no_thread_can_watch_is_ended(
+    fake: Callable[..., Path], profile: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ran on, with the ends of its pipe open, and its profile stayed."""
+    start, binary = threading.Thread.start, fake(SLEEP.lstrip("\n; "))
+
+    def exhausted(thread: threading.Thread) -> None:
+        if thread.name.startswith("last-words"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", exhausted)
+    assert "can't be watched: can't start new thread" in str(failure(binary, profile))
+
+
 def test_what_it_started_is_ended_with_it(fake: Callable[..., Path], profile: Path) -> None:
     child = "import subprocess, sys; print(subprocess.Popen(['sleep', '600']).pid, flush=True)" + SLEEP
     error = failure(fake(child), profile, timeout_s=1)
