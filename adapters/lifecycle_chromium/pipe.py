@@ -54,7 +54,11 @@ class CdpClosed(Exception):
 
 
 class CdpPipe:
-    """The pipe's two ends. Owns both descriptors. Every method may be called from any thread."""
+    """The pipe's two ends. Owns both descriptors. Every method may be called from any thread.
+
+    Raises:
+        RuntimeError: No thread can be had to read it; both descriptors are closed.
+    """
 
     def __init__(self, read_fd: int, write_fd: int) -> None:
         self._ids = itertools.count(1)
@@ -70,7 +74,13 @@ class CdpPipe:
         self._read_fd = read_fd
         self._wake, self._waker = os.pipe()
         self._reader = threading.Thread(target=self._read, name="cdp-pipe", daemon=True)
-        self._reader.start()
+        try:
+            self._reader.start()
+        except RuntimeError:  # no thread is left for now
+            self._outbox.close()
+            for fd in (read_fd, self._wake, self._waker):
+                os.close(fd)
+            raise
 
     @property
     def closed(self) -> bool:

@@ -160,7 +160,7 @@ def test_what_no_thread_can_watch_is_ended(
     fake: Callable[..., Path], profile: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It ran on, with the ends of its pipe open, and its profile stayed."""
-    start, binary = threading.Thread.start, fake(SLEEP.lstrip("\n; "))
+    start, binary = threading.Thread.start, fake(SLEEP)
 
     def exhausted(thread: threading.Thread) -> None:
         if thread.name.startswith("last-words"):

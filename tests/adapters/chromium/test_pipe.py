@@ -264,6 +264,20 @@ def test_a_sender_that_is_no_longer_wanted_waits_no_more(
     waiting.result(SOON_S)
 
 
+def test_a_pipe_that_no_thread_reads_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    before = len(os.listdir("/dev/fd"))
+    (ours_in, theirs_out), (theirs_in, ours_out) = os.pipe(), os.pipe()
+    monkeypatch.setattr(threading.Thread, "start", exhausted)
+    with pytest.raises(RuntimeError):
+        CdpPipe(ours_in, ours_out)
+    os.close(theirs_in)
+    os.close(theirs_out)
+    assert len(os.listdir("/dev/fd")) == before
+
+
 def test_closing_the_pipe_of_a_browser_that_does_not_read_is_quick(fake: FakeBrowser) -> None:
     fake.pipe.forward(b"x" * 2**22, wanted=lambda: True)
     begun = time.monotonic()
