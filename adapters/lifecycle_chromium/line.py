@@ -85,7 +85,14 @@ class Line:
                 raise KeeperUnavailable(f"the keeper can't be started with {sys.executable!r}: {error}") from error
         found = process.identify(self.process.pid)
         self.identity = None if found is None else core_identity(found)
-        threading.Thread(target=self._listen, name="lifecycle-keeper-line", daemon=True).start()
+        try:
+            threading.Thread(target=self._listen, name="lifecycle-keeper-line", daemon=True).start()
+        except RuntimeError as error:  # no thread is left for now
+            self.kill()
+            self.process.wait()
+            self._socket.close()
+            paths.remove_keeper(runtime, self.keeper_id)
+            raise KeeperUnavailable(f"the keeper can't be listened to: {error}") from error
 
     def send(self, **message: object) -> bool:
         """Send one message; False when the keeper is gone. A hung keeper's full line does not block for ever."""

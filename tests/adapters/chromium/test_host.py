@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import subprocess
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -17,6 +19,7 @@ from lifecycle.log.port import NO_STREAM
 from lifecycle.testing.log_samples import new
 from lifecycle_chromium import paths
 from lifecycle_chromium.host import ChromiumHost
+from lifecycle_chromium.line import Line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,3 +110,29 @@ def test_who_ends_by_identity_claims_no_profile_of_the_users_own(log: SqliteLog,
     session = log.load(session_id)
     assert session is not None
     assert host.end(session, log).profile_removed is not mine
+
+
+def test_a_keeper_that_no_thread_listens_to_is_ended_and_may_be_tried_again(
+    log: SqliteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It raised an error of Python's, and its process was waited for by nobody."""
+
+    def exhausted(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    ended: list[int] = []
+    wait = subprocess.Popen.wait
+
+    def waited(process: subprocess.Popen[bytes], timeout: float | None = None) -> int:
+        ended.append(process.pid)
+        return wait(process, timeout)
+
+    before = len(os.listdir("/dev/fd"))
+    monkeypatch.setattr(threading.Thread, "start", exhausted)
+    monkeypatch.setattr(subprocess.Popen, "wait", waited)
+    with pytest.raises(KeeperUnavailable, match="can't start new thread") as refused:
+        Line(log.runtime_dir, str(log.locator), lambda _: None)
+    assert refused.value.retryable
+    assert len(ended) == 1
+    assert len(os.listdir("/dev/fd")) == before
+    assert not list((log.runtime_dir / "keepers").glob("*.lock"))
