@@ -135,11 +135,14 @@ def test_a_start_that_is_interrupted_again_while_it_lets_go_leaves_no_session(mo
     client = Client(log := MemoryLog(), browser=host, pages=Pages(), clock=VirtualClock())
     session = client.Session()
 
-    def interrupted() -> None:
-        raise KeyboardInterrupt
+    def warm(_: Pages) -> Callable[[], None]:
+        def gives_back() -> None:
+            raise KeyboardInterrupt
+
+        return gives_back
 
     interrupt_waiting(monkeypatch, KeyboardInterrupt())
-    monkeypatch.setattr(Pages, "warm", lambda _: interrupted)
+    monkeypatch.setattr(Pages, "warm", warm)
     with pytest.raises(KeyboardInterrupt):
         session.start()
     assert ended(log, client, host, session.session_id) is Cause.INTERRUPTED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import subprocess
 import threading
 from typing import TYPE_CHECKING, Any, Final
@@ -120,19 +121,19 @@ def test_a_keeper_that_no_thread_listens_to_is_ended_and_may_be_tried_again(
     def exhausted(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    ended: list[int] = []
-    wait = subprocess.Popen.wait
+    ended: list[int | None] = []
 
-    def waited(process: subprocess.Popen[bytes], timeout: float | None = None) -> int:
-        ended.append(process.pid)
-        return wait(process, timeout)
+    class Popen(subprocess.Popen[bytes]):
+        def wait(self, timeout: float | None = None) -> int:
+            ended.append(code := super().wait(timeout))
+            return code
 
     before = len(os.listdir("/dev/fd"))
     monkeypatch.setattr(threading.Thread, "start", exhausted)
-    monkeypatch.setattr(subprocess.Popen, "wait", waited)
+    monkeypatch.setattr(subprocess, "Popen", Popen)
     with pytest.raises(KeeperUnavailable, match="can't start new thread") as refused:
         Line(log.runtime_dir, str(log.locator), lambda _: None)
     assert refused.value.retryable
-    assert len(ended) == 1
+    assert ended == [-signal.SIGKILL]
     assert len(os.listdir("/dev/fd")) == before
     assert not list((log.runtime_dir / "keepers").glob("*.lock"))
