@@ -142,7 +142,4 @@ def forgotten(sessions: Sessions, recorder: Recorder, session_id: str) -> Forgot
     """As Client.forget."""
     from lifecycle.audit.retention import forget
 
-    found = sessions.resolve(session_id)
-    done = forget(recorder.log, found, recorder.receipt)
-    recorder.forgotten(found)
-    return done
+    return forget(recorder.log, sessions.resolve(session_id), recorder.receipt)

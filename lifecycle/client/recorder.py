@@ -44,10 +44,10 @@ class Outcome:
 class Recorder:
     """Runs commands against one log for one actor. Thread-safe.
 
-    Its events carry *correlation_id* and *causation_id*, or those with which the session began when it has neither: so
-    what a keeper finds out by itself belongs to the same request as the session. Sessions that were loaded are
-    remembered, so that the next command reads only what came since. With *lenient*, events of a newer version of this
-    library are passed over: for whoever must see a session to its end.
+    Its events carry *correlation_id* and *causation_id*, or those with which the session began when it has neither:
+    so what a keeper finds out by itself belongs to the same request as the session. Sessions that were loaded are
+    remembered, so that the next command reads only what came since; not those that hold something private. With
+    *lenient*, events of a newer version of this library are passed over: for whoever must see a session to its end.
     """
 
     def __init__(
@@ -145,11 +145,6 @@ class Recorder:
         self._remember(session, self.origin)
         return session
 
-    def forgotten(self, session_id: str) -> None:
-        """Drop what is remembered of a session: what is private in it has been deleted."""
-        with self._lock:
-            self._known.pop(session_id, None)
-
     def receipt(self, event: Event) -> NewEvent:
         """*event*, which concerns the whole log, stamped with the time and on its way into it."""
         return self._new(event.model_copy(update={"at": self.clock.now()}), self.origin)
@@ -199,6 +194,9 @@ class Recorder:
 
     def _remember(self, session: Session, began: Origin | None) -> None:
         with self._lock:
+            if session.error_message is not None:  # private: any process may have it forgotten, and tells nobody
+                self._known.pop(session.session_id, None)
+                return
             current, known = self._known.get(session.session_id) or (None, None)
             if current is not None and current.version > session.version:
                 session = current
