@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from lifecycle.audit.note import Checkpoint, SigningKey
     from lifecycle.core.events import Event
+    from lifecycle.log.place import Place
     from lifecycle.log.port import EventLog
 
 __all__ = ["Forgotten", "forget", "seal"]
@@ -70,8 +71,8 @@ def seal(
     first event, where an interrupt came before that.
 
     Raises:
-        LogUnsuitable: A session lives, the log is no file, or it is sealed and another log follows it, or none. Nothing
-            was done.
+        LogUnsuitable: A session lives, the log is no file, *following* can't be made, or the log is sealed and another
+            one follows it, or none. Nothing was done.
         InvalidConfig: *following* is there already. Nothing was done.
     """
     if not isinstance(log, SqliteLog):
@@ -82,6 +83,8 @@ def seal(
     if following is not None and os.path.exists(following) and not (again and _begun(following)):
         raise InvalidConfig("following", os.fspath(following), "a file that is not there yet")
     if sealed is None:
+        if following is not None:
+            _check_directory(place(following))  # first: what is sealed can't be told to go on elsewhere
         log.seal(receipt(LogSealed(sessions=log.sessions.count(now=0), following=wanted)))
     elif isinstance(sealed, LogSealed) and wanted not in (None, sealed.following):
         what = f"{sealed.following} follows it" if sealed.following else "no log follows it"
@@ -94,6 +97,12 @@ def seal(
         finally:
             opened.close()
     return signed
+
+
+def _check_directory(where: Place) -> None:
+    where.check(create=True)
+    if not os.access(os.path.dirname(where.path), os.W_OK | os.X_OK):
+        raise LogUnsuitable(where.locator, "can't be made: its directory can't be written")
 
 
 def _begun(following: str | os.PathLike[str]) -> bool:
