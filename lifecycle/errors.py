@@ -33,6 +33,7 @@
     │   ├── SinkUnavailable         where events are forwarded to does not take them now
     │   ├── SinkRefused             where events are forwarded to will not have one
     │   ├── LogUnavailable          the log can't be reached or written now (retry is safe)
+    │   │   ├── LogClosed           this object of it never can again; open the log anew
     │   │   └── NotRecorded         an operation was performed, and only its record is missing; carries its result
     │   └── WrongVersion            another writer was first (load again, decide again)
     └── HistoryError                the record: what is stored can't be used as it is
@@ -78,6 +79,7 @@ __all__ = [
     "KeeperUnavailable",
     "LaunchFailed",
     "LifecycleError",
+    "LogClosed",
     "LogTampered",
     "LogUnavailable",
     "LogUnsuitable",
@@ -408,6 +410,15 @@ class LogUnavailable(WorldError):
     """The log can't be reached or written now. Nothing was acknowledged; the same call is safe to repeat."""
 
     retryable = True
+
+
+class LogClosed(LogUnavailable):
+    """The log was closed, its file was removed or replaced, or its process forked in the middle of using it.
+
+    To repeat the call is safe, and of no use: the log has to be opened again.
+    """
+
+    retryable = False
 
 
 class NotRecorded(LogUnavailable):

@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from lifecycle.errors import LogUnavailable
+from lifecycle.errors import LogClosed
 from lifecycle.log import forks
 from lifecycle.log.connection import durability
 from lifecycle.log.driver import IntegrityError, SqliteError
@@ -38,18 +38,18 @@ class Handle:
         SQLite would go on writing to an unlinked file, and acknowledge it.
 
         Raises:
-            LogUnavailable: Closed, forked in the middle of a call, or another file.
+            LogClosed: Closed, forked in the middle of a call, or another file.
         """
         self.usable()
         if self.options.place.identity() != self.identity:
-            raise LogUnavailable(f"{self.locator}: the file was removed or replaced while it was open; open it again")
+            raise LogClosed(f"{self.locator}: the file was removed or replaced while it was open; open it again")
 
     def usable(self) -> None:
         """As check, without a look at the file."""
         if self.closed:
-            raise LogUnavailable(f"{self.locator}: the log has been closed")
+            raise LogClosed(f"{self.locator}: the log has been closed")
         if self.pid != os.getpid() or forks.inherited(self.identity):
-            raise LogUnavailable(
+            raise LogClosed(
                 f"{self.locator}: this process was forked in the middle of using the log, and can't use it safely; "
                 "start it with subprocess or multiprocessing's spawn"
             )

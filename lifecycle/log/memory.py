@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lifecycle.errors import LifecycleError, LogUnavailable, SealedLog
+from lifecycle.errors import LifecycleError, LogClosed, LogUnavailable, SealedLog
 from lifecycle.log.batch import (
     check_expected,
     check_page,
@@ -96,7 +96,7 @@ class MemoryLog:
     def _open(self) -> Generator[None]:
         with self._changed:
             if self._closed:
-                raise LogUnavailable("the log has been closed")
+                raise LogClosed("the log has been closed")
             yield
 
     def append(self, stream: str, events: Sequence[NewEvent], *, expected: Expected) -> Appended:
@@ -178,7 +178,7 @@ class MemoryLog:
         with self._open():
             self._changed.wait_for(lambda: self._closed or len(self._log) > (cursor or 0), max(timeout_s, 0))
             if self._closed:
-                raise LogUnavailable("the log has been closed")
+                raise LogClosed("the log has been closed")
             return len(self._log) > (cursor or 0)
 
     def __enter__(self) -> MemoryLog:

@@ -183,5 +183,5 @@ class EventLog(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of files and connections. Idempotent; other calls raise LogUnavailable afterwards."""
+        """Let go of files and connections. Idempotent; other calls raise LogClosed afterwards."""
         ...

@@ -24,6 +24,7 @@ from lifecycle.errors import (
     FutureSchema,
     InvalidConfig,
     LifecycleError,
+    LogClosed,
     LogUnavailable,
     UnknownEventType,
 )
@@ -212,7 +213,7 @@ class LogContract(AppendContract, IndexContract, ProcessContract, Contract, ABC)
             lambda: log.sessions.list(now=T0),
         ]
         for call in calls:
-            raises(LogUnavailable, call)
+            raises(LogClosed, call)
 
     def check_events_outlive_the_log_object(self) -> None:
         with closing(self.log()) as log:

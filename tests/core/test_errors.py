@@ -31,6 +31,7 @@ from lifecycle.errors import (
     KeeperUnavailable,
     LaunchFailed,
     LifecycleError,
+    LogClosed,
     LogTampered,
     LogUnavailable,
     MalformedEvent,
@@ -184,6 +185,7 @@ EXAMPLES: list[tuple[LifecycleError, dict[str, Any], str]] = [
         "no recording of session s-1: no picture came",
     ),
     (LogUnavailable("disk full"), {"retryable": True}, "disk full"),
+    (LogClosed("the log has been closed"), {"retryable": False}, "the log has been closed"),
     (
         WrongVersion("s-1", 3, 4),
         {"stream": "s-1", "expected": 3, "actual": 4, "retryable": True},
