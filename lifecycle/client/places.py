@@ -123,18 +123,19 @@ class _FileQueue:
             fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise LogUnavailable(f"the queue for a place, {self._path}: {error.strerror}") from error
+        ours = True
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not wait_in_line(fd, left, "lifecycle-places"):
-                yield False  # the descriptor is the waiting thread's now
-                return
-        try:
-            yield True
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                ours = False  # the descriptor is the waiting thread's, unless the lock comes
+                ours = wait_in_line(fd, left, "lifecycle-places")
+            yield ours
         finally:
-            with suppress(OSError):
-                fcntl.flock(fd, fcntl.LOCK_UN)  # by name: a forked child may hold a copy of the descriptor
-            os.close(fd)
+            if ours:
+                with suppress(OSError):
+                    fcntl.flock(fd, fcntl.LOCK_UN)  # by name: a forked child may hold a copy of the descriptor
+                os.close(fd)
 
 
 class _LocalQueue:

@@ -176,7 +176,10 @@ class MemoryLog:
     def wait(self, cursor: Cursor | None, timeout_s: float) -> bool:
         """As EventLog.wait."""
         with self._open():
-            self._changed.wait_for(lambda: self._closed or len(self._log) > (cursor or 0), max(timeout_s, 0))
+            longest = min(max(timeout_s, 0), threading.TIMEOUT_MAX)
+            self._changed.wait_for(lambda: self._closed or len(self._log) > (cursor or 0), longest)
+                lambda: self._closed or len(self._log) > (cursor or 0), min(max(timeout_s, 0), threading.TIMEOUT_MAX)
+            )
             if self._closed:
                 raise LogClosed("the log has been closed")
             return len(self._log) > (cursor or 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import threading
 import time
 import warnings
@@ -54,6 +55,15 @@ def test_a_filtered_page_looks_at_so_many_positions_and_no_more(
         assert empty > 5
         assert pages >= 62 // 5
         assert log.read_all(cursor, limit=2, types=["session.accessed"]).events == ()
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_a_wait_may_take_as_long_as_it_takes(tmp_path: Path, kind: str) -> None:
+    with MemoryLog() if kind == "memory" else SqliteLog(tmp_path / "log.db") as log:
+        writes = threading.Timer(0.02, begin, (log, "s-1"))
+        writes.start()
+        assert log.wait(None, math.inf)
+        writes.join()
 
 
 def test_the_last_events_may_be_more_than_sqlite_can_count(tmp_path: Path) -> None:
