@@ -178,8 +178,6 @@ class MemoryLog:
         with self._open():
             longest = min(max(timeout_s, 0), threading.TIMEOUT_MAX)
             self._changed.wait_for(lambda: self._closed or len(self._log) > (cursor or 0), longest)
-                lambda: self._closed or len(self._log) > (cursor or 0), min(max(timeout_s, 0), threading.TIMEOUT_MAX)
-            )
             if self._closed:
                 raise LogClosed("the log has been closed")
             return len(self._log) > (cursor or 0)
