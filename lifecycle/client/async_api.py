@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import math
 import os
 import threading
 import time
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, cast, overl
 from pydantic import BaseModel
 
 from lifecycle.client import adapters, operations, orders, proofs
-from lifecycle.client.handle import no_driver
+from lifecycle.client.handle import no_driver, waiting_s
 from lifecycle.client.origin import origin
 from lifecycle.client.request import attaching, request
 from lifecycle.client.shared import MAX_WAIT_S, Shared, part
@@ -674,7 +673,7 @@ class AsyncSession:
     async def wait_ended(self, timeout_s: float | None = None) -> SessionView | None:
         """As Session.wait_ended; cancelled, it lets go within half a second."""
         handle = self._started("wait_ended()")
-        until = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        until = time.monotonic() + waiting_s(timeout_s)
         while (left := until - time.monotonic()) > 0:
             if (ending := await self._worker.run(lambda _: handle.wait_ended(min(_WAIT_S, left)))) is not None:
                 return ending

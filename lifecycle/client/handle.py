@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from lifecycle.core import Command
     from lifecycle.ports import BrowserHost, Starting, Talk
 
-__all__ = ["Handle", "ended_error", "ending_for", "no_driver"]
+__all__ = ["Handle", "ended_error", "ending_for", "no_driver", "waiting_s"]
 
 #: How long attaching waits for a session that is still being started by its owner.
 _ATTACH_WAIT_S: Final = 10.0
@@ -129,6 +129,19 @@ def no_driver(session_id: str) -> Generator[None]:
     except Exception as error:
         why = f"the driver of its pages did not start: {redact.message(str(error))}"
         raise LaunchFailed(session_id, f"{why}; it may have said more on stderr, and page=False needs none") from error
+
+
+def waiting_s(timeout_s: object) -> float:
+    """How long *timeout_s* lets somebody wait; None is for ever.
+
+    Raises:
+        InvalidConfig: It is no number.
+    """
+    if timeout_s is None:
+        return math.inf
+    if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float) or math.isnan(timeout_s):
+        raise InvalidConfig("timeout_s", timeout_s, "must be seconds, or None to wait as long as it takes")
+    return timeout_s
 
 
 class Gateless:
@@ -231,7 +244,7 @@ class Handle:
         """The ending, waited for; None when it has not come after *timeout_s*."""
         self.status()
         clock, log = self.recorder.clock, self.recorder.log
-        left = math.inf if timeout_s is None else timeout_s
+        left = waiting_s(timeout_s)
         while True:
             newest = log.last(1)
             session, now = self.load(), self.view()

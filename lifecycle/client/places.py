@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from lifecycle.core import Session
     from lifecycle.log.port import EventLog
 
-__all__ = ["Places", "check"]
+__all__ = ["Places", "check", "check_seconds"]
 
 _LOOK_S: Final = 0.1
 #: How often the head of the queue looks for sessions whose keeper is gone.
@@ -38,12 +38,17 @@ _RECONCILE_S: Final = 1.0
 
 def check(max_sessions: object, max_wait_s: object) -> None:
     """Raise InvalidConfig unless these are a number of sessions, or None for no limit, and one of seconds."""
-    if isinstance(max_wait_s, bool) or not isinstance(max_wait_s, int | float) or not 0 <= max_wait_s <= 86_400:
-        raise InvalidConfig("max_wait_s", max_wait_s, "must be seconds, from 0 to 86400")
+    check_seconds("max_wait_s", max_wait_s)
     if max_sessions is None:
         return
     if isinstance(max_sessions, bool) or not isinstance(max_sessions, int) or max_sessions < 1:
         raise InvalidConfig("max_sessions", max_sessions, "must be a whole number from 1, or None for no limit")
+
+
+def check_seconds(argument: str, value: object) -> None:
+    """Raise InvalidConfig unless *value* is a number of seconds that somebody may want to wait."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 86_400:
+        raise InvalidConfig(argument, value, "must be seconds, from 0 to 86400")
 
 
 class Places:

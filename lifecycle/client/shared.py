@@ -154,8 +154,7 @@ class Shared:
 
     def drain(self, drain_s: float) -> None:
         """Start nothing any more, leave this client's sessions *drain_s* to end, and end the others."""
-        if not 0 <= drain_s <= 86_400:
-            raise InvalidConfig("drain_s", drain_s, "must be seconds, from 0 to 86400")
+        places.check_seconds("drain_s", drain_s)
         self.check_fork()
         self._closing = True
         clock = self.recorder.clock

@@ -207,6 +207,19 @@ class TestWaitingForTheEnd:
         with pytest.raises(NotStarted):
             fake.client.Session(page=False).wait_ended(1)
 
+    @pytest.mark.parametrize("wrong", ["1", float("nan"), True, [1]], ids=str)
+    def test_a_time_to_wait_that_is_none_is_refused(self, fake: _Fake, wrong: Any) -> None:
+        """Of NaN nothing is ever less or more: it waited for ever."""
+
+        async def asynchronously() -> None:
+            async with fake.asynchronous().Session(page=False) as session:
+                await session.wait_ended(wrong)
+
+        with fake.session() as session, pytest.raises(InvalidConfig, match="timeout_s"):
+            session.wait_ended(wrong)
+        with pytest.raises(InvalidConfig, match="timeout_s"):
+            asyncio.run(asynchronously())
+
     def test_the_asynchronous_twin_waits_and_can_be_cancelled(self, fake: _Fake) -> None:
         async def run() -> None:
             async with fake.asynchronous().Session(page=False) as session:

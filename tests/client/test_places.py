@@ -363,8 +363,8 @@ class TestDraining:
 
         asyncio.run(run())
 
-    @pytest.mark.parametrize("wrong", [-1, 1e9, float("nan")])
-    def test_what_is_no_time_is_refused(self, wrong: float) -> None:
+    @pytest.mark.parametrize("wrong", [-1, 1e9, float("nan"), "1"])
+    def test_what_is_no_time_is_refused(self, wrong: Any) -> None:
         with pytest.raises(InvalidConfig, match="drain_s"):
             Client(MemoryLog(), browser=FakeBrowser()).drain(wrong)
 
