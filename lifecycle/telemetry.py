@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections import Counter
 from typing import Any
 
@@ -22,23 +23,30 @@ class _Lazy:
     """Chooses where a line goes when it is written, so that configuration after import still counts.
 
     structlog is imported with the first line that somebody hears: it brings rich along, a tenth of a second that the
-    start of a keeper has no use for.
+    start of a keeper has no use for. What the application's own processors raise is told on stderr, as the standard
+    library does it with handlers: no ending may fail because nobody can be told of it.
     """
 
     def debug(self, event: str, **fields: object) -> None:
         """A line for whoever debugs the library."""
-        if (line := _heard(logging.DEBUG)) is not None:
-            line.debug(event, **fields)
+        _say(logging.DEBUG, event, fields)
 
     def info(self, event: str, **fields: object) -> None:
         """Something an operator may want to know."""
-        if (line := _heard(logging.INFO)) is not None:
-            line.info(event, **fields)
+        _say(logging.INFO, event, fields)
 
     def warning(self, event: str, **fields: object) -> None:
         """Something that went wrong and was dealt with."""
-        if (line := _heard(logging.WARNING)) is not None:
-            line.warning(event, **fields)
+        _say(logging.WARNING, event, fields)
+
+
+def _say(level: int, event: str, fields: dict[str, object]) -> None:
+    try:
+        if (line := _heard(level)) is not None:
+            getattr(line, logging.getLevelName(level).lower())(event, **fields)
+    except Exception:
+        if logging.raiseExceptions and sys.stderr is not None:
+            traceback.print_exc()
 
 
 def _heard(level: int) -> Any:

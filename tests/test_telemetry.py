@@ -50,3 +50,13 @@ def test_importing_the_library_configures_nothing() -> None:
         "import structlog; assert not structlog.is_configured()",
     )
     assert (ran.stdout, ran.stderr) == ("", "")
+
+
+def test_what_the_applications_own_processors_raise_ends_nothing() -> None:
+    """It came out of stop(), and ended the threads that watch over sessions."""
+    ran = _run(
+        "import structlog\ndef broken(*_): raise KeyError('request_id')\nstructlog.configure(processors=[broken])",
+        "print('goes on')",
+    )
+    assert ran.stdout == "goes on\n"
+    assert ran.stderr.endswith("KeyError: 'request_id'\n")
