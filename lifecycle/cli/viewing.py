@@ -11,7 +11,7 @@ import click
 from lifecycle.cli.logs import options, reading, recorder_for
 from lifecycle.cli.tables import print_json, print_line, say
 from lifecycle.client import adapters, viewing
-from lifecycle.client.handle import ended_error
+from lifecycle.client.causes import ended_error
 from lifecycle.client.sessions import Sessions
 from lifecycle.core import LIVE
 from lifecycle.errors import NoGate

@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, cast, overl
 from pydantic import BaseModel
 
 from lifecycle.client import adapters, operations, orders, proofs
-from lifecycle.client.handle import no_driver, waiting_s
+from lifecycle.client.causes import no_driver
+from lifecycle.client.handle import waiting_s
 from lifecycle.client.origin import origin
+from lifecycle.client.redact import said
 from lifecycle.client.request import attaching, request
 from lifecycle.client.shared import MAX_WAIT_S, Shared, part
 from lifecycle.client.system import Uuid7
@@ -748,7 +750,8 @@ class _Ending:
             if inspect.isawaitable(result):
                 await result
         except Exception as error:
-            logger.warning("on_end_failed", session_id=ending.session_id, error=f"{type(error).__name__}: {error}")
+            why = f"{type(error).__name__}: {said(error)}"
+            logger.warning("on_end_failed", session_id=ending.session_id, error=why)
 
     async def told(self) -> None:
         """Wait until the callback has been called, if it is to be; not inside of itself."""

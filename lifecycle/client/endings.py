@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
+from lifecycle.client.redact import said
 from lifecycle.core import ENDINGS, view
 from lifecycle.telemetry import logger
 
@@ -47,7 +48,7 @@ class Once:
                 logger.warning(
                     "on_end_failed",
                     session_id=self._session_id,
-                    error=f"{type(error).__name__}: {error}",
+                    error=f"{type(error).__name__}: {said(error)}",
                     exc_info=True,
                 )
 
@@ -117,4 +118,4 @@ class Endings:
         try:
             call(view(self._recorder.load(session_id), self._recorder.clock.now()))
         except (Exception, SystemExit) as error:  # the latter would end this thread alone, and silently
-            logger.warning("on_end_failed", session_id=session_id, error=f"{type(error).__name__}: {error}")
+            logger.warning("on_end_failed", session_id=session_id, error=f"{type(error).__name__}: {said(error)}")

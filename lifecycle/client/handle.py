@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from lifecycle import crash
 from lifecycle.client import recording, redact, replay, viewing
+from lifecycle.client.causes import ended_error, ending_for, not_started
 from lifecycle.client.cookies import cookies_of, read
 from lifecycle.client.endings import Once
 from lifecycle.client.reconcile import RELEASE_WAIT_S, finish, reconcile
@@ -31,7 +32,6 @@ from lifecycle.core.events import (
 from lifecycle.core.states import LIVE, State
 from lifecycle.errors import (
     AlreadyStarted,
-    BrowserLost,
     ForkedSession,
     IllegalCommand,
     InvalidConfig,
@@ -41,9 +41,6 @@ from lifecycle.errors import (
     LogUnavailable,
     NoGate,
     NotStarted,
-    SessionEnded,
-    SessionStopped,
-    SessionTimedOut,
 )
 from lifecycle.log.paged import paged
 from lifecycle.ports import Plan
@@ -64,7 +61,7 @@ if TYPE_CHECKING:
     from lifecycle.core import Command
     from lifecycle.ports import BrowserHost, Starting, Talk
 
-__all__ = ["Handle", "ended_error", "ending_for", "no_driver", "waiting_s"]
+__all__ = ["Handle", "waiting_s"]
 
 #: How long attaching waits for a session that is still being started by its owner.
 _ATTACH_WAIT_S: Final = 10.0
@@ -79,56 +76,6 @@ _NAP_S: Final = 1.0
 _PATH: Final = 8
 #: An append of an ending that takes longer makes us ask whether our keeper still answers.
 _APPEND_WAIT_S: Final = 1.0
-
-
-def ended_error(ending: SessionView) -> SessionEnded:
-    """The error that says how an ended session ended."""
-    if ending.status is State.TIMED_OUT:
-        return SessionTimedOut(ending)
-    if ending.cause in (Cause.BROWSER_CRASHED, Cause.BROWSER_LOST, Cause.BROWSER_CLOSED, Cause.KEEPER_LOST):
-        return BrowserLost(ending)
-    if ending.status is State.CLOSED:
-        return SessionStopped(ending)
-    return SessionEnded(ending)
-
-
-def ending_for(error: BaseException | None) -> Close | Fail:
-    """The command that ends a session whose block was left with *error* (DESIGN, how a with block ends)."""
-    match error:
-        case None:
-            return Close(cause=Cause.STOPPED)
-        case SystemExit(code=None | 0):
-            return Close(cause=Cause.EXITED)
-        case KeyboardInterrupt():
-            return Close(cause=Cause.INTERRUPTED)
-        case GeneratorExit():
-            return Close(cause=Cause.CANCELLED, evidence={"exception": "GeneratorExit"})
-        case _ if type(error).__name__ == "CancelledError":  # asyncio's and trio's Cancelled, without importing either
-            return Close(cause=Cause.CANCELLED, evidence={"exception": _qualified(error)})
-        case _:
-            text = redact.message(str(error))
-            return Fail(cause=Cause.EXCEPTION, error_type=_qualified(error)[:256], error_message=text or None)
-
-
-def _not_started(error: LaunchFailed) -> Fail:
-    """For a launch whose failure the keeper could not record: it has, or this does, whoever comes first."""
-    return Fail(cause=Cause.LAUNCH_FAILED, error_type="LaunchFailed", error_message=redact.message(str(error)) or None)
-
-
-@contextmanager
-def no_driver(session_id: str) -> Generator[None]:
-    """What keeps the pages' driver from starting, as an error of ours.
-
-    Raises:
-        LaunchFailed: It did not start.
-    """
-    try:
-        yield
-    except LifecycleError:
-        raise
-    except Exception as error:
-        why = f"the driver of its pages did not start: {redact.message(str(error))}"
-        raise LaunchFailed(session_id, f"{why}; it may have said more on stderr, and page=False needs none") from error
 
 
 def waiting_s(timeout_s: object) -> float:
@@ -166,11 +113,6 @@ class Gateless:
     def wait_released(self, timeout_s: float) -> bool:
         """Nobody to wait for."""
         return False
-
-
-def _qualified(error: BaseException) -> str:
-    cls = type(error)
-    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
 
 
 class Handle:
@@ -647,7 +589,7 @@ class Handle:
             return
         self._end_view()
         if self.last.status in LIVE:  # past its deadline too: nobody may have written that down yet
-            self.end(_not_started(error) if isinstance(error, LaunchFailed) else ending_for(error))
+            self.end(not_started(error) if isinstance(error, LaunchFailed) else ending_for(error))
         else:
             self.settle()
 

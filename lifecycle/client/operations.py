@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle import actions
 from lifecycle.client import extract, markdown, redact
-from lifecycle.client.handle import ended_error
+from lifecycle.client.causes import ended_error
 from lifecycle.core.events import SessionOperation
 from lifecycle.core.states import LIVE
 from lifecycle.core.view import moment

@@ -6,7 +6,7 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-__all__ = ["message", "url"]
+__all__ = ["message", "said", "url"]
 
 _LIMIT: Final = 2000
 _URL: Final = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"<>]+")
@@ -56,6 +56,14 @@ def message(text: str) -> str:
         text = text.partition(marker)[0]
     text = _URL.sub(lambda found: _in_message(found.group()), _writable(text).strip())
     return text if len(text) <= _LIMIT else f"{text[:_LIMIT]}… ({len(text)} characters)"
+
+
+def said(error: BaseException) -> str:
+    """The text of *error*; or that there is none, since __str__ may be anybody's, and do anything."""
+    try:
+        return str(error)
+    except Exception as failed:
+        return f"(its text can't be told: {type(failed).__name__})"
 
 
 def _in_message(found: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, overload
 from pydantic import BaseModel
 
 from lifecycle.client import adapters, operations, orders, proofs
-from lifecycle.client.handle import no_driver
+from lifecycle.client.causes import no_driver
 from lifecycle.client.origin import origin
 from lifecycle.client.shared import MAX_WAIT_S, Shared, part
 from lifecycle.core import SessionView

@@ -12,7 +12,7 @@ from lifecycle.client.system import SystemClock
 from lifecycle.errors import AlreadyStarted, LogUnavailable
 from lifecycle.testing.fake_host import FakeBrowser
 from tests.client.test_keeping import Refusing
-from tests.client.world import until
+from tests.client.world import inside, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,3 +128,24 @@ def test_a_start_without_a_thread_to_be_had_ends_what_it_began() -> None:
             client.Session(page=False).start()
         (ended,) = client.sessions.list()
         assert (ended.status, ended.cause) == (State.ERROR, Cause.EXCEPTION)
+
+
+class Speechless(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def test_an_error_that_can_not_say_its_text_ends_the_session_like_any_other() -> None:
+    """Its text was asked for before anything was ended, so nothing was: the error got a note, the browser ran on."""
+    client = Client(MemoryLog(), browser=FakeBrowser())
+
+    def raises(_: object) -> None:
+        raise Speechless
+
+    session = client.Session(page=False, on_end=raises)
+    with pytest.raises(Speechless) as raised:
+        inside(session, raises)
+    assert not hasattr(raised.value, "__notes__")
+    ending = client.sessions.get(session.session_id)
+    assert (ending.cause, ending.status) == (Cause.EXCEPTION, State.ERROR)
+    assert "its text can't be told: RuntimeError" in (ending.error or "")

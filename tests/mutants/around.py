@@ -202,7 +202,7 @@ BUGS: Final = [
         ("a failed start tells nobody", "            await self._tell()\n            if isinstance", "            if isinstance"),
         ("a callback waits for itself", "if self._told is not None and asyncio.current_task() is not self._inside:", "if self._told is not None:"),
         ("a cancelled end takes the callback with it", "await asyncio.shield(asyncio.wrap_future(self._told))", "await asyncio.wrap_future(self._told)"),
-        ("what a callback raises ends the block", '        except Exception as error:\n            logger.warning("on_end_failed"', '        except ZeroDivisionError as error:\n            logger.warning("on_end_failed"'),
+        ("what a callback raises ends the block", "        except Exception as error:\n            why =", "        except ZeroDivisionError as error:\n            why ="),
         ("a callback's coroutine is not awaited", "            if inspect.isawaitable(result):\n                await result\n", ""),
         ("a callback for a loop that is closed", "            coming.close()\n            raise", "            raise"),
         ("operations don't wait for each other", "        async with self._operating:\n", "        if True:\n"),
