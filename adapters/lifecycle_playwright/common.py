@@ -13,7 +13,7 @@ __all__ = ["TAB_WAIT_MS", "first_by_age", "is_driver_error", "without"]
 
 #: How long connect() waits for the tab of a browser that has none yet, before it opens one.
 TAB_WAIT_MS: Final = 500.0
-_URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://\S*")
+_URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]{0,30}://\S*")  # a run of such characters may be as long as the text
 _HIDDEN: Final = "(hidden)"
 
 

@@ -9,11 +9,12 @@ from urllib.parse import SplitResult, urlsplit
 __all__ = ["message", "said", "url"]
 
 _LIMIT: Final = 2000
-_URL: Final = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"<>]+")
+#: Of a scheme no more than its last 31 characters are looked at: a run of them may be as long as the text.
+_URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]{0,30}://[^\s'\"<>]+")
 _REDACTED: Final = "REDACTED"
 #: What a gate's token looks like in a path on this machine (a slug that looks so too is no loss in an error message).
 _TOKEN: Final = re.compile(r"(?<=/)[A-Za-z0-9_-]{22,}(?=[/?#]|$)")
-_LOOPBACK: Final = re.compile(r"[a-z]+://(localhost|127\.[0-9.]+|\[::1\])(:[0-9]+)?/", re.IGNORECASE)
+_LOOPBACK: Final = re.compile(r"[a-z0-9+.-]+://(localhost|127\.[0-9.]+|\[::1\])(:[0-9]+)?/", re.IGNORECASE)
 
 
 def url(text: str) -> str:
