@@ -63,7 +63,7 @@ def _article(html: str, *, links: bool, images: bool) -> str | None:
 
 
 def _length(text: str) -> int:
-    return len(re.sub(r"\(\S+\)|\W+", "", text))  # without URLs and marks
+    return len(re.sub(r"\([^\s()]+\)|\W+", "", text))  # without URLs and marks
 
 
 def _soup(html: str, *, main: bool) -> BeautifulSoup | Tag:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lifecycle.client.markdown import markdown, require
+from lifecycle.client.markdown import _length, markdown, require  # pyright: ignore[reportPrivateUsage]
 from lifecycle.errors import MissingExtra
 from tests.actions.site import PAGES
 
@@ -83,3 +83,8 @@ def test_a_missing_library_is_told_with_its_extra(missing: str, monkeypatch: pyt
     monkeypatch.setattr("lifecycle.client.markdown.find_spec", absent)
     with pytest.raises(MissingExtra, match=r"pip install 'session-lifecycle\[scrape\]'"):
         require("scrape()")
+
+
+def test_a_page_can_not_make_counting_its_words_take_long() -> None:
+    """Each parenthesis began a URL, by its looks, that went on to the end: 32 KB took half a second, 1 MB minutes."""
+    assert _length("(a" * 2**20) == 2**20
