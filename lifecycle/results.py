@@ -28,7 +28,7 @@ Reason: TypeAlias = Literal[
     "hung",  # the page does not answer
     "invalid",  # not a URL, selector or key
     "lost",  # no connection to the browser; the next call makes a new one
-    "mismatch",  # what the page holds does not fit the model
+    "mismatch",  # what the page holds does not fit the model, or can't be written as Markdown
     "navigation",  # the page could not be loaded; the message has Chromium's code
     "not_found",  # no such element
     "script",  # the JavaScript raised

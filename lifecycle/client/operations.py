@@ -192,9 +192,12 @@ class Operation:
         if not performed.ok:
             return performed
         if isinstance(action, actions.Scrape):
-            text = markdown.markdown(
-                performed.data, main=action.only_main_content, links=action.scrape_links, images=action.scrape_images
-            )
+            main, links, images = action.only_main_content, action.scrape_links, action.scrape_images
+            try:
+                text = markdown.markdown(performed.data, main=main, links=links, images=images)
+            except Exception as error:  # what a page makes of three libraries: recursion without end, for one
+                why = f"the page can't be written as Markdown: {type(error).__name__}"
+                return Performed(ok=False, message=why, reason="mismatch", summary=why)
             return replace(performed, data=text, message=f"scraped {len(text)} characters of Markdown")
         if isinstance(action, actions.Extract):
             try:

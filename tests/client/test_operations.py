@@ -142,6 +142,17 @@ def test_observe_and_scrape_give_their_data_or_raise(pretence: Pretence) -> None
         assert failed.value.result.reason == "crashed"
 
 
+def test_a_page_that_can_not_be_written_as_markdown_is_an_outcome(pretence: Pretence) -> None:
+    """One that is nested without end raised RecursionError out of scrape(), and stood nowhere in the history."""
+    pretence.answers(data="<div>" * 5000 + "deep")
+    with pytest.raises(ActionFailed, match="can't be written as Markdown: RecursionError") as failed:
+        pretence.run(lambda: pretence.session.scrape())
+    assert failed.value.result.reason == "mismatch"
+    assert [(event.kind, event.ok, event.error_type) for event in pretence.operations()] == [
+        ("scrape", False, "mismatch")
+    ]
+
+
 class Lamp(BaseModel):
     name: str
     price: float
