@@ -141,7 +141,11 @@ class Operation:
             now = self._handle.verdict()
             if now.status not in LIVE:
                 raise ended_error(now)
-        performed = self._made(performed)
+        try:
+            performed = self._made(performed)
+        except BaseException as error:  # an interrupt, or whatever a model's own validators raise
+            self.broke(error)
+            raise
         took_us = self._took_us()
         summary = self._hidden.out_of(redact.message(performed.summary)) if not performed.ok else ""
         started_at = moment(self._started_at)

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
 from lifecycle import ActionFailed, InvalidConfig, MemoryLog
 from lifecycle.actions import Click, Extract, Fill, Goto, Observe, Scrape
@@ -156,6 +156,24 @@ def test_a_page_that_can_not_be_written_as_markdown_is_an_outcome(pretence: Pret
 class Lamp(BaseModel):
     name: str
     price: float
+
+
+class Stubborn(BaseModel):
+    name: str
+
+    @field_validator("name")
+    @classmethod
+    def refuse(cls, _: str) -> str:
+        raise LookupError("the model's own")
+
+
+def test_what_a_model_s_own_validators_raise_is_the_scripts_and_recorded(pretence: Pretence) -> None:
+    pretence.answers(data={"name": "Desk lamp"})
+    with pytest.raises(LookupError, match="the model's own"):
+        pretence.run(lambda: pretence.session.scrape(response_format=Stubborn, fields={"name": "h2"}))
+    assert [(event.kind, event.ok, event.error_type) for event in pretence.operations()] == [
+        ("scrape", False, "LookupError")
+    ]
 
 
 def test_scrape_fills_a_model_or_says_what_does_not_fit(pretence: Pretence) -> None:
