@@ -161,11 +161,15 @@ def test_a_log_that_could_not_go_on_where_it_is_told_is_not_sealed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A slip in the path sealed it for ever, with a log to follow it that could not be made."""
+
+    def forbidden(*_: object) -> bool:  # root may write everywhere
+        return False
+
     log = written(tmp_path / "old.db", 8)
     with pytest.raises(LogUnsuitable, match="does not exist"):
         seal(log, KEY, new, tmp_path / "nowhere" / "next.db")
     with monkeypatch.context() as patch:
-        patch.setattr("os.access", lambda *_: False)  # root may write everywhere
+        patch.setattr("os.access", forbidden)
         with pytest.raises(LogUnsuitable, match="directory can't be written"):
             seal(log, KEY, new, tmp_path / "next.db")
     assert log.head("log") == 0
