@@ -581,7 +581,8 @@ class Handle:
         except Exception as ending:
             if error is None:
                 raise
-            error.add_note(f"while ending session {self.session_id}: {ending}")
+            with suppress(Exception):  # one that takes none, as a frozen dataclass does not
+                error.add_note(f"while ending session {self.session_id}: {ending}")
 
     def give_up(self, error: BaseException) -> None:
         """start() failed or was interrupted: whatever was begun ends now."""

@@ -149,3 +149,22 @@ def test_an_error_that_can_not_say_its_text_ends_the_session_like_any_other() ->
     ending = client.sessions.get(session.session_id)
     assert (ending.cause, ending.status) == (Cause.EXCEPTION, State.ERROR)
     assert "its text can't be told: RuntimeError" in (ending.error or "")
+
+
+class Stiff(Exception):
+    def add_note(self, note: str, /) -> None:
+        raise AttributeError("frozen")
+
+
+def test_an_error_that_takes_no_note_leaves_the_block_as_it_is() -> None:
+    """As one that is a frozen dataclass; where the log refused the ending besides, another error came in its place."""
+    log = Refusing()
+    client = Client(log, browser=FakeBrowser())
+
+    def raises(_: object) -> None:
+        log.refuses = True
+        raise Stiff
+
+    with pytest.raises(Stiff):
+        inside(client.Session(page=False), raises)
+    log.refuses = False
