@@ -3,8 +3,8 @@
     python -m tests.bench [--rows NAME,NAME] [--rounds N] [--most EVENTS] [--json FILE] [--page FILE] [--resume]
     python -m tests.bench --growth [--most EVENTS] [--directory DIR] [--page FILE] [--resume]
 
-Large logs are made once and kept in build/growth. What has been measured stands in the JSON file at once; with --resume
-an interrupted run goes on where it stopped.
+Large logs, ours and the peers', are made once and kept in build/growth. What has been measured stands in the JSON file
+at once; with --resume an interrupted run goes on where it stopped.
 
 Times mean nothing on a machine that others use. A round times each side of a row one after the other, and only the
 ratio within a round counts: the table has the median of the rounds and how far they spread.
@@ -70,10 +70,6 @@ class Ratio:
         return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
-#: Events that a peer works through at most: it takes minutes to write more, and an event of more costs it no less.
-_PEERS_MOST: Final = 100_000
-
-
 def _es(row: str, least: float) -> tuple[Peer, ...]:
     return (Peer("eventsourcing", row, least),)
 
@@ -92,7 +88,7 @@ ROWS: Final = (
     Row("8 writer processes, FULL: worst wait", "writers_wait", 1600, 0.1, _es("writers_wait", 1)),
     *(
         Row("status, cause, duration of every session", "replay", size, 2.8, _REPLAYED)
-        for size in (_PEERS_MOST, 10_000_000)
+        for size in (100_000, 10_000_000)
     ),
     Row("rebuild of the whole read model, compared", "rebuild", 10_000, None, _es("rebuild", 1)),
     Row("verify: hashes, histories, list, tree", "verifying", 1_000_000, 6),
@@ -184,24 +180,62 @@ def _from_npm(peer: str, home: Path, packages: tuple[str, ...]) -> Path | None:
     return Path(node)
 
 
-def _side(command: list[str], **more: str) -> float:
+def _environment(peer: Peer | None) -> dict[str, str]:
     # Modules are compiled once, as an installed package's are, not at each import.
-    env = {**os.environ, **more}
-    env.pop("PYTHONDONTWRITEBYTECODE", None)
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, env=env)
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    if peer is not None:
+        env["BENCH_BROWSER"] = str(find_browser(headless=True).path)
+        env["BENCH_PEER_HOME"] = str(BUILD / "peers" / PEERS[peer.name][0])
+    return env
+
+
+def _side(command: list[str], peer: Peer | None = None) -> float:
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, env=_environment(peer))
     return float(json.loads(done.stdout.splitlines()[-1]))
 
 
+def _from_memory(path: Path) -> None:
+    """Read a large file once, that no side finds less of it in the page cache than another."""
+    with path.open("rb", buffering=0) as file:
+        while file.read(1 << 24):
+            pass
+
+
 def _ours(row: Row, side: str, size: int) -> float:
+    if size >= LARGE:
+        _from_memory(KEPT / f"{size}.db")
     return _side([sys.executable, "-m", "tests.bench.work", side, row.work, str(size)])
 
 
+def _script(peer: Peer, python: Path, row: str, size: int, directory: Path) -> list[str]:
+    return [str(python), str(ROOT / "tests" / "bench" / "peers" / PEERS[peer.name][1]), row, str(size), str(directory)]
+
+
 def _theirs(peer: Peer, python: Path, size: int) -> float:
-    with TemporaryDirectory(dir=BUILD) as directory:
-        script = ROOT / "tests" / "bench" / "peers" / PEERS[peer.name][1]
-        command = [str(python), str(script), peer.row, str(size), directory]
-        home = BUILD / "peers" / PEERS[peer.name][0]
-        return _side(command, BENCH_BROWSER=str(find_browser(headless=True).path), BENCH_PEER_HOME=str(home))
+    if size >= LARGE:
+        directory = _kept_peer(peer, size)
+        _from_memory(directory / "peer.db")
+        return _side(_script(peer, python, peer.row, size, directory), peer)
+    with TemporaryDirectory(dir=BUILD) as made:
+        return _side(_script(peer, python, peer.row, size, Path(made)), peer)
+
+
+def _kept_peer(peer: Peer, size: int) -> Path:
+    return KEPT / f"{PEERS[peer.name][0]}-{size}"
+
+
+def _filled(peer: Peer, python: Path, size: int) -> None:
+    """Have the peer write its log of *size* events, or the rest of it, where it is not there yet."""
+    directory = _kept_peer(peer, size)
+    directory.mkdir(parents=True, exist_ok=True)
+    command = _script(peer, python, "fill", size, directory)
+    told = growth.told(f"{peer.name} wrote")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=_environment(peer)) as child:
+        assert child.stdout is not None
+        for count in child.stdout:
+            told(int(count), size)
+    if child.returncode:
+        raise subprocess.CalledProcessError(child.returncode, command)
 
 
 def _ratio(pairs: list[float]) -> Ratio:
@@ -229,9 +263,11 @@ class Result:
 def measure(row: Row, rounds: int) -> Result:
     """One row: floor, ours and peers in turn, *rounds* times."""
     size = row.size
+    peers = [(peer, python) for peer in row.peers if (python := _installed(peer.name))]
     if size >= LARGE:
         kept_log(size, growth.told("made")).close()
-    peers = [(peer, python) for peer in row.peers if (python := _installed(peer.name))]
+        for peer, python in peers:
+            _filled(peer, python, size)
     to_floor: list[float] = []
     to_peers: list[list[float]] = [[] for _ in peers]
     for _ in range(rounds):
@@ -239,7 +275,7 @@ def measure(row: Row, rounds: int) -> Result:
         ours = _ours(row, "ours", size)
         to_floor.append(ours / floor)
         for number, (peer, python) in enumerate(peers):
-            to_peers[number].append(_theirs(peer, python, min(size, _PEERS_MOST)) / ours)
+            to_peers[number].append(_theirs(peer, python, size) / ours)
     told = tuple((peer, _ratio(pairs)) for (peer, _), pairs in zip(peers, to_peers, strict=True))
     return Result(row, _ratio(to_floor), told)
 

@@ -27,13 +27,43 @@ const evolve = (known, { type, data }) => {
   }
 };
 
-// Status, cause and duration of every session: all messages in their order, as its own consumers read them.
-const replay = async (directory, size) => {
+// Sessions that are written in one transaction.
+const TOGETHER = 2_000;
+
+const opened = async (directory) => {
   const connection = sqliteConnection({ fileName: join(directory, 'peer.db') });
   await createEventStoreSchema(connection);
   await connection.command('PRAGMA synchronous = NORMAL');
-  for (let number = 0; number < size / LIFE; number += 1)
-    await appendToStream(connection, `session-${number}`, 'session', life(1_790_000_000_000_000 + number * 1000));
+  return connection;
+};
+
+const events = async (connection) =>
+  (await connection.querySingle('SELECT MAX(global_position) AS last FROM emt_messages')).last ?? 0;
+
+// Whole sessions until there are so many events; says on each line how many there are.
+const fill = async (directory, size) => {
+  const connection = await opened(directory);
+  let there = await events(connection);
+  while (there < size) {
+    const first = there / LIFE;
+    const end = Math.min(first + TOGETHER, size / LIFE);
+    await connection.withTransaction(async () => {
+      for (let number = first; number < end; number += 1)
+        await appendToStream(connection, `session-${number}`, 'session', life(1_790_000_000_000_000 + number * 1000));
+    });
+    there = end * LIFE;
+    console.log(there);
+  }
+  connection.close();
+  return there;
+};
+
+// Status, cause and duration of every session: all messages in their order, as its own consumers read them.
+const replay = async (directory, size) => {
+  const connection = await opened(directory);
+  if (await events(connection) === 0)
+    for (let number = 0; number < size / LIFE; number += 1)
+      await appendToStream(connection, `session-${number}`, 'session', life(1_790_000_000_000_000 + number * 1000));
   const began = process.hrtime.bigint();
   const sessions = new Map();
   let after = 0n;
@@ -55,4 +85,4 @@ const replay = async (directory, size) => {
 };
 
 const [row, size, directory] = process.argv.slice(2);
-console.log(JSON.stringify(await { replay }[row](directory, Number(size))));
+console.log(JSON.stringify(await { fill, replay }[row](directory, Number(size))));
