@@ -47,6 +47,10 @@ class Grown:
         """One more event's hash, whatever stands there."""
         self.leaves.append(leaf_hash(bytes.fromhex(hashed) if _HEX.fullmatch(hashed) else b""))
 
+    def add_computed(self, hashed: str) -> None:
+        """As add, of a hash that was computed and so is one."""
+        self.leaves.append(leaf_hash(bytes.fromhex(hashed)))
+
     def add_missing(self, before: int) -> None:
         """What is missing *before* this position is a fault already; the places of the others stay."""
         self.grow()

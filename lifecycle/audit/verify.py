@@ -276,7 +276,7 @@ class _Pass:
         if sound:
             self.last = raw[_POSITION]
             stream.version, stream.hash = raw[_VERSION], raw[_HASH]
-            self.grown.add(raw[_HASH])
+            self.grown.add_computed(raw[_HASH])
         else:
             try:
                 row = recorded(raw, "log")

@@ -243,10 +243,12 @@ def stored_hash(row: Sequence[Any], prev: str) -> str | None:
         if not (at <= MAX_INTEGER and recorded_at <= MAX_INTEGER and schema_version <= MAX_INTEGER):
             return None
         text = (
-            f'{{"actor":{_text(actor)},"at":{at:d},"causation_id":{_maybe(causation_id)},'
-            f'"correlation_id":{_maybe(correlation_id)},"data":{_text(data)},"event_id":{_text(event_id)},'
-            f'"prev":"{prev}","private_sha256":{_maybe(private_sha256)},"recorded_at":{recorded_at:d},'
-            f'"schema_version":{schema_version:d},"stream":{_text(stream)},"type":{_text(kind)},'
+            f'{{"actor":{_text(actor)},"at":{at:d},'
+            f'"causation_id":{"null" if causation_id is None else _text(causation_id)},'
+            f'"correlation_id":{"null" if correlation_id is None else _text(correlation_id)},'
+            f'"data":{_text(data)},"event_id":{_text(event_id)},"prev":"{prev}",'
+            f'"private_sha256":{"null" if private_sha256 is None else _text(private_sha256)},'
+            f'"recorded_at":{recorded_at:d},"schema_version":{schema_version:d},"stream":{_text(stream)},"type":{_text(kind)},'
             f'"version":{version:d},"writer":{_text(writer)}}}'
         )
         return hashlib.sha256(text.encode()).hexdigest()

@@ -270,12 +270,16 @@ def measure(row: Row, rounds: int) -> Result:
             _filled(peer, python, size)
     to_floor: list[float] = []
     to_peers: list[list[float]] = [[] for _ in peers]
-    for _ in range(rounds):
+    for round_ in range(1, rounds + 1):
+        began = time.monotonic()
         floor = _ours(row, "floor", size)
         ours = _ours(row, "ours", size)
         to_floor.append(ours / floor)
         for number, (peer, python) in enumerate(peers):
             to_peers[number].append(_theirs(peer, python, size) / ours)
+        if size >= LARGE:
+            took = time.monotonic() - began
+            print(f"{row.title} ({size:,}): round {round_} of {rounds}, {took:.0f} s", file=sys.stderr, flush=True)
     told = tuple((peer, _ratio(pairs)) for (peer, _), pairs in zip(peers, to_peers, strict=True))
     return Result(row, _ratio(to_floor), told)
 
@@ -401,10 +405,12 @@ def measured(asked: argparse.Namespace) -> None:
     BUILD.mkdir(exist_ok=True)
     results = kept(asked.json, chosen, asked.rounds) if asked.resume else []
     missing = [row for row in chosen if row not in {one.row for one in results}]
-    began = time.monotonic()
-    for number, row in enumerate(missing, start=1):
+    took: list[float] = []
+    for row in missing:
+        began = time.monotonic()
         results.append(measure(row, asked.rounds))
-        left = (time.monotonic() - began) / number * (len(missing) - number)
+        took.append(time.monotonic() - began)
+        left = statistics.median(took) * (len(missing) - len(took))  # a few rows take as long as all others
         print(
             f"{len(results)}/{len(chosen)} {row.title} ({row.size:,}): {results[-1].floor}, {results[-1].verdict};"
             f" about {left:.0f} s left",
