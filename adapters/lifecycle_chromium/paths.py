@@ -35,6 +35,8 @@ __all__ = [
 
 _ENDPOINT_CHARACTERS: Final = 65536
 _PATIENCE_S: Final = 2.0
+_SOCKET: Final = "SingletonSocket"
+_SOCKET_FOLDERS: Final = ("org.chromium.Chromium.", "com.google.Chrome.")
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -123,6 +125,7 @@ def remove_profile(runtime: Path, session_id: str) -> bool:
         path = profile(runtime, session_id)
     except OSError:
         return False
+    _remove_socket(path)
     until = time.monotonic() + _PATIENCE_S
     while True:
         shutil.rmtree(path, ignore_errors=True)
@@ -131,6 +134,20 @@ def remove_profile(runtime: Path, session_id: str) -> bool:
         if time.monotonic() >= until:
             return False
         time.sleep(0.02)
+
+
+def _remove_socket(path: Path) -> None:
+    """Remove the folder of the socket by which a full Chromium knows its profile taken: one that was killed leaves it.
+
+    It lies among the system's temporary files, and a link in the profile leads there. Whoever can write to the profile
+    could have put another link: nothing goes but what Chromium makes, by its names.
+    """
+    with contextlib.suppress(OSError):
+        folder = (path / _SOCKET).readlink().parent
+        if folder.name.removeprefix(".").startswith(_SOCKET_FOLDERS):
+            for name in (_SOCKET, "SingletonCookie"):
+                (folder / name).unlink(missing_ok=True)
+            folder.rmdir()
 
 
 def remove_keeper(runtime: Path, keeper_id: str) -> None:

@@ -104,6 +104,8 @@ class Plugin(PlaywrightBrowserPlugin):
             browser,
             labels=self._config.get("labels"),
             max_duration_minutes=self._config["max_duration_minutes"],
+            correlation_id=self._config.get("correlation_id"),
+            causation_id=self._config.get("causation_id"),
             page=False,
         )
         self._sessions.append(await session.start())

@@ -39,6 +39,8 @@ def attach(
     labels: Mapping[str, str] | None = None,
     idle_timeout_minutes: Minutes | None = None,
     max_duration_minutes: Minutes | None = None,
+    correlation_id: str | None = None,
+    causation_id: str | None = None,
     close: bool = False,
     page: bool = True,
 ) -> Session: ...
@@ -50,6 +52,8 @@ def attach(
     labels: Mapping[str, str] | None = None,
     idle_timeout_minutes: Minutes | None = None,
     max_duration_minutes: Minutes | None = None,
+    correlation_id: str | None = None,
+    causation_id: str | None = None,
     close: bool = False,
     page: bool = True,
 ) -> AsyncSession: ...
@@ -60,6 +64,8 @@ def attach(
     labels: Mapping[str, str] | None = None,
     idle_timeout_minutes: Minutes | None = None,
     max_duration_minutes: Minutes | None = None,
+    correlation_id: str | None = None,
+    causation_id: str | None = None,
     close: bool = False,
     page: bool = True,
 ) -> Session | AsyncSession:
@@ -79,7 +85,7 @@ def attach(
         labels: Plain, searchable texts.
         idle_timeout_minutes: As Client.Session, but there is no idle timeout by default. Access is the session's own
             calls and touch(): what the script does with Playwright itself is not seen.
-        max_duration_minutes: As Client.Session.
+        max_duration_minutes, correlation_id, causation_id: As Client.Session.
         close: Close the browser or context when the block is left, and with stop().
         page: In the asynchronous twin, False opens no page at the start where none is open.
 
@@ -94,12 +100,16 @@ def attach(
             lambda recorder, host: AttachedHost(browser_or_context, loop, recorder, host, close=close),
             _AsyncPages(browser_or_context),
             made,
+            correlation_id=correlation_id,
+            causation_id=causation_id,
         )
     thread = _SyncReach()
     return cast("Client", client).session_on(
         lambda recorder, host: AttachedHost(browser_or_context, thread, recorder, host, close=close),
         _Pages(browser_or_context, thread),
         made,
+        correlation_id=correlation_id,
+        causation_id=causation_id,
     )
 
 

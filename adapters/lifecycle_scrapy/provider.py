@@ -92,6 +92,8 @@ class Provider(PlaywrightBrowserProvider):
             given,
             labels=config.get("labels"),
             max_duration_minutes=config["max_duration_minutes"],
+            correlation_id=config.get("correlation_id"),
+            causation_id=config.get("causation_id"),
             page=False,
         )
         self._sessions.append(await session.start())

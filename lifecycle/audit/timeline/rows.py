@@ -35,6 +35,7 @@ class Row:
     until: int
     released: int | None
     recorded: int | None
+    deadline: int | None
     steps: tuple[Step, ...]
 
     @property
@@ -125,7 +126,8 @@ def _row(log: EventLog, session_id: str, now: int) -> Row:
     if session is None or found.problem is not None:
         ended = None if found.ending is None else found.ending.at
         until = ended or last.at
-        return Row(status="unreadable", cause=None, labels={}, started=None, ended=ended, until=until, **common)
+        nothing: dict[str, Any] = {"cause": None, "labels": {}, "started": None, "deadline": None}
+        return Row(status="unreadable", ended=ended, until=until, **nothing, **common)
     seen = view(session, now)
     until = session.created_at + seen.duration // timedelta(microseconds=1)
     return Row(
@@ -135,5 +137,6 @@ def _row(log: EventLog, session_id: str, now: int) -> Row:
         started=session.started_at,
         ended=None if seen.status in LIVE else until,
         until=until,
+        deadline=session.created_at + (seen.deadline - seen.created_at) // timedelta(microseconds=1),
         **common,
     )

@@ -151,7 +151,9 @@ class Doorman:
             self.changed.notify_all()
 
     def _accessed(self, _client: Client, method: str) -> None:
-        self.accesses.append(method)
+        with self.changed:
+            self.accesses.append(method)
+            self.changed.notify_all()
 
 
 class RawClient:

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, Playwright
 
 from lifecycle_chromium import relay
 from lifecycle_chromium.access import SETUP_S, counts, peek
-from tests.adapters.chromium.support import Browser, Doorman, Site
+from tests.adapters.chromium.support import SOON_S, Browser, Doorman, Site
 
 Serve = Callable[[dict[str, str]], Site]
 
@@ -165,7 +165,8 @@ def test_what_a_script_does_counts(page: Page, doorman: Doorman) -> None:
     for name, use in USES.items():
         doorman.accesses.clear()
         use(page)
-        counted[name] = bool(doorman.accesses)
+        with doorman.changed:  # told after the command went on, and so maybe after its answer
+            counted[name] = doorman.changed.wait_for(lambda: bool(doorman.accesses), SOON_S)
     assert counted == dict.fromkeys(USES, True)
 
 

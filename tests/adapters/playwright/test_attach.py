@@ -101,7 +101,8 @@ def failing(error: BaseException) -> Callable[[object], None]:
 def test_a_block_uses_it_records_it_and_leaves_it_running(client: Client, browser: sync_api.Browser) -> None:
     page = browser.new_context().new_page()
     page.goto(_TITLE)
-    with attach(client, browser, labels={"job": "theirs"}) as session:
+    attached = attach(client, browser, labels={"job": "theirs"}, correlation_id="order-9", causation_id="message-3")
+    with attached as session:
         assert session.page is page
         assert len(drivers()) == 1, "a second driver was started"
         assert session.observe().title == "theirs"
@@ -122,6 +123,8 @@ def test_a_block_uses_it_records_it_and_leaves_it_running(client: Client, browse
     assert (started.ownership, started.attached_to) == ("attached", "browser")
     assert started.browser_version == f"chromium/{browser.version}"
     assert client.sessions.list(labels={"job": "theirs"})[0].session_id == session.session_id
+    carried = {(step.correlation_id, step.causation_id) for step in client.history(session.session_id)}
+    assert carried == {("order-9", "message-3")}
     assert "close" not in vars(browser), "their object was not left as it was"
 
 
@@ -129,7 +132,7 @@ def test_the_async_twin_does_the_same(tmp_path: Path, client: Client) -> None:
     async def body(twin: AsyncClient, browser: async_api.Browser) -> None:
         page = await (await browser.new_context()).new_page()
         await page.goto(_TITLE)
-        async with attach(twin, browser, labels={"job": "theirs"}) as session:
+        async with attach(twin, browser, labels={"job": "theirs"}, correlation_id="order-9") as session:
             assert session.page is page
             assert len(drivers()) == 1, "a second driver was started"
             assert (await session.observe()).title == "theirs"
@@ -143,6 +146,7 @@ def test_the_async_twin_does_the_same(tmp_path: Path, client: Client) -> None:
                     await refused()
         assert await page.title() == "theirs"
         assert released(client, session.session_id) == "left_running"
+        assert {step.correlation_id for step in client.history(session.session_id)} == {"order-9"}
         assert "close" not in vars(browser)
 
     run(tmp_path, body)

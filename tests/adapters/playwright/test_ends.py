@@ -184,7 +184,10 @@ for tenths in range(1, 11):
     except KeyboardInterrupt:
         pass
     signal.setitimer(signal.ITIMER_REAL, 0)
-    assert drivers() == [], tenths
+    until = time.monotonic() + 5
+    while drivers():  # one whose pipe was closed before it had begun ends by itself
+        assert time.monotonic() < until, tenths
+        time.sleep(0.01)
 connection = pages.connect(url)
 print(connection.page.evaluate("1 + 1"))
 connection.close()
