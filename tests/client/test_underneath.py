@@ -358,6 +358,7 @@ def test_leaving_a_kept_block_does_not_wait_for_a_keeper_that_hangs(client: Clie
 
 NO_INIT = """
 import ctypes
+import tempfile
 from pathlib import Path
 
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans come to us, and we reap none
@@ -382,6 +383,8 @@ keeper = created.data["keeper"]["pid"]
 while any(parent == keeper for _, _, parent in processes()) or Path(f"/proc/{keeper}/exe").exists():
     time.sleep(0.02)
 say(*(name for name, state, parent in processes() if state == "Z" and parent == os.getpid() and "chrom" in name))
+for path in Path(tempfile.gettempdir()).glob(".org.chromium.Chromium.*"):
+    path.unlink()  # what a killed one was about to write, by nothing to be told from another browser's
 """
 
 
