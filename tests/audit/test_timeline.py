@@ -15,7 +15,7 @@ from lifecycle.audit.timeline.marks import KINDS
 from lifecycle.audit.timeline.ticks import ticks
 from lifecycle.core.events import SessionAnnotated, SessionOperation
 from lifecycle.log import ANY, MemoryLog
-from lifecycle.testing.log_samples import SECOND, new
+from lifecycle.testing.log_samples import SECOND, T0, closed, created, new
 from lifecycle.testing.runs import Run
 from lifecycle.testing.strategies import runs
 from lifecycle_chromium.find import find_browser
@@ -180,6 +180,18 @@ def test_ticks_are_round_and_few() -> None:
             assert len(found) <= 11
             assert all(0 <= at <= span for at, _ in found)
             assert len({label for _, label in found}) == len(found), found
+
+
+@pytest.mark.parametrize("later_us", range(0, 200_000, 20_000))
+def test_the_times_on_the_axis_of_a_text_stand_apart(later_us: int) -> None:
+    """Those at the ends are moved inwards, where they ran into their neighbours."""
+    log, at = MemoryLog(), T0 + later_us
+    log.append("s", [new(created("s", at)), new(closed(at + SECOND))], expected=ANY)
+    found = timeline(log, ["s"], at + 2 * SECOND)
+    for width in range(40, 160):
+        axis = found.text(width).splitlines()[1].split()
+        assert axis
+        assert all(time.count(":") <= 2 for time in axis), (width, axis)
 
 
 def test_every_kind_has_a_glyph(drawn: Timeline) -> None:

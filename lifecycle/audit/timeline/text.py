@@ -45,11 +45,14 @@ def _day(timeline: Timeline) -> str:
 
 def _axis(timeline: Timeline, width: int, scale: float) -> list[str]:
     names, line = [" "] * (width + 1), ["─"] * (width + 1)
+    free = 0
     for at, label in ticks(timeline.began, timeline.span_us, max(width // _TICK, 1), align=timeline.align):
         x = round(at * scale)
         line[x] = "┬"
         begin = min(max(x - len(label) // 2, 0), max(width + 1 - len(label), 0))
-        names[begin : begin + len(label)] = label
+        if begin >= free:  # at the ends they are moved inwards, and would run into their neighbours
+            names[begin : begin + len(label)] = label
+            free = begin + len(label) + 1
     return ["".join(names[: width + 1]).rstrip(), "".join(line[: width + 1])]
 
 
