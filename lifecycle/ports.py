@@ -262,6 +262,10 @@ class BrowserHost(Protocol):
         """Whether the session's keeper lives (its owner, where it has no keeper); None when that can't be told here."""
         ...
 
+    def browser_died(self, session: Session, log: EventLog) -> bool:
+        """Whether its browser is provably gone while its keeper lives, who is about to write down why."""
+        ...
+
     def end(self, session: Session, log: EventLog) -> Remains:
         """End, from outside its keeper, what is provably this session's browser, and remove its profile.
 

@@ -77,6 +77,10 @@ class LaunchedHost:
         """Whether the session's keeper lives."""
         return self._host.keeper_alive(session, log)
 
+    def browser_died(self, session: Session, log: EventLog) -> bool:
+        """As the client's own host."""
+        return self._host.browser_died(session, log)
+
     def end(self, session: Session, log: EventLog) -> Remains:
         """Let go of it: the browser is not ours to end."""
         if self._never_started:

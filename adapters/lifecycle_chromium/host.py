@@ -152,6 +152,13 @@ class ChromiumHost:
             return process.is_alive(_stored(session.keeper))
         return _held(paths.keeper_lock(runtime, session.keeper_id))
 
+    def browser_died(self, session: Session, log: EventLog) -> bool:
+        """By its identity, and the keeper by its own or its lock; a zombie is dead."""
+        browser = None if session.browser is None else _stored(session.browser)
+        if browser is None or not process.is_here(browser) or process.is_alive(browser):
+            return False
+        return self.keeper_alive(session, log) is True
+
     def _let_go(self, session: Session, log: EventLog) -> bool:
         """Whether a keeper of another pid namespace, such as a container's before its restart, has let go of its lock.
 

@@ -51,6 +51,8 @@ __all__ = ["ChromiumKept", "Serving", "core_identity"]
 #: What the history names as the actor of everything a keeper does by itself.
 ACTOR: Final = "keeper"
 _LOG_WAIT_S: Final = 2.0
+#: How long a browser that has closed its pipe may take to be gone.
+_LAST_BREATH_S: Final = 0.5
 
 
 def core_identity(identity: Identity) -> ProcessIdentity:
@@ -93,6 +95,8 @@ class ChromiumKept:
 
     def exit(self, timeout_s: float) -> Exit | None:
         """How the browser ended, waiting up to *timeout_s*."""
+        if self._pipe.closed:  # half of those killed close it up to a millisecond before they can be reaped (measured)
+            timeout_s = max(timeout_s, _LAST_BREATH_S)
         ended = self._process.wait(timeout_s) if timeout_s else self._process.poll()
         return None if ended is None else Exit(ended.code, ended.signal)
 

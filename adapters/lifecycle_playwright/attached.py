@@ -239,6 +239,10 @@ class AttachedHost:
         """As the client's own host."""
         return self._host.keeper_alive(session, log)
 
+    def browser_died(self, session: Session, log: EventLog) -> bool:
+        """That is recorded by look()."""
+        return False
+
     def end(self, session: Session, log: EventLog) -> Remains:
         """Close it where that was asked for, and say what became of it."""
         if not self._gone:

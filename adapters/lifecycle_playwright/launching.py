@@ -32,6 +32,8 @@ _OURS: Final = ("handle_sighup", "handle_sigint", "handle_sigterm", "chromium_sa
 _CHANNELS: Final = ("chrome", "chromium")
 _UNUSED: Final = timedelta(hours=1)
 _LONGEST: Final = timedelta(days=1)
+#: How long closing a browser that has gone by itself waits for its keeper, which is writing down why at this moment.
+_VERDICT_WAIT_S: Final = 2.0
 
 
 class Launched(NamedTuple):
@@ -127,10 +129,13 @@ def _launch(session: Session, browser_type: sync_api.BrowserType, connection: di
     close = browser.close
 
     def closing(*args: Any, **named: Any) -> None:
+        died = not browser.is_connected()
         try:
             close(*args, **named)
         finally:
             try:
+                if died:
+                    session.wait_ended(_VERDICT_WAIT_S)
                 session.stop()
             except LifecycleError as error:
                 _not_recorded(session.session_id, error)
@@ -151,10 +156,13 @@ async def _launch_async(
     close = browser.close
 
     async def closing(*args: Any, **named: Any) -> None:
+        died = not browser.is_connected()
         try:
             await close(*args, **named)
         finally:
             try:
+                if died:
+                    await session.wait_ended(_VERDICT_WAIT_S)
                 await session.stop()
             except LifecycleError as error:
                 _not_recorded(session.session_id, error)

@@ -533,6 +533,8 @@ class Handle:
             self._talk.look()  # without a keeper nobody else has seen yet whether the browser is there
         crash.point("client.ending")
         try:
+            if self.last is not None and self.host.browser_died(self.last, self.recorder.log):
+                self.verdict()  # what ended the session was that, and it is about to be written down
             self._execute_ending(command)
         except LogUnavailable:
             if self._talk is not None:

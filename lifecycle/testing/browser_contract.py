@@ -122,6 +122,24 @@ class BrowserContract(Contract, ABC):
         session.stop()
         equal("stop() after a crash leaves the ending as it is", session.status().cause, Cause.BROWSER_CRASHED)
 
+    def check_stopped_after_a_crash(self) -> None:
+        """A browser that died before stop() has crashed, also while nobody has written that down yet."""
+        session = self.session()
+        session.start()
+        shared: Shared = vars(self.client())["_shared"]
+        loaded = shared.recorder.load(session.session_id)
+        holds("a browser that runs has not died", not shared.host.browser_died(loaded, shared.log))
+        self.kill_browser(session.session_id)
+        _until(
+            lambda: (
+                shared.host.browser_died(loaded, shared.log)
+                or shared.recorder.load(session.session_id).status is not State.ACTIVE
+            ),
+            "a browser that was killed has died: it has not",
+        )
+        session.stop()
+        self._ended(session.session_id, State.ERROR, Cause.BROWSER_CRASHED)
+
     def check_quits_by_itself(self) -> None:
         """A browser that quits with exit code 0 was closed, not lost."""
         session = self.session()

@@ -276,6 +276,11 @@ class FakeBrowser:
         """Whether lose_keeper() was not called since; whoever owns a session without a keeper lives."""
         return session.keeper_id is None or session.keeper_id in self._alive
 
+    def browser_died(self, session: Session, log: EventLog) -> bool:
+        """Whether it has ended, and not with its keeper."""
+        browser = self.browsers.get(session.session_id)
+        return browser is not None and not browser.running and self.keeper_alive(session, log) is True
+
     def end(self, session: Session, log: EventLog) -> Remains:
         """End the pretended browser from outside."""
         if session.keeper_id is None:

@@ -270,7 +270,7 @@ def test_ctrl_c_again_while_the_first_one_ends_the_session(twin: str, world: Wor
     script.signal(signal.SIGINT)
     code, _, printed = script.end()
     assert code == -signal.SIGINT
-    assert printed.rstrip().endswith("KeyboardInterrupt")
+    assert "KeyboardInterrupt" in printed.splitlines()  # Python may warn of a coroutine that it never came to
     assert "never retrieved" not in printed
     until(lambda: world.types(session_id)[-1] == "released", "never released")
     assert ending(client, session_id) == (State.CLOSED, INTERRUPTED[twin], None)

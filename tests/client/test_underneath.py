@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lifecycle import BrowserLost, Cause, SessionEnded, SessionStopped, SessionTimedOut, State
+from lifecycle_chromium.process import identify, is_alive
 from tests.client.world import failing, inside, until
 
 if TYPE_CHECKING:
@@ -331,6 +332,28 @@ def test_a_killed_keeper_is_a_lost_browser(client: Client, world: World) -> None
     assert time.monotonic() - began < 10
     with client.Session() as following:
         following.page.goto(world.site)
+
+
+@pytest.mark.parametrize("leaves", [False, True], ids=["stop", "block"])
+def test_a_browser_that_died_before_it_was_stopped_has_crashed(leaves: bool, client: Client, world: World) -> None:
+    """Also where its keeper is slower to say so than its script is to end it."""
+    session = client.Session(page=False).start()
+    [keeper] = [pid for pid, line in world.processes() if "lifecycle_chromium.keeper" in line]
+    browser = identify(world.browser_pid(session))
+    assert browser is not None
+    os.kill(keeper, signal.SIGSTOP)
+    os.kill(browser.pid, signal.SIGKILL)
+    until(lambda: not is_alive(browser), "the browser survived SIGKILL")
+    going_on = threading.Timer(0.3, os.kill, [keeper, signal.SIGCONT])
+    going_on.start()
+    if leaves:
+        session.__exit__(None, None, None)
+    else:
+        session.stop()
+    going_on.join()
+    view = session.status()
+    assert (view.status, view.cause) == (State.ERROR, Cause.BROWSER_CRASHED)
+    assert world.types(session.session_id) == ["created", "started", "failed", "released"]
 
 
 def test_every_ending_is_a_session_ended(client: Client) -> None:

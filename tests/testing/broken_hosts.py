@@ -119,6 +119,13 @@ class EndsOnPaperOnly(FakeBrowser):
         return Remains(how="killed", profile_removed=True, evidence={})
 
 
+class TakesWhatRunsForDead(FakeBrowser):
+    """Takes browsers that run for dead, so that each stop waits for a word that does not come."""
+
+    def browser_died(self, session: Session, log: EventLog) -> bool:
+        return True
+
+
 class ThinksEveryKeeperDead(FakeBrowser):
     """Takes keepers that live for dead, so whoever puts things in order ends sessions that run."""
 
@@ -146,6 +153,7 @@ BROKEN: dict[type[FakeBrowser], tuple[str, str]] = {
     LeavesHalfABrowser: ("check_launch_fails", "nothing of a released session is left"),
     TellsNobodyOfALostKeeper: ("check_keeper_lost", "an ended session is released"),
     EndsOnPaperOnly: ("check_keeper_lost", "nothing of a released session is left"),
+    TakesWhatRunsForDead: ("check_stopped_after_a_crash", "a browser that runs has not died"),
     ThinksEveryKeeperDead: ("check_reconcile_leaves_who_lives", "leaves a session whose keeper lives"),
     ThinksEveryKeeperAlive: ("check_keeper_lost", "an ended session is released"),
 }

@@ -356,6 +356,14 @@ class HostPort:
         self._world.kernel.seen("alive", found)
         return found
 
+    def browser_died(self, session: Session, log: object) -> bool:
+        """Whether it is gone, and its keeper is not."""
+        self._world.kernel.point("host.browser_died")
+        browser = self._world.browsers.get(session.session_id)
+        found = browser is not None and not browser.running and self._world.keepers[session.keeper_id or ""].serves
+        self._world.kernel.seen("died", found)
+        return found
+
     def end(self, session: Session, log: Any) -> Remains:
         """End its browser from outside."""
         self._world.kernel.point("host.end")

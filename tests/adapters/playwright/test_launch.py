@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shlex
+import signal
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from playwright import async_api, sync_api
 from lifecycle import AsyncClient, Client, InvalidConfig
 from lifecycle.client.request import SessionConfig, request
 from lifecycle.errors import LaunchFailed
+from lifecycle_chromium.find import find_browser, sandbox_args
 from lifecycle_playwright import can_launch, lasting, launch
 
 pytestmark = pytest.mark.browser
@@ -40,6 +44,61 @@ def test_the_async_twin_does_the_same(tmp_path: Path) -> None:
             await browser.close()
             view = await session.status()
             assert (view.status, view.cause) == ("closed", "stopped")
+
+    asyncio.run(body())
+
+
+#: A browser whose process takes a moment to be gone once it has closed its pipe, as a big one's does on a busy machine.
+LINGERS = """#!/bin/bash
+{browser} "$@" &
+exec 3<&- 4>&-
+wait $!
+sleep 0.2
+exit 7
+"""
+
+
+@pytest.fixture
+def lingering(tmp_path: Path) -> str:
+    found = find_browser(headless=True).path
+    wrapper = tmp_path / "lingers"
+    wrapper.write_text(LINGERS.format(browser=shlex.join([str(found), *sandbox_args(found)[0]])))
+    wrapper.chmod(0o755)
+    return str(wrapper)
+
+
+def _kill_browser(log: Path, session_id: str) -> None:
+    with Client(log) as client:
+        [started] = [step for step in client.history(session_id) if step.name == "started"]
+    wrapper = started.data["browser"]["pid"]
+    [browser] = Path(f"/proc/{wrapper}/task/{wrapper}/children").read_text().split()
+    os.kill(int(browser), signal.SIGKILL)
+
+
+def test_closing_a_browser_that_died_is_no_stop(tmp_path: Path, lingering: str) -> None:
+    """Playwright says at once that it is gone; its keeper, a moment later, why."""
+    with sync_api.sync_playwright() as playwright, Client(tmp_path / "log.db") as client:
+        session, browser = launch(client, playwright.chromium, {"executable_path": lingering}, {})
+        page = browser.new_page()
+        _kill_browser(tmp_path / "log.db", session.session_id)
+        with pytest.raises(sync_api.Error):
+            page.wait_for_timeout(20_000)
+        browser.close()
+        view = session.status()
+        assert (view.status, view.cause) == ("error", "browser_crashed")
+
+
+def test_in_the_async_twin_neither(tmp_path: Path, lingering: str) -> None:
+    async def body() -> None:
+        async with async_api.async_playwright() as playwright, AsyncClient(tmp_path / "log.db") as client:
+            session, browser = await launch(client, playwright.chromium, {"executable_path": lingering}, {})
+            page = await browser.new_page()
+            await asyncio.to_thread(_kill_browser, tmp_path / "log.db", session.session_id)
+            with pytest.raises(async_api.Error):
+                await page.wait_for_timeout(20_000)
+            await browser.close()
+            view = await session.status()
+            assert (view.status, view.cause) == ("error", "browser_crashed")
 
     asyncio.run(body())
 
