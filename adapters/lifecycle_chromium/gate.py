@@ -5,7 +5,8 @@ in is decided here, in this order, and everybody else gets the same 403:
 
 1. `Origin` is refused, whatever it says: only a web page sends one;
 2. `Host` must be the loopback address or name with our port, or a page could reach us by rebinding its own name;
-3. the token is compared with every registered one, each in constant time.
+3. the token is compared with every registered one, each in constant time;
+4. a session that has ended, by the log as it stands at that moment, lets in nobody new; its keeper can still be poked.
 
 Tokens and URLs are in no log line, repr or exception.
 
@@ -17,8 +18,8 @@ What the token opens:
 | /TOKEN/json/version             | where tools look for the line above; its ``?client=`` is passed on        |
 | /TOKEN/poke                     | 204: the keeper looks at the log at once                                  |
 
-Each session has a second token, for those who only look: it opens the first of the three, and of CDP what looking.py
-says. Nothing that such a client does is an access.
+Each session has a second token, for those who only look: it opens the first of the three, until the browser is gone,
+and of CDP what looking.py says. Nothing that such a client does is an access.
 
 The protocol is that of `websockets`, without its server: `websockets.sync.server` wakes one more thread for every
 message in each direction, and sending to a client that doesn't read would hold up everybody else.
@@ -65,6 +66,7 @@ class _Door:
     session_id: str
     token: str = field(repr=False)
     pipe: CdpPipe
+    admits: Callable[[], bool]
     on_access: Callable[[Client, str], None]
     on_connected: Callable[[Client], None]
     on_disconnected: Callable[[Client], None]
@@ -101,6 +103,7 @@ class Gate:
         pipe: CdpPipe,
         *,
         token: str | None = None,
+        admits: Callable[[], bool],
         on_access: Callable[[Client, str], None],
         on_connected: Callable[[Client], None],
         on_disconnected: Callable[[Client], None],
@@ -108,8 +111,9 @@ class Gate:
     ) -> str:
         """Let clients in to *session_id*'s browser. The URL that they connect to; it is a credential.
 
-        *on_access* gets the client and the method of each command that counts (access.py), before it is sent on. When
-        *pipe* is closed the clients are disconnected; the door itself stays, and answers pokes, until `remove`.
+        *admits* is asked of each that comes, but for those who only look. *on_access* gets the client and the method of
+        each command that counts (access.py), before it is sent on. When *pipe* is closed the clients are disconnected;
+        the door itself stays, and answers pokes, until `remove`.
 
         Raises:
             ValueError: The session has a door already, or *token* isn't at least 22 characters of A-Z a-z 0-9 _ -.
@@ -117,7 +121,7 @@ class Gate:
         token = secrets.token_urlsafe(_TOKEN_BYTES) if token is None else token
         if not _TOKEN.fullmatch(token):
             raise ValueError("a token has at least 22 characters of A-Z, a-z, 0-9, _ and -")
-        door = _Door(session_id, token, pipe, on_access, on_connected, on_disconnected, on_poke)
+        door = _Door(session_id, token, pipe, admits, on_access, on_connected, on_disconnected, on_poke)
         with self._lock:
             if session_id in self._doors:
                 raise ValueError(f"session {session_id} has a door already")
@@ -235,7 +239,7 @@ class Gate:
             return None
         wanted = wish(request)
         door, looks = self._door(wanted.token) if is_local(request, self._hosts) else (None, False)
-        if door is None:
+        if door is None or not (looks or wanted.path == "poke" or door.admits()):
             respond(sock, websocket, plain(HTTPStatus.FORBIDDEN, "Forbidden\n"))
             return None
         # Releases of websockets before 16 take nothing but GET, and requests have no method there.

@@ -223,6 +223,7 @@ class Serving:
         url = self._gate.add(
             session_id,
             pipe,
+            admits=kept.lives,
             on_access=lambda client, method: kept.accessed(),
             on_connected=lambda client: _connected(kept, client),
             on_disconnected=lambda client: _disconnected(kept, client, downloads),

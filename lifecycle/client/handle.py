@@ -429,7 +429,7 @@ class Handle:
 
     def get_cookies(self) -> Cookies:
         """All cookies of the session's browser, as cookie files hold them."""
-        found = self.check("get_cookies()").cdp("Storage.getCookies", {}, _CDP_WAIT_S)
+        found = self._cdp(self.check("get_cookies()"), "Storage.getCookies", {})
         return cookies_of(found["cookies"])
 
     def set_cookies(self, cookies: list[dict[str, Any]] | None, cookie_file: str | PathLike[str] | None) -> None:
@@ -448,7 +448,14 @@ class Handle:
                 checked = cookies_of(list[object](cookies or []))
             except (ValueError, TypeError) as error:
                 raise InvalidConfig("cookies", "…", f"{error}; allowed is a list of cookie objects") from None
-        talk.cdp("Storage.setCookies", {"cookies": checked}, _CDP_WAIT_S)
+        self._cdp(talk, "Storage.setCookies", {"cookies": checked})
+
+    def _cdp(self, talk: Talk, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return talk.cdp(method, params, _CDP_WAIT_S)
+        except KeeperUnavailable:
+            self._live_or_raise()
+            raise
 
     def touch(self) -> None:
         """Count as access now."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from lifecycle import crash
 from lifecycle.client import redact
-from lifecycle.core import Close, Expire, Fail, Record, Release, Session, Start, State, deadline
+from lifecycle.core import Close, Expire, Fail, Record, Release, Session, Start, State, deadline, view
 from lifecycle.core.events import Cause, SessionAccessed, SessionReleased
 from lifecycle.core.states import LIVE
 from lifecycle.errors import IllegalCommand, LifecycleError, LogUnavailable
@@ -127,6 +127,7 @@ class Kept:
         self._cookies_at = self._monotonic()
         self._refused_since: float | None = None
         self._released: SessionReleased | None = None
+        self._letting_go = False
 
     def accessed(self) -> None:
         """A client used the session just now."""
@@ -155,6 +156,17 @@ class Kept:
         with self._wake:
             self._stale = True
             self._poke()
+
+    def lives(self) -> bool:
+        """Whether the session has not ended by now, as the log tells; one that can't be read does not end it."""
+        try:
+            session = self._recorder.load(self.session_id)
+        except LifecycleError:
+            session = self._session
+        lives = not self._letting_go and view(session, self._clock.now()).status in LIVE
+        if not lives:
+            self.look()  # whoever wrote the ending may have been killed before it said so
+        return lives
 
     def owner_gone(self, evidence: Evidence) -> None:
         """The owner's process is gone: end the session unless it is kept alive."""
@@ -357,6 +369,7 @@ class Kept:
         self._session = self._recorder.execute(self.session_id, Release(event=self._released)).session
 
     def _end_browser(self) -> SessionReleased:
+        self._letting_go = True  # also where the log has refused the ending
         began = self._monotonic()
         clients = self._browser.clients()[:_CLIENTS]
         self._browser.finish()

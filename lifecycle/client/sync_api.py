@@ -675,6 +675,7 @@ class Session:
 
         Raises:
             NotStarted, KeeperUnavailable.
+            SessionEnded: The session is over.
         """
         return self._handle.get_cookies()
 
@@ -685,7 +686,7 @@ class Session:
 
         Raises:
             InvalidConfig: Neither or both, a malformed cookie, or one that the browser refuses.
-            NotStarted, KeeperUnavailable.
+            NotStarted, KeeperUnavailable, SessionEnded.
         """
         self._handle.set_cookies(cookies, cookie_file)
 

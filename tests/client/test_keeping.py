@@ -175,6 +175,37 @@ def test_an_ending_written_by_somebody_else_ends_the_browser_once_the_keeper_loo
     assert world.types() == [SessionClosed, SessionReleased]
 
 
+def test_an_ending_that_nobody_told_the_keeper_shuts_the_door_and_is_looked_at(world: World) -> None:
+    assert world.kept.lives()
+    world.elsewhere.execute("s1", Close(cause=Cause.STOPPED))
+    assert not world.kept.lives()
+    assert world.kept.step() is None
+    assert not world.kept.lives()
+
+
+def test_nobody_is_let_in_past_the_deadline_written_down_or_not(world: World) -> None:
+    world.clock.advance(119)
+    assert world.kept.lives()
+    world.clock.advance(1)
+    assert not world.kept.lives()
+    assert world.events() == []
+
+
+def test_a_log_that_can_not_be_read_shuts_no_door_until_the_browser_goes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unavailable(*_: object) -> Session:
+        raise LogUnavailable("locked")
+
+    world.log.refuses = True
+    monkeypatch.setattr(world.log, "load", unavailable)
+    assert world.kept.lives()
+    world.kept.end(Close(cause=Cause.STOPPED))
+    world.kept.step()  # grace 0: the browser goes, whatever the log says
+    assert not world.browser.running
+    assert not world.kept.lives()
+
+
 def test_a_look_that_comes_while_the_log_is_read_is_not_lost(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is read is older than what the look is about: only the next step can see that."""
     read = world.log.read

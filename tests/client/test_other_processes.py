@@ -9,8 +9,13 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from lifecycle import BrowserLost, Cause, SessionStopped, SessionTimedOut, State
+from lifecycle.client.recorder import Recorder
+from lifecycle.client.system import SystemClock, Uuid7
+from lifecycle.core import Close
 from lifecycle.errors import AlreadyStarted, KeeperUnavailable, NotStarted
 from tests.client.world import failing, inside, until
 
@@ -85,6 +90,19 @@ def test_one_starts_another_attaches_and_leaves_a_third_stops_while_a_fourth_is_
     assert by_type["session.closed"] == "sara"
     assert by_type["session.released"] == "keeper"
     assert world.types(session_id) == ["created", "started", "closed", "released"]
+
+
+def test_the_gate_is_shut_as_soon_as_the_ending_stands_in_the_log(client: Client, world: World) -> None:
+    """Also where whoever wrote it was killed before the keeper heard of it."""
+    with client.Session(page=False) as session:
+        url = session.cdp_url()
+        elsewhere = Recorder(client.log, SystemClock(), Uuid7(), actor="elsewhere", writer="test")
+        elsewhere.execute(session.session_id, Close(cause=Cause.STOPPED))
+        with pytest.raises(InvalidStatus, match="HTTP 403"), connect(url):
+            pass
+        until(lambda: world.types(session.session_id)[-1] == "released", "never released")
+        with pytest.raises(SessionStopped):
+            session.get_cookies()
 
 
 def test_a_guest_that_is_killed_ends_nothing(client: Client, world: World) -> None:

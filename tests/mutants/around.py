@@ -252,6 +252,9 @@ BUGS: Final = [
         ("let in after the end", "        if shut is not None:  # while it was coming in\n            relay.close(_GOING_AWAY, shut)\n", ""),
         ("the browser's session of a client that went stays", "            door.pipe.detach(browser_session)\n            raise", "            raise"),
         ("a client that left is still named", "            del door.relays[client.number]\n", "            pass\n"),
+        ("who comes after the ending is let in", ' or not (looks or wanted.path == "poke" or door.admits()):', ":"),
+        ("who only looks is shut out by the ending", "not (looks or wanted.path", "not (wanted.path"),
+        ("no keeper is poked after the ending", '(looks or wanted.path == "poke" or door.admits())', "(looks or door.admits())"),
         ("who only looks reads the pages", 'page = plain(HTTPStatus.NOT_FOUND, "Not found\\n") if looks else self._page(door, wanted)', "page = self._page(door, wanted)"),
         ("closed without waiting", "        for relay in relays:\n            relay.join(2 * CLOSE_S)\n", ""),
         ("a client of an ended session is left", "        self._disconnect(door, reason)\n        return clients", "        return clients"),
@@ -279,6 +282,9 @@ BUGS: Final = [
     *_in(
         "client/keeping.py",
         ("what no rule provides for leaves the record as it is", "            self._broken(error)\n", "            pass\n"),
+        ("the door goes by what the keeper has read before", "            session = self._recorder.load(self.session_id)\n        except LifecycleError:\n            session = self._session\n        lives", "            session = self._session\n        except LifecycleError:\n            session = self._session\n        lives"),
+        ("who finds the door shut wakes nobody", "            self.look()  # whoever wrote", "            pass  # whoever wrote"),
+        ("a browser that goes lets in who comes", "        self._letting_go = True", "        self._letting_go = False"),
     ),
     *_in(
         "client/cookies.py",

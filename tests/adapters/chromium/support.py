@@ -128,6 +128,7 @@ class Doorman:
 
     told: list[str] = field(default_factory=list[str])
     accesses: list[str] = field(default_factory=list[str])
+    admits: bool = True
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     def add(self, gate: Gate, session_id: str, pipe: CdpPipe, *, token: str | None = None) -> str:
@@ -135,6 +136,7 @@ class Doorman:
             session_id,
             pipe,
             token=token,
+            admits=lambda: self.admits,
             on_access=self._accessed,
             on_connected=lambda client: self.tell(f"connected {client.label or client.number}"),
             on_disconnected=lambda client: self.tell(f"disconnected {client.label or client.number}"),

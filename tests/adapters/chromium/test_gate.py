@@ -152,6 +152,21 @@ def test_tools_find_the_way_in_by_http(gate: Gate, fake_url: str) -> None:
     assert get(gate, f"/{token_of(fake_url)}/devtools/browser/session-1")[0] == 426
 
 
+def test_who_comes_after_the_ending_is_let_in_for_looking_alone(gate: Gate, fake_url: str, doorman: Doorman) -> None:
+    early = RawClient(fake_url)
+    doorman.admits = False
+    late = RawClient(fake_url)
+    assert (early.status, late.status) == (101, 403)
+    assert get(gate, f"/{token_of(fake_url)}/json/version") == (403, "Forbidden\n")
+    assert get(gate, f"/{token_of(fake_url)}/poke") == (204, "")
+    looking = RawClient(gate.look_url("session-1"))
+    assert looking.status == 101
+    early.send({"id": 1, "method": "Still.here"})  # who was there finishes what it does
+    doorman.wait_for("Still.here 00000000000000000000000000000001")
+    for client in (early, late, looking):
+        client.close()
+
+
 def test_a_poke_is_passed_on(gate: Gate, fake_url: str, doorman: Doorman) -> None:
     assert get(gate, f"/{token_of(fake_url)}/poke") == (204, "")
     doorman.wait_for("poked")

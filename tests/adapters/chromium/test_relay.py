@@ -404,7 +404,13 @@ def test_a_callback_that_fails_costs_its_own_client_only(
         raise LookupError("a bug")
 
     url = gate.add(
-        "session-2", fake.pipe, on_access=fail, on_connected=lambda c: None, on_disconnected=fail, on_poke=fail
+        "session-2",
+        fake.pipe,
+        admits=lambda: True,
+        on_access=fail,
+        on_connected=lambda c: None,
+        on_disconnected=fail,
+        on_poke=fail,
     )
     client = RawClient(url)
     client.send({"id": 1, "method": "Page.navigate"})
