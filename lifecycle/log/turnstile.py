@@ -25,6 +25,8 @@ _LOOK_S: Final = 0.1
 _STAYS_S: Final = 1.0
 #: How often a caller looks for the lock where no thread is left to wait for it.
 _POLL_S: Final = 0.01
+#: How many threads may wait for one file though their callers have given up; flock can't be called off.
+_LEFT_BEHIND: Final = 4
 
 
 class TurnstileTimeout(Exception):
@@ -136,12 +138,25 @@ def _identity(found: os.stat_result) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
+#: the threads whose callers have given up, and for which file they wait; in a forked child they are all dead
+_left_behind: dict[threading.Thread, tuple[int, int]] = {}
+
+
+def _crowded(fd: int) -> bool:
+    """Whether as many threads as may be wait already for the file of *fd*, for nobody."""
+    for thread in list(_left_behind):
+        if not thread.is_alive():
+            _left_behind.pop(thread, None)
+    return list(_left_behind.values()).count(_identity(os.fstat(fd))) >= _LEFT_BEHIND
+
+
 class Waiter:
     """A thread called *name* that blocks in the kernel's queue for a lock while its caller may give up.
 
     flock has no timeout. The thread stays for the next wait, since making one costs more than the wait of a writer, and
     ends when none has come for a while. For one caller at a time, and for no more once a wait has not come to its end.
-    Where no thread can be had, the caller looks for the lock by itself, which is not served in order.
+    Where no thread can be had, or a stopped holder keeps too many of them for nobody, the caller looks for the lock by
+    itself, which is not served in order.
     """
 
     def __init__(self, name: str) -> None:
@@ -153,6 +168,7 @@ class Waiter:
         self._asked.acquire()
         self._arrived.acquire()
         self._fd: int | None = None
+        self._thread: threading.Thread | None = None
         self._runs = False
         self._holds = False
         self._abandoned = False
@@ -171,7 +187,7 @@ class Waiter:
                 self._holds = False
             if runs:
                 self._asked.release()
-            elif not self._started():
+            elif not self._started(fd):
                 arrived = _polled(fd, left)
                 return arrived
             while not arrived and (rest := left()) > 0:
@@ -181,9 +197,13 @@ class Waiter:
             if not arrived:
                 self._abandon(fd)
 
-    def _started(self) -> bool:
+    def _started(self, fd: int) -> bool:
+        self._thread = threading.Thread(target=self._serve, name=self._name, daemon=True)
         try:
-            threading.Thread(target=self._serve, name=self._name, daemon=True).start()
+            if _crowded(fd):
+                self._runs = False
+            else:
+                self._thread.start()
         except RuntimeError:  # no thread is left for now
             self._runs = False
         return self._runs
@@ -192,6 +212,8 @@ class Waiter:
         with self._guard:
             self._abandoned = True
             ours = self._holds or not self._runs
+            if not ours and self._thread is not None:
+                _left_behind[self._thread] = _identity(os.fstat(fd))
         if ours:
             _let_go(fd)
         with suppress(RuntimeError):  # interrupted before it was told

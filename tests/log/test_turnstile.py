@@ -119,6 +119,36 @@ def test_where_no_thread_is_left_the_turn_comes_all_the_same(path: str, monkeypa
     second.release()
 
 
+def test_behind_a_stopped_writer_threads_and_files_do_not_pile_up(path: str) -> None:
+    """flock can't be called off: each writer that gave up left a thread and a descriptor, without end."""
+    first, second = _turnstile(path), _turnstile(path)
+    first.acquire(1)
+    threads = threading.active_count()
+    for _ in range(20):
+        with pytest.raises(TurnstileTimeout):
+            second.acquire(0.01)
+        second.release()
+    assert threading.active_count() - threads == _open_on(path) - 1 == module._LEFT_BEHIND  # pyright: ignore[reportPrivateUsage]
+    elsewhere = f"{path}.other"
+    other, third = _turnstile(elsewhere), _turnstile(elsewhere)
+    other.acquire(1)
+    with pytest.raises(TurnstileTimeout):
+        third.acquire(0.01)
+    assert _open_on(elsewhere) == 2, "another file's queue is in order"
+    other.release()
+    first.release()
+    second.acquire(20)
+    second.release()
+    TestWaiter.until(lambda: threading.active_count() == threads)
+    first.acquire(1)
+    with pytest.raises(TurnstileTimeout):
+        second.acquire(0.01)
+    assert threading.active_count() == threads + 1, "in order again"
+    first.release()
+    for turnstile in (first, second, other, third):
+        turnstile.close()
+
+
 def test_threads_that_share_one_wait_for_each_other(path: str) -> None:
     turnstile = _turnstile(path)
     turnstile.acquire(1)
