@@ -54,7 +54,7 @@ class Stats:
     """Numbers of the sessions asked for. Labels are `name=value`, the most frequent first; days are UTC, oldest first.
 
     `durations` are of sessions that have ended; `lateness` is how long after its moment an ending was recorded, where
-    it is. `unreadable`: so many streams of the log can't be read typed, and count nowhere.
+    it is. `unreadable`: so many sessions can't be read, and count nowhere; sessions.unreadable() names them.
     """
 
     sessions: int
@@ -73,6 +73,7 @@ class Stats:
             ("by cause", _counts(self.by_cause)),
             ("durations", str(self.durations)),
             ("recorded after", str(self.lateness)),
+            *([("not counted", f"{self.unreadable} that can't be read here")] if self.unreadable else []),
         ]
         rows = "".join(
             f"<tr><th style='text-align:left'>{name}</th><td>{escape(said)}</td></tr>" for name, said in pairs

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from lifecycle.core import SessionView
+    from lifecycle.log.port import EventLog
     from lifecycle.projections.query import Order
 
 __all__ = ["command"]
@@ -90,6 +91,7 @@ def command(
         if as_json:
             for view in working_on("looking through the log", found):
                 print_json(view_json(view))
+            _left_out(opened)
             return
         with working("looking through the log"):
             shown = list(found)
@@ -102,8 +104,12 @@ def command(
             say("no sessions" + (" match" if query or after or at else ""))
         if more:
             say(f"more follow: lifecycle list --after {shown[-1].session_id}, or --limit N")
-        for stream, why in opened.sessions.unreadable().items():
-            say(f"left out: session {stream} can't be read here ({why}); `lifecycle show` shows its raw history")
+        _left_out(opened)
+
+
+def _left_out(opened: EventLog) -> None:
+    for stream, why in opened.sessions.unreadable().items():
+        say(f"left out: session {stream} can't be read here ({why}); `lifecycle show` shows its raw history")
 
 
 def _pages(sessions: Sessions, *, limit: int | None, after: str | None, **query: Any) -> Iterator[SessionView]:

@@ -405,6 +405,10 @@ class AsyncSessions:
         """As Sessions.get."""
         return await self._worker.run(lambda shared: shared.sessions.get(session_id, at=at, known_at=known_at))
 
+    async def unreadable(self) -> dict[str, str]:
+        """As Sessions.unreadable."""
+        return await self._worker.run(lambda shared: shared.sessions.unreadable())
+
 
 class AsyncSession:
     """One browser from creation to end, for asyncio: `async with`, or start() and stop(). Endings as Session."""

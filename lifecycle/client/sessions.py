@@ -12,6 +12,7 @@ from lifecycle.client.listed import SessionList
 from lifecycle.core import Session, SessionView, instant, view
 from lifecycle.errors import AmbiguousSession, HistoryError, InvalidConfig, UnknownSession
 from lifecycle.log.receipts import STREAM
+from lifecycle.telemetry import logger
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -53,6 +54,7 @@ class Sessions:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._lenient = recorder.lenient()
+        self._told: set[str] = set()
 
     def list(
         self,
@@ -63,7 +65,7 @@ class Sessions:
         at: datetime | None = None,
         **asked: Unpack[Asked],
     ) -> SessionList:
-        """Sessions, newest first; all of them without a limit.
+        """Sessions, newest first; all of them without a limit. Those that can't be read are in unreadable() instead.
 
         Args:
             status: One status or several: created, active, closed, error, timed_out. A session past its deadline
@@ -90,6 +92,7 @@ class Sessions:
         Raises:
             InvalidConfig: Names the argument and what is allowed.
         """
+        self._tell()
         log, now = self._recorder.log, self._recorder.clock.now()
         filters, after = filters_of(asked), self._known(after)
         if at is None:
@@ -101,10 +104,25 @@ class Sessions:
 
     def count(self, *, at: datetime | None = None, **asked: Unpack[Asked]) -> int:
         """How many sessions list() would give; arguments, costs and errors as there."""
+        self._tell()
         log, filters = self._recorder.log, filters_of(asked)
         if at is None:
             return log.sessions.count(now=self._recorder.clock.now(), **filters)
         return len(list_at(log, _moment("at", at), **filters))
+
+    def unreadable(self) -> dict[str, str]:
+        """The ids of sessions that are in no list, count or stats, and why: their history can't be read here.
+
+        A newer version of this library wrote into it, or it is damaged; `verify` tells which. history() and why() show
+        what there is. list() and count() warn of each of them once, on the logger `lifecycle`.
+        """
+        return self._recorder.log.sessions.unreadable()
+
+    def _tell(self) -> None:
+        for session_id, why in self.unreadable().items():
+            if session_id not in self._told:
+                self._told.add(session_id)
+                logger.warning("session_left_out", session_id=session_id, why=why)
 
     def get(
         self, session_id: str, *, at: datetime | int | None = None, known_at: datetime | None = None

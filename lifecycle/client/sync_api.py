@@ -128,7 +128,7 @@ class Client:
 
     @property
     def sessions(self) -> Sessions:
-        """The sessions of the log: list, count, get."""
+        """The sessions of the log: list, count, get, unreadable."""
         return self._shared.sessions
 
     def session_on(

@@ -6,8 +6,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.core.events import SessionFailed
-from lifecycle.core.evolve import Session, fold
+from lifecycle.core.evolve import Session, evolve, fold
 from lifecycle.errors import HistoryError, LogTampered
+from lifecycle.log.codec import decode
 from lifecycle.log.codec import events as typed
 from lifecycle.projections.rows import COLUMNS, INSERT, SELECT, from_row, to_row, to_update
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from lifecycle.log.driver import Connection
     from lifecycle.log.port import Recorded
 
-__all__ = ["Known", "Recent", "failure_of", "forget", "known", "label", "mark", "replay", "store"]
+__all__ = ["Known", "Recent", "as_far", "failure_of", "forget", "known", "label", "mark", "replay", "store"]
 
 _VERSION: Final = COLUMNS.index("version")
 _FAILURE: Final = COLUMNS.index("failure_id")
@@ -43,6 +44,15 @@ def replay(rows: Iterable[Recorded]) -> Session | None:
     if not history or not history[0].type.startswith("session."):
         return None
     return fold(typed(history))
+
+
+def as_far(rows: Iterable[Recorded]) -> Session | None:
+    """As replay, of the events before the first that can't be read typed: where the session stood in a list."""
+    session: Session | None = None
+    with suppress(HistoryError):
+        for row in rows:
+            session = evolve(session, decode(row))
+    return session
 
 
 def failure_of(rows: Iterable[Recorded]) -> str | None:

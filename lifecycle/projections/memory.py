@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 from lifecycle.core.evolve import Session
 from lifecycle.errors import HistoryError, InvalidConfig
 from lifecycle.projections import RebuildReport
-from lifecycle.projections.maintain import replay
+from lifecycle.projections.maintain import as_far, replay
 from lifecycle.projections.outcomes import of_session
 from lifecycle.projections.query import checked, rank
 
@@ -34,6 +34,8 @@ class MemorySessions:
         self._lock = lock
         self._streams = streams
         self._sessions: dict[str, Session] = {}
+        #: only of rows that a log was given: append refuses whatever could not be read back
+        self._unreadable: dict[str, str] = {}
 
     def put(self, session: Session) -> None:
         """Take over what append has worked out; called under the lock."""
@@ -45,6 +47,8 @@ class MemorySessions:
 
     def get(self, session_id: str) -> Session | None:
         with self._lock():
+            if session_id in self._unreadable:
+                return replay(self._streams[session_id])
             return self._sessions.get(session_id)
 
     def list(
@@ -59,6 +63,8 @@ class MemorySessions:
         query = checked(now=now, order=order, limit=limit, **asked)
         with self._lock():
             mark = None if after is None else self._sessions.get(after)
+            if after in self._unreadable:
+                mark = as_far(self._streams[after])
             if after is not None and mark is None:
                 raise InvalidConfig("after", after, "the id of the last session of the page before")
             return arrange(filter(self._asked(query), self._sessions.values()), order, now, mark)[:limit]
@@ -73,14 +79,16 @@ class MemorySessions:
 
     def ids(self, prefix: str, limit: int) -> builtins.list[str]:
         with self._lock():
-            return sorted(name for name in self._sessions if name.startswith(prefix))[:limit]
+            names = (*self._sessions, *self._unreadable)
+            return sorted(name for name in names if name.startswith(prefix))[:limit]
 
     def live(self) -> builtins.list[Session]:
         with self._lock():
             return sorted((session for session in self._sessions.values() if not session.released), key=_age)
 
     def unreadable(self) -> dict[str, str]:
-        return {}  # append refuses whatever could not be read back
+        with self._lock():
+            return dict(self._unreadable)
 
     def outcomes(self) -> Iterator[Outcome]:
         with self._lock():
@@ -107,7 +115,7 @@ class MemorySessions:
                     progress(replayed, total)
             names = fresh.keys() | self._sessions.keys()
             differing = sorted(name for name in names if fresh.get(name) != self._sessions.get(name))
-            self._sessions = fresh
+            self._sessions, self._unreadable = fresh, unreadable
         return RebuildReport(len(fresh), replayed, tuple(differing), unreadable)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from lifecycle.core.evolve import Session
 from lifecycle.errors import InvalidConfig
-from lifecycle.projections.maintain import replay
+from lifecycle.projections.maintain import as_far, replay
 from lifecycle.projections.outcomes import OUTCOMES, of_text, parts
 from lifecycle.projections.query import checked, is_text, rank
 from lifecycle.projections.rows import COLUMNS, SELECT, from_row
@@ -88,6 +88,9 @@ class SqlSessions:
         if is_text(after):
             for row in self._ask(_ONE, (after,)):
                 return from_row(row)
+            # It may have become unreadable since the page before.
+            if after in self.unreadable() and (session := as_far(self._read(after))):
+                return session
         raise InvalidConfig("after", after, "the id of the last session of the page before")
 
     def count(self, *, now: int, **asked: Unpack[Filters]) -> int:

@@ -18,12 +18,18 @@ _PAGE: Final = 1000
 
 
 def walk(
-    index: SessionIndex, *, now: int, order: str = "newest", after: str | None = None, **asked: Unpack[Filters]
+    index: SessionIndex,
+    *,
+    now: int,
+    order: str = "newest",
+    after: str | None = None,
+    page: int = _PAGE,
+    **asked: Unpack[Filters],
 ) -> Iterator[Session]:
     """What index.list gives, as far as it is wanted."""
     while True:
-        page = index.list(now=now, order=order, limit=_PAGE, after=after, **asked)
-        yield from page
-        if len(page) < _PAGE:
+        found = index.list(now=now, order=order, limit=page, after=after, **asked)
+        yield from found
+        if len(found) < page:
             return
-        after = page[-1].session_id
+        after = found[-1].session_id

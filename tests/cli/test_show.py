@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from lifecycle.core import Config
 
 if TYPE_CHECKING:
@@ -101,6 +103,15 @@ def test_what_was_forgotten_is_said_to_be(story: Book, command: Command) -> None
     assert result.exit_code == 0
     assert "(private part forgotten)" in result.stdout
     assert "cocoa" not in result.stdout
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_list_names_the_session_that_it_leaves_out(
+    story: Book, command: Command, unknown_event: None, form: tuple[str, ...]
+) -> None:
+    result = command("list", "--log", story.path, *form)
+    assert "strange-1" not in result.stdout
+    assert "left out: session strange-1" in result.stderr
 
 
 def test_a_history_with_an_unknown_event_is_shown_raw_and_fails(

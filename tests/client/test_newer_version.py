@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
-from lifecycle import Client, SqliteLog
+from lifecycle import AsyncClient, Client, SqliteLog
 from lifecycle.client.keeping import Kept
 from lifecycle.client.reconcile import Reconciled, reconcile
 from lifecycle.client.recorder import Recorder
@@ -145,6 +146,28 @@ def test_whoever_reads_it_is_told(world: World, event_type: str, schema_version:
     world.newer_writes(event_type, schema_version)
     with pytest.raises(error):
         world.recorder.load("s1")
+
+
+def test_who_lists_is_told_of_those_left_out(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing in Python said so: only the command did."""
+
+    async def asked() -> tuple[int, int, dict[str, str]]:
+        async with AsyncClient(world.log, browser=FakeBrowser(), clock=world.clock) as client:
+            return len(await client.sessions.list()), await client.sessions.count(), await client.sessions.unreadable()
+
+    world.newer_writes("session.dreamt")
+    world.log.sessions.rebuild()
+    why = str(UnknownEventType("session.dreamt"))
+    with caplog.at_level("WARNING", logger="lifecycle"):
+        assert asyncio.run(asked()) == (0, 0, {"s1": why})
+        with Client(world.log, browser=FakeBrowser(), clock=world.clock) as client:
+            assert (client.sessions.list(), client.sessions.count()) == ([], 0)
+            assert client.sessions.unreadable() == {"s1": why}
+            assert client.stats().unreadable == 1
+            assert "1 that can&#x27;t be read" in client.stats()._repr_html_()  # pyright: ignore[reportPrivateUsage]
+    said = [record.getMessage() for record in caplog.records if "session_left_out" in record.getMessage()]
+    assert len(said) == 2, "once for each client, however often it asks"
+    assert all("s1" in line and why in line for line in said)
 
 
 def test_a_block_ends_its_session_all_the_same(tmp_path: Path) -> None:

@@ -14,20 +14,23 @@ from lifecycle.core.events import SessionExtended
 from lifecycle.errors import (
     HistoryError,
     IllegalHistory,
+    InvalidConfig,
     LogTampered,
     LogUnavailable,
     LogUnsuitable,
     ReadOnlyLog,
     UnknownEventType,
 )
-from lifecycle.log import ANY, SqliteLog
+from lifecycle.log import ANY, MemoryLog, SqliteLog
 from lifecycle.log.driver import sqlite3
 from lifecycle.log.file import LogFile
 from lifecycle.log.receipts import LogForgotten, LogSealed
 from lifecycle.log.schema import RECORD, stale
 from lifecycle.projections import replay
+from lifecycle.projections.query import ORDERS
 from lifecycle.projections.rows import COLUMNS
 from lifecycle.projections.table import TABLES, VIEWS
+from lifecycle.projections.walk import walk
 from lifecycle.testing.log_samples import (
     SECOND,
     T0,
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
     from lifecycle.core import Event, SessionView
     from lifecycle.log.driver import Connection
     from lifecycle.projections import Progress, RebuildReport
+    from lifecycle.projections.query import Order
 
 NOW = T0 + 3600 * SECOND
 
@@ -262,6 +266,34 @@ def test_a_stream_that_can_not_be_read_goes_on_being_written(planted: SqliteLog,
         assert (report.equal, list(report.unreadable)) == (True, ["s-3"])
         assert log.sessions.count(now=NOW) == 5
         assert [session.session_id for session in log.sessions.live()] == ["s-0", "s-2", "s-4", "s-5"]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_page_follows_a_session_that_can_not_be_read_any_more(planted: SqliteLog, order: Order) -> None:
+    """Who went through all sessions was told of a wrong argument when it happened between two pages."""
+    rows = planted.read_all(limit=100).events
+    with MemoryLog(rows=rows[:-1]) as whole, MemoryLog(rows=rows) as memory:
+        every = [one.session_id for one in whole.sessions.list(now=NOW, order=order)]
+        there = every.index("s-3")
+        pages = iter(walk(planted.sessions, now=NOW, order=order, page=there + 1))
+        first = [next(pages).session_id for _ in range(there + 1)]
+        planted.append("s-3", [new(annotated(T0 + 75 * SECOND))], expected=4)
+        assert list(planted.sessions.unreadable()) == list(memory.sessions.unreadable()) == ["s-3"]
+        assert first + [one.session_id for one in pages] == every
+        after = [one.session_id for one in memory.sessions.list(now=NOW, order=order, after="s-3")]
+        assert after == every[there + 1 :]
+        for log in (planted, memory):
+            with pytest.raises(InvalidConfig, match="the last session of the page before"):
+                log.sessions.list(now=NOW, after="s-9")
+
+
+def test_rows_that_a_log_in_memory_is_given_may_be_a_newer_library_s(planted: SqliteLog) -> None:
+    with MemoryLog(rows=planted.read_all(limit=100).events) as memory:
+        assert memory.sessions.unreadable() == {"s-3": str(UnknownEventType("session.dreamt"))}
+        assert memory.sessions.count(now=NOW) == 5
+        assert memory.sessions.ids("s-", 10) == ["s-0", "s-1", "s-2", "s-3", "s-4", "s-5"]
+        with pytest.raises(UnknownEventType):
+            memory.sessions.get("s-3")
 
 
 def test_a_stream_that_a_newer_library_can_read_is_listed_again(planted: SqliteLog, path: Path) -> None:
