@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import timedelta
-from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from lifecycle.audit.account import account
+from lifecycle.audit.common import common
 from lifecycle.audit.detail import detail, mapping
 from lifecycle.audit.words import duration, offset
 from lifecycle.core import view
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from lifecycle.audit.history import Step
     from lifecycle.log.port import EventLog
@@ -123,16 +123,15 @@ def _said(value: Any) -> str:
             return str(value)
 
 
-def _lines(ours: Sequence[Step], theirs: Sequence[Step]) -> list[Line]:
-    matcher = SequenceMatcher(None, list(map(_key, ours)), list(map(_key, theirs)), autojunk=False)
-    lines: list[Line] = []
-    for tag, i1, i2, j1, j2 in matcher.get_opcodes():
-        if tag == "equal":
-            lines += [Line(one, other) for one, other in zip(ours[i1:i2], theirs[j1:j2], strict=True)]
-        else:
-            lines += [Line(one, None) for one in ours[i1:i2]]
-            lines += [Line(None, other) for other in theirs[j1:j2]]
-    return lines
+def _lines(ours: Sequence[Step], theirs: Sequence[Step]) -> Iterator[Line]:
+    i = j = 0
+    end = (len(ours), len(theirs))
+    for same_i, same_j in (*common([*map(_key, ours)], [*map(_key, theirs)]), end):
+        yield from (Line(one, None) for one in ours[i:same_i])
+        yield from (Line(None, other) for other in theirs[j:same_j])
+        if (same_i, same_j) != end:
+            yield Line(ours[same_i], theirs[same_j])
+        i, j = same_i + 1, same_j + 1
 
 
 def _key(step: Step) -> str:

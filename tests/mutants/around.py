@@ -60,6 +60,14 @@ BUGS: Final = [
         ("hashes taken up without the last page", "for begin in range(0, until, _PAGE):", "for begin in range(0, until - _PAGE + 1, _PAGE):"),
     ),
     *_in(
+        "audit/common.py",
+        ("cut where it does not add up to the most", "ahead[j] + behind[len(b) - j])", "ahead[j])"),
+        ("the same end is told twice", "a[begin : len(a) - end], b[begin : len(b) - end]", "a[begin:], b[begin : len(b) - end]"),
+        ("the end is taken from what the beginning has", "while end < most - begin and", "while end < most and"),
+        ("a pair where the length does not grow", "        if rows[i] >> (j - 1) & 1:\n            j -= 1\n            found", "        if True:\n            j -= 1\n            found"),
+        ("what comes often is never the same", "        hit = row & (_mask(places.get(text, ())) if mask is None else mask)", "        hit = row & _mask(places.get(text, ()) if mask is None else ())"),
+    ),
+    *_in(
         "audit/halted.py",
         ("taken up past the end", "0 < found.position <= end", "0 < found.position"),
         ("nonsense stops it", "    except (OSError, ValueError, TypeError):", "    except OSError:"),
