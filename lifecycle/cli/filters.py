@@ -56,6 +56,8 @@ _OPTIONS: Final = (
         help='Started at or after: "2h ago", yesterday, 2026-11-25, 2026-11-25T10:30Z.',
     ),
     click.option("--until", metavar="TIME", callback=when, help="Started before."),
+    click.option("--ended-since", metavar="TIME", callback=when, help="Ended at or after."),
+    click.option("--ended-until", metavar="TIME", callback=when, help="Ended before."),
     click.option("--longer-than", metavar="SPAN", callback=span, help='Lived so long at least: 90s, 5m, "1h 30m".'),
     click.option("--shorter-than", metavar="SPAN", callback=span, help="Lived less."),
     click.option("--url", metavar="TEXT", help="Visited an address with this in it."),

@@ -42,6 +42,7 @@ List sessions, newest first. Reading changes nothing.
 Examples:
   lifecycle list
   lifecycle list --status active --status created
+  lifecycle list --status error --ended-since "1h ago"
   lifecycle list --cause browser_crashed --label job=nightly --since yesterday
   lifecycle list --since "2h ago" --until "1h ago" --json
   lifecycle list --order longest --limit 10
@@ -50,7 +51,7 @@ Examples:
   lifecycle list --limit 20 --after ID      the next page
 
 --url, --actor and --correlation read the events of every session that the other filters leave; --owner, --error,
---longer-than and --shorter-than look at each of these; the rest costs what it shows.
+the times of endings and durations look at each of these; the rest costs what it shows.
 """,
 )
 @filters

@@ -36,6 +36,8 @@ class Asked(TypedDict, total=False):
     labels: Mapping[str, str] | None
     since: datetime | None
     until: datetime | None
+    ended_since: datetime | None
+    ended_until: datetime | None
     longer_than: timedelta | None
     shorter_than: timedelta | None
     url: str | None
@@ -73,6 +75,7 @@ class Sessions:
             cause: One cause or several of those in Cause.
             labels: Only sessions that carry all of these.
             since, until: since <= created_at < until, time-zone-aware.
+            ended_since, ended_until: ended_since <= closed_at < ended_until, of sessions that have ended.
             longer_than, shorter_than: longer_than <= duration < shorter_than, as timedelta.
             url: Text in an address that the session visited; upper and lower case of A to Z are the same.
             error: Text in the type and message of its error, in the same way.
@@ -85,7 +88,7 @@ class Sessions:
             at: The sessions as they stood at that moment.
 
         status, cause, labels, times and limit cost what they return; so do the orders, for sessions that have ended.
-        owner and durations look at every session that the rest leaves, error at its message, url, actor and
+        owner, endings and durations look at every session that the rest leaves, error at its message, url, actor and
         correlation_id at its events. What was forgotten is not found. With *at*, the events of sessions that have
         changed since are read, and an order by duration looks at all of them.
 
@@ -221,6 +224,8 @@ def filters_of(asked: Asked) -> Filters:
         "labels": asked.get("labels"),
         "since": _instant("since", asked.get("since")),
         "until": _instant("until", asked.get("until")),
+        "ended_since": _instant("ended_since", asked.get("ended_since")),
+        "ended_until": _instant("ended_until", asked.get("ended_until")),
         "longer_us": _us("longer_than", asked.get("longer_than")),
         "shorter_us": _us("shorter_than", asked.get("shorter_than")),
         "owner": asked.get("owner"),

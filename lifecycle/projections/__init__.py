@@ -64,12 +64,12 @@ class SessionIndex(Protocol):
     ) -> builtins.list[Session]:
         """Sessions to which all holds that is asked; all of them without *limit*.
 
-        status, cause: one or several. labels: all of them. since <= created_at < until. longer_us <= duration <
-        shorter_us. owner: HOST, HOST:PID or PID of the process that started it. error: text in its error's type and
-        message; url: text in an address that it visited; both whatever the case of A to Z, and not where it was
-        forgotten. actor: somebody who acted in it. correlation_id: what one of its events belongs to. url, actor and
-        correlation_id read events of every session that all else left, and error its message; owner and durations read
-        the sessions; the rest is indexed.
+        status, cause: one or several. labels: all of them. since <= created_at < until. ended_since <= closed_at <
+        ended_until, of sessions that have ended. longer_us <= duration < shorter_us. owner: HOST, HOST:PID or PID of
+        the process that started it. error: text in its error's type and message; url: text in an address that it
+        visited; both whatever the case of A to Z, and not where it was forgotten. actor: somebody who acted in it.
+        correlation_id: what one of its events belongs to. url, actor and correlation_id read events of every session
+        that all else left, and error its message; owner, endings and durations read the sessions; the rest is indexed.
 
         *order* is newest, oldest (by created_at), longest or shortest (by duration; by id where equal). *after* is
         the id of the last session of the page before: what is added meanwhile moves nothing. Only in an order by

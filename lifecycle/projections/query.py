@@ -61,6 +61,8 @@ class Filters(TypedDict, total=False):
     labels: Mapping[str, str] | None
     since: int | None
     until: int | None
+    ended_since: int | None
+    ended_until: int | None
     longer_us: int | None
     shorter_us: int | None
     owner: str | None
@@ -80,6 +82,8 @@ class Query:
     labels: dict[str, str]
     since: int | None
     until: int | None
+    ended_since: int | None
+    ended_until: int | None
     longer_us: int | None
     shorter_us: int | None
     owner: tuple[str | None, int | None] | None
@@ -96,6 +100,8 @@ class Query:
             and self.labels.items() <= session.labels.items()
             and (self.since is None or session.created_at >= self.since)
             and (self.until is None or session.created_at < self.until)
+            and (self.ended_since is None or _ended_at(session) >= self.ended_since)
+            and (self.ended_until is None or _ended_at(session) < self.ended_until)
             and (self.longer_us is None or duration_us(session, self.now) >= self.longer_us)
             and (self.shorter_us is None or duration_us(session, self.now) < self.shorter_us)
             and (self.owner is None or _owned(session, *self.owner))
@@ -126,6 +132,11 @@ def duration_us(session: Session, now: int) -> int:
     if until is None:
         until = min(deadline(session), max(now, session.last_at))
     return until - session.created_at
+
+
+def _ended_at(session: Session) -> int:
+    """When a session that a reader sees as ended did so."""
+    return deadline(session) if session.closed_at is None else session.closed_at
 
 
 def by_duration(order: str) -> bool:
@@ -166,6 +177,8 @@ def checked(
     labels: Mapping[str, str] | None = None,
     since: int | None = None,
     until: int | None = None,
+    ended_since: int | None = None,
+    ended_until: int | None = None,
     longer_us: int | None = None,
     shorter_us: int | None = None,
     owner: str | None = None,
@@ -179,7 +192,15 @@ def checked(
         raise InvalidConfig("limit", limit, "a whole number from 1, or None for all")
     if order not in ORDERS:
         raise InvalidConfig("order", order, f"one of {', '.join(ORDERS)}")
-    times = (("now", now), ("since", since), ("until", until), ("longer_us", longer_us), ("shorter_us", shorter_us))
+    times = (
+        ("now", now),
+        ("since", since),
+        ("until", until),
+        ("ended_since", ended_since),
+        ("ended_until", ended_until),
+        ("longer_us", longer_us),
+        ("shorter_us", shorter_us),
+    )
     for argument, value in times:
         if value is not None and (type(value) is not int or not -_MOST <= value <= _MOST):
             raise InvalidConfig(argument, value, "µs, since the epoch where it is a moment")
@@ -189,7 +210,9 @@ def checked(
             raise InvalidConfig(argument, text, "text that is not empty")
     statuses = _several("status", status, State)
     if error is not None:  # nothing else has one, and so the index by status leads
-        statuses = (State.ERROR,) if statuses is None or State.ERROR in statuses else ()
+        statuses = _among((State.ERROR,), statuses)
+    if ended_since is not None or ended_until is not None:
+        statuses = _among(tuple(CAUSES), statuses)
     return Query(
         now=now,
         statuses=statuses,
@@ -197,6 +220,8 @@ def checked(
         labels=_labels(labels),
         since=since,
         until=until,
+        ended_since=ended_since,
+        ended_until=ended_until,
         longer_us=longer_us,
         shorter_us=shorter_us,
         owner=None if owner is None else _owner(owner),
@@ -205,6 +230,10 @@ def checked(
         url=None if url is None else fold_case(url),
         error=None if error is None else fold_case(error),
     )
+
+
+def _among(those: tuple[State, ...], asked: tuple[State, ...] | None) -> tuple[State, ...]:
+    return those if asked is None else tuple(state for state in those if state in asked)
 
 
 def _owner(text: str) -> tuple[str | None, int | None]:

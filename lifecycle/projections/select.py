@@ -119,10 +119,13 @@ def _branch(columns: str, query: Query, source: _Source, order: str, mark: tuple
 def _conditions(query: Query, source: _Source, age: str) -> list[tuple[str, tuple[Any, ...]]]:
     """What else must hold, the cheap first."""
     lived, given = _lived(query, source)
+    ended = "s.deadline" if source.live else "s.closed_at"  # of a source that lives, only what is overdue is asked for
     host, pid = query.owner or (None, None)
     possible: list[tuple[str, tuple[Any, ...], Any]] = [
         (f"{age}.created_at >= ?", (query.since,), query.since),
         (f"{age}.created_at < ?", (query.until,), query.until),
+        (f"{ended} >= ?", (query.ended_since,), query.ended_since),
+        (f"{ended} < ?", (query.ended_until,), query.ended_until),
         (f"{lived} >= ?", (*given, query.longer_us), query.longer_us),
         (f"{lived} < ?", (*given, query.shorter_us), query.shorter_us),
         ("json_extract(s.owner, '$.host') = ?", (host,), host),

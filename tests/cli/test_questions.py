@@ -222,6 +222,8 @@ def test_list_by_everything(book: Writer, command: Command) -> None:
         (["--order", "longest", "--limit", "1"], ["living"]),
         (["--longer-than", "9s"], ["living"]),
         (["--shorter-than", "9s"], ["browser_crashed", "stopped"]),
+        (["--ended-since", "2026-09-21T10:15Z", "--status", "error"], ["browser_crashed"]),
+        (["--ended-until", "2026-09-21T10:15Z"], ["stopped"]),
         (["--url", "SHOP.example", "--actor", "bob"], ["living"]),
         (["--error", "nothing of the kind"], []),
         (["--owner", "desk:100", "--until", "2026-09-21T10:15Z"], ["stopped"]),

@@ -72,6 +72,8 @@ def logs(tmp_path: Path) -> Iterator[tuple[EventLog, EventLog]]:
             "since": st.integers(T0 - 1, T0 + 1),
             "until": st.integers(T0, T0 + 2),
             "cause": st.lists(st.sampled_from(Cause), max_size=3),
+            "ended_since": st.integers(T0 - 1, T0 + 1),
+            "ended_until": st.integers(T0, T0 + 2 * SECOND),
             "longer_us": st.sampled_from([0, 1, SECOND, 2 * SECOND]),
             "shorter_us": st.sampled_from([0, 1, SECOND, 2 * SECOND]),
             "owner": st.sampled_from(["h", "h:1", "1", "h:2", "other"]),
