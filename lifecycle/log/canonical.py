@@ -16,7 +16,7 @@ import rfc8785
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["MAX_DEPTH", "MAX_INTEGER", "canonical", "parse", "quoted", "refuse"]
+__all__ = ["MAX_DEPTH", "MAX_INTEGER", "canonical", "members", "parse", "quoted", "refuse"]
 
 MAX_DEPTH: Final = 64
 #: RFC 7493: beyond this, readers that hold numbers as doubles round.
@@ -36,7 +36,19 @@ def canonical(value: object, other: Callable[[object], object] = refuse) -> str:
     Raises:
         ValueError: The value has no canonical form; the message says which part and why.
     """
-    text = _write(value, 1, other)
+    return _encodable(_write(value, 1, other))
+
+
+def members(held: dict[str, Any], keys: Sequence[tuple[str, str]], other: Callable[[object], object]) -> str:
+    """As canonical, of an object with those *keys* that have a value in *held*; None is no value.
+
+    Each key is ASCII, with its text and the colon behind it, and they are sorted: that is known beforehand.
+    """
+    texts = [text + _write(value, 2, other) for key, text in keys if (value := held[key]) is not None]
+    return _encodable(f"{{{','.join(texts)}}}")
+
+
+def _encodable(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from lifecycle.core.events import EVENT_TYPES, private_fields
 from lifecycle.core.upcast import load
 from lifecycle.errors import FutureSchema, InvalidConfig, LogTampered, MalformedEvent, UnknownEventType
-from lifecycle.log.canonical import MAX_INTEGER, canonical, parse, refuse
+from lifecycle.log.canonical import MAX_INTEGER, canonical, members, parse, refuse
 from lifecycle.log.canonical import quoted as _text
 from lifecycle.log.receipts import RECEIPTS
 
@@ -61,16 +61,17 @@ SALT_BYTES: Final = 16
 _BESIDE: Final = "at"
 #: type name -> class, of everything that can be recorded
 TYPES: Final[Mapping[str, type[Event]]] = MappingProxyType({**EVENT_TYPES, **RECEIPTS})
+_NOTHING: Final = "{}"
 _RECORDABLE: Final = frozenset(TYPES.values())
 
 
-def _split(cls: type[Event]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _split(cls: type[Event]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     secret = frozenset[str]() if cls.type in RECEIPTS else private_fields(cls.type)
-    names = [name for name in cls.model_fields if name != _BESIDE]
-    return tuple(name for name in names if name not in secret), tuple(name for name in names if name in secret)
+    keys = [(name, f"{_text(name)}:") for name in sorted(cls.model_fields) if name != _BESIDE]
+    return [key for key in keys if key[0] not in secret], [key for key in keys if key[0] in secret]
 
 
-#: type name -> its fields in the public text, and in the private one
+#: type name -> its fields in the public text, and in the private one, as canonical.members takes them
 _FIELDS: Final = {name: _split(cls) for name, cls in TYPES.items()}
 
 
@@ -91,15 +92,14 @@ def encode(event: Event) -> Encoded:
     if type(event) not in _RECORDABLE:
         raise InvalidConfig("event", type(event).__name__, "only the event types of lifecycle.core can be recorded")
     try:
-        held = event.__dict__
         shown, hidden = _FIELDS[event.type]
-        data = canonical({name: value for name in shown if (value := held[name]) is not None}, _plain)
-        secret = {name: value for name in hidden if (value := held[name]) is not None}
-        private = canonical(secret, _plain) if secret else None
+        data = members(event.__dict__, shown, _plain)
+        secret = members(event.__dict__, hidden, _plain) if hidden else _NOTHING
     except RecursionError:
         raise InvalidConfig("event", event.type, "is nested too deep") from None
     except ValueError as error:
         raise InvalidConfig("event", event.type, str(error)) from None
+    private = None if secret == _NOTHING else secret
     size = len(data) + (len(private) if private else 0)
     # A character takes four bytes at most.
     if size * 4 > LIMIT_BYTES and (size := len(data.encode()) + len((private or "").encode())) > LIMIT_BYTES:

@@ -24,8 +24,6 @@ APPLICATION_ID: Final = 0x4C464359
 #: user_version of the files this library writes
 VERSION: Final = 1
 
-_ENDINGS: Final = "'session.closed', 'session.failed', 'session.timed_out'"
-
 #: name -> the text SQLite must have stored for it
 RECORD: Final[dict[str, str]] = {
     # STRICT (3.37): a column holds the type it says. AUTOINCREMENT: sqlite_sequence remembers the last position, so
@@ -54,7 +52,7 @@ RECORD: Final[dict[str, str]] = {
     salt BLOB NOT NULL CHECK (length(salt) = 16),
     body TEXT NOT NULL CHECK (body GLOB '{*}')
 ) STRICT, WITHOUT ROWID""",
-    "events_one_ending": f"CREATE UNIQUE INDEX events_one_ending ON events (stream) WHERE type IN ({_ENDINGS})",
+    "events_one_ending": f"CREATE UNIQUE INDEX events_one_ending ON events (stream) WHERE {table.ended('type')}",
     "events_one_seal": "CREATE UNIQUE INDEX events_one_seal ON events (type) WHERE type = 'log.sealed'",
     "events_no_update": """CREATE TRIGGER events_no_update BEFORE UPDATE ON events BEGIN
     SELECT RAISE(ABORT, 'lifecycle: events are append-only, an UPDATE is refused');
@@ -80,9 +78,9 @@ END""",
     SELECT CASE
         WHEN type = 'session.released'
             THEN RAISE(ABORT, 'lifecycle: nothing follows session.released')
-        WHEN type IN ({_ENDINGS}) AND NEW.type <> 'session.released'
+        WHEN {table.ended("type")} AND NEW.type <> 'session.released'
             THEN RAISE(ABORT, 'lifecycle: only session.released follows an ending')
-        WHEN type NOT IN ({_ENDINGS}) AND NEW.type = 'session.released'
+        WHEN NOT {table.ended("type")} AND NEW.type = 'session.released'
             THEN RAISE(ABORT, 'lifecycle: session.released follows an ending only')
     END FROM events WHERE stream = NEW.stream AND version = NEW.version - 1;
 END""",

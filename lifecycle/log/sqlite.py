@@ -53,6 +53,7 @@ from lifecycle.log.schema import broken
 from lifecycle.projections.maintain import Recent, known, store
 from lifecycle.projections.replay import Rebuild
 from lifecycle.projections.sessions import SqlSessions
+from lifecycle.projections.table import ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -69,8 +70,7 @@ __all__ = ["SqliteLog"]
 
 _KEEP: Final = "INSERT OR REPLACE INTO tree (level, number, hash) VALUES (?, ?, ?)"
 _ENDED: Final = (
-    "SELECT coalesce(max(version), 0), count(*) FILTER (WHERE type IN ('session.closed', 'session.failed',"
-    " 'session.timed_out')) FROM events WHERE stream = ?"
+    f"SELECT coalesce(max(version), 0), count(*) FILTER (WHERE {ended('type')}) FROM events WHERE stream = ?"
 )
 _FORGET: Final = "DELETE FROM private WHERE event_id IN (SELECT event_id FROM events WHERE stream = ?)"
 _FORGOTTEN: Final = (
@@ -250,19 +250,30 @@ class SqliteLog:
         if ask_all or not self._file.writing.alone:
             self._position = None
             self._recent.doubt()
-        if self._position is not None and (sure := self._recent.sure(stream)):
+        if ask_all:
+            return self._look(conn, stream, batch, expected, every_id=True)
+        sure = None if self._position is None else self._recent.sure(stream)
+        try:
+            if self._position is None or sure is None:
+                return self._look(conn, stream, batch, expected)
             prev, last, failed = sure
-            try:
-                standing = _Standing(self._position, last.version, prev, last, failed)
-                return self._write(conn, stream, batch, expected, standing)
-            except (WrongVersion, HistoryError) as error:
-                raise _Doubt from error  # a batch that stands in the log already, perhaps
+            standing = _Standing(self._position, last.version, prev, last, failed)
+            return self._write(conn, stream, batch, expected, standing)
+        except (WrongVersion, HistoryError, SealedLog) as error:
+            if sure is None and len(batch) == 1:
+                raise
+            raise _Doubt from error  # a batch that stands in the log already, perhaps, or a part of it
+
+    def _look(
+        self, conn: Connection, stream: str, batch: Sequence[Prepared], expected: Expected, *, every_id: bool = False
+    ) -> Appended:
+        """Append after what stands in the log; without *every_id* only the first one is looked up beforehand."""
 
         def ask(sql: str, given: Sequence[Any]) -> list[Any]:
             return conn.execute(sql, given).fetchall()
 
         position, sealed, there, version, prev = conn.execute(_STATE, (batch[0].new.event_id, stream)).fetchone()
-        if (there or (len(batch) > 1 and _any_known(conn, batch[1:]))) and (
+        if (there or (every_id and _any_known(conn, batch[1:]))) and (
             again := repeated(stream, batch, _known_ids(ask, batch, self.locator))
         ):
             return again

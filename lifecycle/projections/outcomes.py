@@ -14,6 +14,7 @@ from lifecycle.core.events import Cause, SessionCreated, SessionStarted
 from lifecycle.core.evolve import ENDINGS, leads_to
 from lifecycle.core.states import State
 from lifecycle.errors import LogTampered
+from lifecycle.projections.table import ended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +41,6 @@ class Outcome(NamedTuple):
 
 _STATUS: Final = " ".join(f"WHEN '{name}' THEN '{leads_to(name)}'" for name in ENDINGS)
 _CAUSE: Final = " ".join(f"WHEN '{name}' THEN json_extract(last.data, '$.{field}')" for name, field in ENDINGS.items())
-_ENDINGS: Final = ", ".join(f"'{name}'" for name in ENDINGS)
 
 #: The sessions created in a range of positions, as the events up to one position leave them: one line of text each.
 #: Its parameters, as parts() gives them: that position twice, the one before the range, the last of the range. What
@@ -53,7 +53,7 @@ OUTCOMES: Final = f"""SELECT group_concat(
     ) THEN '{leads_to(SessionStarted.type)}' ELSE '{State.CREATED.value}' END END
     || ' ' || coalesce(CASE last.type {_CAUSE} END, '') || ' ' || first.at || ' ' || coalesce(last.at, ''), '\n')
 FROM events AS first NOT INDEXED
-LEFT JOIN events AS last ON last.stream = first.stream AND last.type IN ({_ENDINGS}) AND last.position <= ?
+LEFT JOIN events AS last ON last.stream = first.stream AND {ended("last.type")} AND last.position <= ?
 WHERE first.position > ? AND first.position <= ? AND first.version = 1 AND first.type = '{SessionCreated.type}'"""
 
 #: positions of one part: it is worked through in some hundredths of a second

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.client.system import Uuid7
+from lifecycle.errors import LogTampered
 from lifecycle.log import SqliteLog
 from lifecycle.log.codec import FIRST, commitment, encode, stored_hash
 from lifecycle.log.record import NAMES, recorded
@@ -93,9 +94,18 @@ def grow(log: SqliteLog, to: int, progress: Callable[[int, int], None] | None = 
 
 
 def kept_log(size: int, progress: Callable[[int, int], None] | None = None, directory: Path = KEPT) -> SqliteLog:
-    """The log of about *size* events in *directory*; made, or made larger, where it is not there yet."""
+    """The log of about *size* events in *directory*; made, or made larger, where it is not there yet.
+
+    One that another version of this library made, with other guards, is made anew.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    log = SqliteLog(directory / f"{size}.db", synchronous="NORMAL")
+    path = directory / f"{size}.db"
+    try:
+        log = SqliteLog(path, synchronous="NORMAL")
+    except LogTampered:
+        for part in ("", "-wal", "-shm"):
+            path.with_name(path.name + part).unlink(missing_ok=True)
+        log = SqliteLog(path, synchronous="NORMAL")
     try:
         grow(log, size, progress)
     except BaseException:

@@ -81,10 +81,13 @@ def test_a_retry_is_known_whatever_was_expected(log: SqliteLog) -> None:
     _whole(log)
 
 
-def test_a_batch_that_is_refused_in_its_middle_leaves_nothing(log: SqliteLog) -> None:
+def test_a_batch_that_is_refused_in_its_middle_leaves_nothing(log: SqliteLog, tmp_path: Path) -> None:
     again = log.last(1)[0].event_id
-    with pytest.raises(EventIdReused):
-        log.append("s-1", [new(accessed(T0 + 4 * SECOND)), new(accessed(T0 + 5 * SECOND), again)], expected=3)
+    batch = [new(accessed(T0 + 4 * SECOND)), new(accessed(T0 + 5 * SECOND), again)]
+    with SqliteLog(tmp_path / "log.db") as other:  # which has appended nothing: it has to look
+        for one, expected in ((log, 3), (other, 3), (other, 17)):
+            with pytest.raises(EventIdReused):
+                one.append("s-1", batch, expected=expected)
     assert log.head("s-1") == 3
     _whole(log)
 

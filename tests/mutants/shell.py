@@ -130,6 +130,8 @@ BUGS: Final = [
         ("the list of sessions lags behind the log", "            store(conn, session, after, failure)\n", ""),
         ("a lost acknowledgement told as a failure", "if error.__cause__ is not None and uncertain(error.__cause__) and (stands := self._stands(stream, batch)):", "if (stands := None):"),
         ("nobody else is told", "        if not appended.duplicate:\n            self._tell()\n", ""),
+        ("the other ids of a batch never looked up", "(there or (every_id and _any_known(conn, batch[1:])))", "there"),
+        ("a batch refused before its other ids are looked up", "if sure is None and len(batch) == 1:", "if sure is None:"),
         ("a log remembered past somebody else's write", "if ask_all or not self._file.writing.alone:", "if ask_all:"),
         ("a retry refused by what is remembered", "raise _Doubt from error", "raise"),
         ("a sealed log taken for an open one", "if sealed and batch[0].new.event.type != LogForgotten.type:", "if False:"),
