@@ -42,25 +42,28 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Some of the sessions: how many, in which status, and the median duration of those that have ended."""
+    """Some of the sessions: how many, in which status, and how long those that have ended lived: median and sum."""
 
     sessions: int
     by_status: Mapping[str, int]
     median: timedelta | None
+    total: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
     """Numbers of the sessions asked for. Labels are `name=value`, the most frequent first; days are UTC, oldest first.
 
-    `durations` are of sessions that have ended; `lateness` is how long after its moment an ending was recorded, where
-    it is. `unreadable`: so many sessions can't be read, and count nowhere; sessions.unreadable() names them.
+    `durations` are of sessions that have ended, `total` is their sum; `lateness` is how long after its moment an ending
+    was recorded, where it is. `unreadable`: so many sessions can't be read, and count nowhere; sessions.unreadable()
+    names them.
     """
 
     sessions: int
     by_status: Mapping[str, int]
     by_cause: Mapping[str, int]
     durations: Percentiles
+    total: timedelta
     lateness: Percentiles
     by_label: Mapping[str, Group] = field(default_factory=dict[str, Group])
     by_day: Mapping[date, Group] = field(default_factory=dict[date, Group])
@@ -72,6 +75,7 @@ class Stats:
             ("by status", _counts(self.by_status)),
             ("by cause", _counts(self.by_cause)),
             ("durations", str(self.durations)),
+            ("in all", duration(self.total)),
             ("recorded after", str(self.lateness)),
             *([("not counted", f"{self.unreadable} that can't be read here")] if self.unreadable else []),
         ]
@@ -113,6 +117,7 @@ def stats(log: EventLog, now: int, **asked: Unpack[Filters]) -> Stats:
         by_status=_frequent(every.by_status),
         by_cause=_frequent(causes),
         durations=_percentiles(every.lived),
+        total=every.total,
         lateness=_percentiles(recorded_after),
         by_label={name: tally.group() for name, tally in frequent},
         by_day={day: days[day].group() for day in sorted(days)},
@@ -136,8 +141,12 @@ class _Tally:
         if lived is not None:
             self.lived.append(lived)
 
+    @property
+    def total(self) -> timedelta:
+        return timedelta(microseconds=sum(self.lived))
+
     def group(self) -> Group:
-        return Group(self.sessions, _frequent(self.by_status), _percentiles(self.lived).p50)
+        return Group(self.sessions, _frequent(self.by_status), _percentiles(self.lived).p50, self.total)
 
 
 def _lateness(log: EventLog) -> Iterator[tuple[str, int]]:

@@ -29,8 +29,8 @@ _SHOWN: Final = 20
     "stats",
     short_help="Count sessions by status, cause, label and day; durations and lateness.",
     help="""\
-Count the sessions by status and cause, by label and by day (UTC); how long those that ended lived, and how long after
-its moment an ending was recorded. Takes the filters of `lifecycle list`.
+Count the sessions by status and cause, by label and by day (UTC); how long those that ended lived, each and in all, and
+how long after its moment an ending was recorded. Takes the filters of `lifecycle list`.
 
 \b
 Examples:
@@ -58,6 +58,7 @@ def _print(found: Stats) -> None:
         [
             ("sessions", str(found.sessions)),
             ("durations", f"{found.durations} (of {found.durations.count} that ended)"),
+            ("in all", duration(found.total)),
             ("recorded after", f"{found.lateness} (of {found.lateness.count} endings)"),
         ]
     )
@@ -76,8 +77,11 @@ def _print_groups(name: str, groups: Mapping[str, Group]) -> None:
     shown = list(groups.items())
     if more := on_terminal() and len(shown) > _SHOWN:
         shown = shown[-_SHOWN:] if name == "day" else shown[:_SHOWN]
-    rows = [(word, str(one.sessions), _span(one.median), _words(one.by_status)) for word, one in shown]
-    print_table((name, "sessions", "median duration", "by status"), rows)
+    rows = [
+        (word, str(one.sessions), _span(one.median), _span(one.total or None), _words(one.by_status))
+        for word, one in shown
+    ]
+    print_table((name, "sessions", "median duration", "in all", "by status"), rows)
     if more:
         which = "the newest" if name == "day" else "the most frequent"
         say(f"{which} {_SHOWN} of {len(groups)} {name}s; a pipe and --json get all")
@@ -97,6 +101,7 @@ def _json(found: Stats) -> dict[str, Any]:
         "by_status": dict(found.by_status),
         "by_cause": dict(found.by_cause),
         "durations": _percentiles(found.durations),
+        "total_s": found.total.total_seconds(),
         "recorded_after": _percentiles(found.lateness),
         "by_label": {name: _group(group) for name, group in found.by_label.items()},
         "by_day": {day.isoformat(): _group(group) for day, group in found.by_day.items()},
@@ -110,7 +115,12 @@ def _percentiles(of: Percentiles) -> dict[str, Any]:
 
 
 def _group(group: Group) -> dict[str, Any]:
-    return {"sessions": group.sessions, "by_status": dict(group.by_status), "median_s": _seconds(group.median)}
+    return {
+        "sessions": group.sessions,
+        "by_status": dict(group.by_status),
+        "median_s": _seconds(group.median),
+        "total_s": group.total.total_seconds(),
+    }
 
 
 def _seconds(value: timedelta | None) -> float | None:

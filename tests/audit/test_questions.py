@@ -40,6 +40,8 @@ def test_stats_count_what_the_lists_hold(book: Writer) -> None:
     assert found.durations.count == len(ended) == 14
     assert found.durations.p50 == ended[6], "the nearest rank: a value that occurred"
     assert found.durations.longest == ended[-1] == timedelta(minutes=15)
+    assert found.total == sum(ended, timedelta()), "of those that live nothing is counted yet"
+    assert sum((group.total for group in found.by_day.values()), timedelta()) == found.total
     assert found.lateness.count == 13, "that of the overdue one is not recorded"
     assert found.lateness.p50 == timedelta(0)
     assert found.lateness.longest == timedelta(seconds=721)

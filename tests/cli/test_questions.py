@@ -165,6 +165,7 @@ def test_the_logs_own_history_is_shown_by_the_name_log(book: Writer, command: Co
 STATS = """\
 sessions        3
 durations       p50 8.75 s, p90 8.75 s, p99 8.75 s, max 8.75 s (of 2 that ended)
+in all          17.5 s
 recorded after  p50 0.0 ms, p90 0.0 ms, p99 0.0 ms, max 0.0 ms (of 2 endings)
 
 status  sessions
@@ -176,14 +177,14 @@ cause            sessions
 browser_crashed  1
 stopped          1
 
-label                  sessions  median duration  by status
-job=nightly            2         8.75 s           closed 1, error 1
-cause=browser_crashed  1         8.75 s           error 1
-cause=stopped          1         8.75 s           closed 1
-job=daily              1                          active 1
+label                  sessions  median duration  in all  by status
+job=nightly            2         8.75 s           17.5 s  closed 1, error 1
+cause=browser_crashed  1         8.75 s           8.75 s  error 1
+cause=stopped          1         8.75 s           8.75 s  closed 1
+job=daily              1                                  active 1
 
-day         sessions  median duration  by status
-2026-09-21  3         8.75 s           active 1, closed 1, error 1
+day         sessions  median duration  in all  by status
+2026-09-21  3         8.75 s           17.5 s  active 1, closed 1, error 1
 """
 
 
@@ -195,6 +196,7 @@ def test_stats(book: Writer, command: Command) -> None:
         8.75,
         1,
     )
+    assert found["total_s"] == found["by_label"]["job=nightly"]["total_s"] == 8.75
     assert found["unreadable"] == 0
 
 
