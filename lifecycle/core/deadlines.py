@@ -38,22 +38,22 @@ def deadline(session: Session) -> int:
 
     max(min(created_at + max_duration, last_accessed_at + idle_timeout), extended_until), and never past MAX_TIME.
     """
-    at, _ = _inner(session)
-    return min(max(at, session.extended_until or 0), MAX_TIME)
+    # Compared by hand: min and max would be a third of it, and every event that is decided or folded asks for it.
+    at = session.created_at + session.limits.max_duration_us
+    idle = session.limits.idle_timeout_us
+    if idle is not None and session.last_accessed_at + idle < at:
+        at = session.last_accessed_at + idle
+    until = session.extended_until
+    if until is not None and until > at:
+        at = until
+    return at if at < MAX_TIME else MAX_TIME
 
 
 def rule(session: Session) -> TimeoutRule:
-    """Which of the two limits sets the deadline: idle or max_duration."""
-    _, which = _inner(session)
-    return which
-
-
-def _inner(session: Session) -> tuple[int, TimeoutRule]:
-    longest = session.created_at + session.limits.max_duration_us
+    """Which of the two limits sets the deadline: idle or max_duration, the latter where they meet."""
     idle = session.limits.idle_timeout_us
-    if idle is None or longest <= session.last_accessed_at + idle:
-        return longest, Cause.MAX_DURATION
-    return session.last_accessed_at + idle, Cause.IDLE
+    longest = session.created_at + session.limits.max_duration_us
+    return Cause.MAX_DURATION if idle is None or longest <= session.last_accessed_at + idle else Cause.IDLE
 
 
 def microseconds(argument: str, value: object) -> int:
