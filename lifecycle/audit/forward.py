@@ -7,6 +7,7 @@ events, so that after a crash a few may come again and none is left out. Receive
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import os
 import re
@@ -14,9 +15,10 @@ import ssl
 import stat
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from lifecycle.audit.export import cloud_event
@@ -27,6 +29,7 @@ from lifecycle.log.batch import event_types
 from lifecycle.log.port import Cursor
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from lifecycle.log.port import EventLog
@@ -87,6 +90,7 @@ class FileSink:
         self._path = Path(path)
         self._fd: int | None = None
         self._regular = True
+        self._made = False
 
     def take(self, events: Sequence[Mapping[str, object]]) -> None:
         """Append and sync.
@@ -101,11 +105,18 @@ class FileSink:
             if self._regular:
                 os.fsync(self._fd)
         except OSError as error:
+            self._take_back()
             self.close()
             raise SinkUnavailable(str(self._path), error.strerror or str(error)) from error
 
     def _open(self) -> int:
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
+        try:
+            fd = os.open(self._path, flags | os.O_CREAT | os.O_EXCL, 0o600)
+            self._made = True
+        except FileExistsError:
+            fd = os.open(self._path, flags | os.O_CREAT, 0o600)
+            self._made = False
         try:
             self._regular = stat.S_ISREG(os.fstat(fd).st_mode)
             if not self._regular:
@@ -121,6 +132,12 @@ class FileSink:
             raise
         return fd
 
+    def _take_back(self) -> None:
+        """Leave no empty file where there was none, such as on a full disk."""
+        with suppress(OSError):
+            if self._fd is not None and self._made and os.fstat(self._fd).st_size == 0:
+                os.unlink(self._path)
+
     def close(self) -> None:
         """Close the file."""
         if self._fd is not None:
@@ -128,10 +145,41 @@ class FileSink:
             os.close(fd)
 
 
+class _InTime(io.RawIOBase):
+    """What comes from a socket, all of it within the socket's timeout, which is for each piece otherwise."""
+
+    def __init__(self, sock: socket.socket, raw: io.RawIOBase) -> None:
+        self._sock = sock
+        self._raw = raw
+        self._until = time.monotonic() + (sock.gettimeout() or 0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview, /) -> int | None:  # type: ignore[override]
+        if (left := self._until - time.monotonic()) <= 0:
+            raise TimeoutError("timed out in the middle of the answer")
+        self._sock.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Answer(http.client.HTTPResponse):
+    """One that is there in time or not at all, however slowly it trickles in."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **more: Any) -> None:
+        super().__init__(sock, *args, **more)
+        self.fp = io.BufferedReader(_InTime(sock, self.fp.detach()))
+
+
 class HttpSink:
     """An endpoint that takes CloudEvents by POST: one as `application/cloudevents+json`, or *batch* of them at once.
 
-    *headers* go with every request. Redirections are not followed. *timeout_s* is for each step of a request.
+    *headers* go with every request. Redirections are not followed. Connecting, sending, and the whole of the answer may
+    each take *timeout_s*.
 
     Raises:
         InvalidConfig: No usable http or https URL, header, batch or timeout.
@@ -159,6 +207,7 @@ class HttpSink:
             if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not value.isprintable() or not value.isascii():
                 raise InvalidConfig("headers", name, "must be a name and a printable ASCII value")
         self.most = batch
+        self._timeout_s = timeout_s
         self._where = f"{found.scheme}://{found.netloc}{found.path}"  # without a query, which may hold a secret
         self._target = (found.path or "/") + (f"?{found.query}" if found.query else "")
         kind = "application/cloudevents+json" if batch == 1 else "application/cloudevents-batch+json"
@@ -170,6 +219,7 @@ class HttpSink:
             )
         else:
             self._connection = http.client.HTTPConnection(found.hostname, port, timeout=timeout_s)
+        self._connection.response_class = _Answer
 
     def take(self, events: Sequence[Mapping[str, object]]) -> None:
         """POST them; any 2xx is a yes.
@@ -180,6 +230,8 @@ class HttpSink:
         """
         body = json.dumps(events[0] if self.most == 1 else list(events), ensure_ascii=False).encode()
         try:
+            if self._connection.sock is not None:
+                self._connection.sock.settimeout(self._timeout_s)  # the last answer has left what it did not take
             self._connection.request("POST", self._target, body, self._headers)
             answer = self._connection.getresponse()
             said = answer.read(512).decode("utf-8", "replace")
@@ -277,8 +329,10 @@ def forward(
                         break
                     log.wait(at, _LOOK_S)
         finally:
-            mark.store(log, at)
-            sink.close()
+            try:
+                mark.store(log, at)
+            finally:
+                sink.close()
         return Forwarded(sent, at)
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import stat
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -18,6 +22,7 @@ from lifecycle.cli.text import clock, iso
 from lifecycle.cli.views import step_json
 from lifecycle.client.sessions import Sessions
 from lifecycle.core import moment
+from lifecycle.log.atomic import replace_file
 
 if TYPE_CHECKING:
     from lifecycle.audit.timeline import Row, Timeline
@@ -93,12 +98,24 @@ def _write(file: str, text: str) -> None:
     if file == "-":
         sys.stdout.write(text)
         return
+    there = Path(file)
     try:
-        with open(file, "w", encoding="utf-8") as out:
-            out.write(text)
+        if there.exists() and not (there.is_file() and os.access(there.resolve().parent, os.W_OK)):
+            there.write_text(text, "utf-8")  # a device or a pipe, or a file that can't be replaced
+        else:
+            replace_file(there.resolve(), text.encode(), _mode(there))
     except OSError as error:
         raise click.ClickException(f"{file} can't be written: {error.strerror}") from None
     say(f"written: {file}")
+
+
+def _mode(path: Path) -> int:
+    """The permissions of the file that is there, or those that the user's new files have."""
+    with suppress(FileNotFoundError):
+        return stat.S_IMODE(path.stat().st_mode)
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return 0o666 & ~umask
 
 
 def _json(found: Timeline) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from pathlib import Path
 __all__ = ["replace_file", "sync_directory"]
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Make *path* a file of *data*, for its owner only, and durable on return.
+def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Make *path* a file of *data*, for its owner only unless *mode* says more, and durable on return.
 
     Raises:
         OSError: It can't be written, or is a symbolic link; what was there is there.
@@ -20,6 +20,7 @@ def replace_file(path: Path, data: bytes) -> None:
         raise OSError(0, "it is a symbolic link")
     fd, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # 0600, O_EXCL, O_NOFOLLOW
     try:
+        os.fchmod(fd, mode)
         with open(fd, "wb") as file:
             file.write(data)
             file.flush()

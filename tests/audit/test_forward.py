@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -330,6 +331,36 @@ def test_bad_input(to: str, more: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidConfig, match=said) as refused:
         sink_for(to, **more)
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("trickle", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n"])
+def test_an_answer_that_never_comes_to_its_end_is_given_up(log: SqliteLog, tmp_path: Path, trickle: bytes) -> None:
+    """Each byte of it was in time; forwarding hung for as long as bytes came."""
+    gone = threading.Event()
+
+    def serve() -> None:
+        with contextlib.suppress(OSError), listening.accept()[0] as connection:
+            connection.sendall(trickle)
+            while not gone.wait(0.005):
+                connection.sendall(b"a")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        sink = HttpSink(f"http://127.0.0.1:{listening.getsockname()[1]}/", timeout_s=0.1)
+        with pytest.raises(SinkUnavailable, match="timed out"):
+            forward(log, sink, tmp_path / "c", give_up_s=0)
+        gone.set()
+        thread.join()
+
+
+def test_each_request_on_a_connection_has_the_whole_time(receiver: Receiver) -> None:
+    sink = HttpSink(receiver.url)
+    sink.take([{"id": "1"}])
+    sink._connection.sock.settimeout(1e-9)  # pyright: ignore[reportPrivateUsage] # what a slow answer leaves
+    sink.take([{"id": "2"}])
+    assert receiver.took == ["1", "2"]
+    sink.close()
 
 
 def test_a_file_that_cannot_be_written(log: SqliteLog, tmp_path: Path) -> None:

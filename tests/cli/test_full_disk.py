@@ -65,6 +65,38 @@ def test_a_backup_to_a_full_disk_names_that_disk_and_leaves_nothing(log: Path, f
     assert [path.name for path in full.iterdir()] == ["ballast"]
 
 
+@pytest.mark.parametrize("form", ["--svg", "--html", "--trace"])
+def test_a_drawing_is_whole_or_not_there(log: Path, full: Path, form: str) -> None:
+    (full / "ballast").unlink()
+    (full / "there").write_text("what stood there")
+    (full / "there").chmod(0o640)
+    with suppress(OSError), (full / "ballast").open("wb", buffering=0) as ballast:
+        while ballast.write(bytes(4096)):
+            pass
+    for name in ("there", "new"):
+        done = _run("timeline", form, full / name, "--log", log)
+        assert done.exit_code == 1, done.output
+        assert f"{full}/{name} can't be written: No space left on device" in done.output
+    assert sorted(path.name for path in full.iterdir()) == ["ballast", "there"]
+    assert (full / "there").read_text() == "what stood there"
+    (full / "ballast").unlink()
+    assert _run("timeline", form, full / "there", "--log", log).exit_code == 0
+    assert (full / "there").stat().st_mode & 0o777 == 0o640
+
+
+def test_forwarding_into_a_new_file_leaves_no_empty_one(log: Path, full: Path, tmp_path: Path) -> None:
+    verb = ("forward", full / "out.jsonl", "--cursor", tmp_path / "cursor", "--give-up", 0, "--log", log)
+    assert _run(*verb).exit_code == 1
+    assert [path.name for path in full.iterdir()] == ["ballast"]
+    (full / "out.jsonl").touch()
+    assert _run(*verb).exit_code == 1
+    assert (full / "out.jsonl").exists(), "one that stood there stays"
+    (full / "ballast").unlink()
+    done = _run(*verb)
+    assert done.exit_code == 0, done.output
+    assert len((full / "out.jsonl").read_text().splitlines()) == 3
+
+
 def test_a_key_is_whole_or_not_there(full: Path) -> None:
     done = _run("key", full / "key", "--name", "example.com/crawler")
     assert done.exit_code == 2, done.output

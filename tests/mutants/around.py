@@ -68,6 +68,11 @@ BUGS: Final = [
         ("what comes often is never the same", "        hit = row & (_mask(places.get(text, ())) if mask is None else mask)", "        hit = row & _mask(places.get(text, ()) if mask is None else ())"),
     ),
     *_in(
+        "cli/timeline.py",
+        ("a drawing is written over the one there", "            replace_file(there.resolve(), text.encode(), _mode(there))", '            there.write_text(text, "utf-8")'),
+        ("a drawing's permissions are its owner's alone", "        return stat.S_IMODE(path.stat().st_mode)", "        return 0o600"),
+    ),
+    *_in(
         "audit/halted.py",
         ("taken up past the end", "0 < found.position <= end", "0 < found.position"),
         ("nonsense stops it", "    except (OSError, ValueError, TypeError):", "    except OSError:"),
@@ -343,6 +348,10 @@ BUGS: Final = [
     ),
     *_in(
         "audit/forward.py",
+        ("an empty file stays where nothing could be written", "                os.unlink(self._path)\n", "                pass\n"),
+        ("one that stood there is taken away", "self._made and os.fstat", "os.fstat"),
+        ("each piece of an answer has the whole time", "        self._sock.settimeout(left)\n", "        self._until = float(\"inf\")\n"),
+        ("an answer leaves the next one what it did not take", "                self._connection.sock.settimeout(self._timeout_s)", "                pass"),
         ("a new file's name is not synced", "            sync_directory(self._path)  # it may have been made just now\n", ""),
     ),
     *_in(
