@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lifecycle.errors import LogUnavailable, LogUnsuitable
+from lifecycle.errors import LogUnavailable, LogUnsuitable, ReadOnlyLog
 from lifecycle.log.connection import connect, durability, lift, set_journal
 from lifecycle.log.driver import SqliteError
-from lifecycle.log.faults import busy, refusal, translate
+from lifecycle.log.faults import busy, needs_writing, refusal, translate
 from lifecycle.log.place import make_file, open_lock
 from lifecycle.log.schema import check, is_blank, migrate
 from lifecycle.log.turnstile import Turnstile, TurnstileTimeout
@@ -23,6 +23,7 @@ from lifecycle.log.versions import choose, explain
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from lifecycle.errors import LifecycleError
     from lifecycle.log.driver import Connection
     from lifecycle.log.place import Place
     from lifecycle.log.versions import Durability, Journal, Synchronous
@@ -84,7 +85,7 @@ def open_file(options: Options, queue: Turnstile) -> Opened:
     """The log, opened for reading.
 
     Raises:
-        LogUnsuitable: Not a place for a log, not a log, or a newer one.
+        LogUnsuitable: Not a place for a log, not a log, or a newer one; or this user may not read it, or not write it.
         LogTampered: Its guards are not whole.
         LogUnavailable: It can't be opened now.
     """
@@ -95,8 +96,19 @@ def open_file(options: Options, queue: Turnstile) -> Opened:
         except (SqliteError, UnicodeDecodeError) as error:
             # The first openings of a new file meet locks that SQLite reports at once (reliability.md §1.1).
             if not busy(error) or time.monotonic() > until:
-                raise translate(error, options.place.locator, waited_s=options.timeout_s) from error
+                raise _refused(error, options) from error
             time.sleep(RETRY_S)
+
+
+def _refused(error: Exception, options: Options) -> LifecycleError:
+    """What *error* amounts to. Where permission is missing, trying again is of no use; SQLite says the same of both."""
+    locator = options.place.locator
+    if needs_writing(error):
+        if what := options.place.denied(writing=False):
+            return LogUnsuitable(locator, f"can't be read here: {what}")
+        if not options.read_only and (what := options.place.denied(writing=True)):
+            return ReadOnlyLog(locator, f"can't be written here: {what}; with read_only=True it can be read")
+    return translate(error, locator, waited_s=options.timeout_s)
 
 
 def _open(options: Options, queue: Turnstile) -> Opened:

@@ -49,6 +49,16 @@ class Place:
                 if stat.S_ISREG(found.st_mode) and mode & ~found.st_mode & 0o222:
                     os.chmod(self.path + beside, mode)
 
+    def denied(self, *, writing: bool) -> str | None:
+        """What of it this user may not read, or else write where that is wanted; None where all of it is allowed."""
+        for path in (self.path, f"{self.path}-wal", f"{self.path}-journal"):
+            if os.path.exists(path) and not os.access(path, os.R_OK):
+                return f"{path} may not be read"
+        for path in (self.path, os.path.dirname(self.path)) if writing else ():
+            if not os.access(path, os.W_OK):
+                return f"{path} may not be written"
+        return None
+
     def check(self, *, create: bool) -> int:
         """The size of the file in bytes, 0 if it has to be made.
 

@@ -154,7 +154,7 @@ class SqliteLog:
     Threads may share it. After a fork the child gets connections of its own, at its first use.
 
     Raises:
-        LogUnsuitable: Not a place for a log, not a log, or a newer one.
+        LogUnsuitable: Not a place for a log, not a log, or a newer one; or this user may not read it, or not write it.
         LogTampered: Its record's guards are not what this library made.
         LogUnavailable: It can't be opened now.
     """

@@ -74,6 +74,19 @@ def test_a_log_is_read_where_nothing_may_be_written(mounted: tuple[Path, Path], 
     assert {path.name: path.read_bytes() for path in source.iterdir()} == before, "nothing is changed by looking"
 
 
+def test_to_be_written_it_is_refused_for_good(mounted: tuple[Path, Path]) -> None:
+    """SQLite says the same as of a process without descriptors, so it was told that trying again may help."""
+    source, target = mounted
+    left_over(source, "wal")
+    with pytest.raises(ReadOnlyLog, match=rf"{target}/log\.db may not be written; with read_only=True") as refused:
+        SqliteLog(target / "log.db")
+    assert not refused.value.retryable
+    (source / "log.db-wal").unlink()
+    left_over(source, "delete")
+    with SqliteLog(target / "log.db") as log, pytest.raises(ReadOnlyLog, match="can't be written here"):
+        log.append("s-1", [new(annotated())], expected=ANY)
+
+
 def test_every_reading_verb_works_there(mounted: tuple[Path, Path]) -> None:
     source, target = mounted
     left_over(source, "wal")

@@ -174,6 +174,15 @@ BUGS: Final = [
         ("a log that may only be read can't be opened without its list", "            with suppress(ReadOnlyLog):  # then", "            if True:  # then"),
     ),
     *_in(
+        "log/opening.py",
+        ("what may not be written is tried again", "        if not options.read_only and (what", "        if options.read_only and (what"),
+        ("what may not be read is tried again", "        if what := options.place.denied(writing=False):", "        if what := None:"),
+    ),
+    *_in(
+        "log/place.py",
+        ("a write-ahead log that may not be read is missed", '(self.path, f"{self.path}-wal", f"{self.path}-journal")', "(self.path,)"),
+    ),
+    *_in(
         "log/turnstile.py",
         ("who gave up at the last moment keeps the lock", "        if ours:\n            _let_go(fd)\n", ""),
         ("a lock that comes late is kept", "                if self._abandoned:\n                    break\n", ""),
