@@ -47,6 +47,8 @@ _FIRST_WAIT_S: Final = 0.5
 _LAST_WAIT_S: Final = 60.0
 #: what a server may ask for by Retry-After
 _MOST_ASKED_S: Final = 300.0
+#: how every line of ours begins
+_BEGINS: Final = b'{"specversion": "1.0"'
 #: answers that another attempt may change (RFC 9110 §15.5.9, RFC 8470, RFC 6585); so may every 5xx
 _LATER: Final = frozenset((408, 425, 429))
 
@@ -81,13 +83,14 @@ class Sink(Protocol):
 class FileSink:
     """A file of CloudEvents, one a line (JSON Lines), synced to the disk before they count as taken.
 
-    A line that a crash cut is taken away when the file is opened again. A pipe or a terminal may stand for the file.
+    A line that a crash cut is taken away when the file is opened again. A pipe or a terminal may stand for the file;
+    a file that holds something else may not.
     """
 
     most = _PAGE
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = Path(path)
+        self.path = Path(path)
         self._fd: int | None = None
         self._regular = True
         self._made = False
@@ -97,6 +100,7 @@ class FileSink:
 
         Raises:
             SinkUnavailable: It can't be written now; the message says why.
+            InvalidConfig: It holds something else, and was left as it is.
         """
         try:
             if self._fd is None:
@@ -107,27 +111,30 @@ class FileSink:
         except OSError as error:
             self._take_back()
             self.close()
-            raise SinkUnavailable(str(self._path), error.strerror or str(error)) from error
+            raise SinkUnavailable(str(self.path), error.strerror or str(error)) from error
 
     def _open(self) -> int:
         flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
         try:
-            fd = os.open(self._path, flags | os.O_CREAT | os.O_EXCL, 0o600)
+            fd = os.open(self.path, flags | os.O_CREAT | os.O_EXCL, 0o600)
             self._made = True
         except FileExistsError:
-            fd = os.open(self._path, flags | os.O_CREAT, 0o600)
+            fd = os.open(self.path, flags | os.O_CREAT, 0o600)
             self._made = False
         try:
             self._regular = stat.S_ISREG(os.fstat(fd).st_mode)
             if not self._regular:
                 return fd
-            sync_directory(self._path)  # it may have been made just now
+            begun = os.pread(fd, len(_BEGINS), 0)
+            if not _BEGINS.startswith(begun):
+                raise InvalidConfig("to", str(self.path), "a new file, or one of events that were forwarded before")
+            sync_directory(self.path)  # it may have been made just now
             end = os.lseek(fd, 0, os.SEEK_END)
             while end and os.pread(fd, 1, end - 1) != b"\n":
                 step = max(0, end - 4096)
                 end = step + os.pread(fd, end - step, step).rfind(b"\n") + 1
             os.ftruncate(fd, end)
-        except OSError:
+        except BaseException:
             os.close(fd)
             raise
         return fd
@@ -136,7 +143,7 @@ class FileSink:
         """Leave no empty file where there was none, such as on a full disk."""
         with suppress(OSError):
             if self._fd is not None and self._made and os.fstat(self._fd).st_size == 0:
-                os.unlink(self._path)
+                os.unlink(self.path)
 
     def close(self) -> None:
         """Close the file."""
@@ -298,6 +305,7 @@ def forward(
         LogUnavailable, LogTampered: As reading says.
     """
     wanted = event_types(types)
+    _apart(log, sink, Path(cursor_file))
     stop = stop or threading.Event()
     with Mark(cursor_file) as mark:
         mark.check(log)
@@ -334,6 +342,16 @@ def forward(
             finally:
                 sink.close()
         return Forwarded(sent, at)
+
+
+def _apart(log: EventLog, sink: Sink, cursor_file: Path) -> None:
+    """Refuse one file for two purposes: to open the log's own would take SQLite's locks from this process."""
+    files = [("cursor", cursor_file), *([("to", sink.path)] if isinstance(sink, FileSink) else [])]
+    for argument, path in files:
+        if f"sqlite:{path.resolve()}" == log.locator:
+            raise InvalidConfig(argument, str(path), "must not be the log itself")
+    if len({path.resolve() for _, path in files}) < len(files):
+        raise InvalidConfig("cursor", str(cursor_file), "must not be the file to which the events go")
 
 
 def _insist(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, get_args
 
 from lifecycle.core.deadlines import deadline, rule
-from lifecycle.core.events import Cause, ClosedCause, FailedCause, TimeoutRule
+from lifecycle.core.events import MAX_LABELS, Cause, ClosedCause, FailedCause, TimeoutRule
 from lifecycle.core.states import LIVE, State
 from lifecycle.errors import InvalidConfig
 from lifecycle.log.canonical import parse
@@ -251,6 +251,8 @@ def _labels(labels: Mapping[str, str] | None) -> dict[str, str]:
         raise InvalidConfig("labels", labels, "a mapping of text to text") from None
     if not all(is_text(text) for item in wanted.items() for text in item):
         raise InvalidConfig("labels", labels, "a mapping of text to text")
+    if len(wanted) > MAX_LABELS:
+        raise InvalidConfig("labels", labels, f"at most {MAX_LABELS}, which is as many as a session has")
     return wanted
 
 

@@ -363,6 +363,32 @@ def test_each_request_on_a_connection_has_the_whole_time(receiver: Receiver) -> 
     sink.close()
 
 
+@pytest.mark.parametrize("stood", [b"{", b'{"a": 1}', b"SQLite format 3\x00", b'{"cursor": 1}\n', b"\n", b"x" * 10_000])
+def test_a_file_of_something_else_is_left_as_it_is(log: SqliteLog, tmp_path: Path, stood: bytes) -> None:
+    """What stood behind its last line's end was cut off, as if a crash had cut a line of ours."""
+    (tmp_path / "out").write_bytes(stood)
+    if stood == b"{":  # as a crash may leave it
+        assert forward(log, FileSink(tmp_path / "out"), tmp_path / "c").events
+        return
+    with pytest.raises(InvalidConfig, match="a new file, or one of events that were forwarded before"):
+        forward(log, FileSink(tmp_path / "out"), tmp_path / "c")
+    assert (tmp_path / "out").read_bytes() == stood
+
+
+def test_the_log_itself_is_not_forwarded_to(log: SqliteLog, tmp_path: Path) -> None:
+    """`lifecycle forward sessions.db`, with the log where the receiver belongs, destroyed the log."""
+    assert log.locator is not None
+    path = tmp_path / "link"
+    path.symlink_to(log.locator.removeprefix("sqlite:"))
+    for to, cursor in ((path, tmp_path / "c"), (tmp_path / "out", path)):
+        with pytest.raises(InvalidConfig, match="must not be the log itself"):
+            forward(log, FileSink(to), cursor)
+    with pytest.raises(InvalidConfig, match="must not be the file to which the events go"):
+        forward(log, FileSink(tmp_path / "out"), tmp_path / "." / "out")
+    assert not (tmp_path / "out").exists()
+    assert log.sessions.rebuild().equal
+
+
 def test_a_file_that_cannot_be_written(log: SqliteLog, tmp_path: Path) -> None:
     with pytest.raises(SinkUnavailable, match="No such file or directory"):
         forward(log, FileSink(tmp_path / "no" / "out"), tmp_path / "c", give_up_s=0)

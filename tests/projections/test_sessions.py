@@ -258,6 +258,7 @@ def test_a_list_without_a_limit_holds_no_cursor_open(tmp_path: Path) -> None:
         {"labels": {1: "x"}},
         {"labels": 5},
         {"labels": "ab"},
+        {"labels": {str(number): "x" for number in range(65)}},
         {"since": True},
         {"limit": 0},
         {"now": 1.0},
