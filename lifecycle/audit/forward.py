@@ -199,10 +199,13 @@ class HttpSink:
         wrong = InvalidConfig("to", shown, "must be a file, or a URL such as https://host/path")
         try:
             found = urlsplit(url)
-            port = found.port
+            # Given to the connection in any case: without a port it takes the end of an IPv6 address for one.
+            port = found.port or (443 if found.scheme == "https" else 80)
+            (found.hostname or "").encode("idna")  # as the connection will, whose error would be Python's own
         except ValueError:
             raise wrong from None
-        if found.scheme not in ("http", "https") or not found.hostname or not url.isascii() or not url.isprintable():
+        readable = url.isascii() and url.isprintable() and " " not in url and found.port != 0
+        if found.scheme not in ("http", "https") or not found.hostname or not readable:
             raise wrong
         if found.username is not None:
             raise InvalidConfig("to", found.hostname, "must not hold a name and password; send them as a header")

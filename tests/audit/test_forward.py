@@ -318,6 +318,11 @@ class TestCursorFile:
         ("ftp://ada:secret@example.com/", {}, "https://host/path"),
         ("http://ada:secret@example.com:99999/", {}, "https://host/path"),
         ("http://[example.com/?key=secret", {}, "https://host/path"),
+        ("http://example..com/?key=secret", {}, "https://host/path"),
+        (f"http://{'a' * 64}.com/?key=secret", {}, "https://host/path"),
+        ("http://example.com:0/?key=secret", {}, "https://host/path"),
+        ("http://example com/?key=secret", {}, "https://host/path"),
+        ("http://example.com/a b?key=secret", {}, "https://host/path"),
         ("http://ada:secret@example.com/", {}, "as a header"),
         ("http://example.com/", {"batch": 0}, "from 1 to 500"),
         ("http://example.com/", {"timeout_s": 0}, "seconds"),
@@ -352,6 +357,21 @@ def test_an_answer_that_never_comes_to_its_end_is_given_up(log: SqliteLog, tmp_p
             forward(log, sink, tmp_path / "c", give_up_s=0)
         gone.set()
         thread.join()
+
+
+@pytest.mark.parametrize(
+    ("url", "where"),
+    [
+        ("http://[::1]/", ("::1", 80)),
+        ("https://[::1]/", ("::1", 443)),
+        ("http://[fe80::1%25eth0]:8080/", ("fe80::1%25eth0", 8080)),
+        ("http://example.com", ("example.com", 80)),
+    ],
+)
+def test_an_address_is_what_the_url_says(url: str, where: tuple[str, int]) -> None:
+    """http.client took the end of an IPv6 address for the port."""
+    connection = HttpSink(url)._connection  # pyright: ignore[reportPrivateUsage]
+    assert (connection.host, connection.port) == where
 
 
 def test_each_request_on_a_connection_has_the_whole_time(receiver: Receiver) -> None:

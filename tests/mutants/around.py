@@ -358,6 +358,8 @@ BUGS: Final = [
     *_in(
         "audit/forward.py",
         ("an empty file stays where nothing could be written", "                os.unlink(self.path)\n", "                pass\n"),
+        ("an IPv6 address's end is its port", 'port = found.port or (443 if found.scheme == "https" else 80)', "port = found.port"),
+        ("a host that can't be one is Python's error", '            (found.hostname or "").encode("idna")  # as', "            # as"),
         ("what is no line of ours is cut", "            if not _BEGINS.startswith(begun):", "            if False:"),
         ("the log is written into itself", 'if f"sqlite:{path.resolve()}" == log.locator:', "if False:"),
         ("the cursor is written over the events", "    if len({path.resolve() for _, path in files}) < len(files):", "    if False:"),
