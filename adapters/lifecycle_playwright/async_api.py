@@ -11,13 +11,23 @@ import asyncio
 import importlib
 import os
 import weakref
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from lifecycle_playwright.common import TAB_WAIT_MS, first_by_age, is_driver_error, without
+from lifecycle_playwright.common import (
+    CONNECT_S,
+    PATIENCE_S,
+    SILENT,
+    START_S,
+    TAB_WAIT_MS,
+    end_driver,
+    first_by_age,
+    is_driver_error,
+    without,
+)
 from lifecycle_playwright.driver import swallowed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
     from pathlib import Path
     from typing import TypeAlias
 
@@ -30,6 +40,8 @@ if TYPE_CHECKING:
     Tabs: TypeAlias = Callable[[], Sequence[str]]
 
 __all__ = ["AsyncConnection", "AsyncPages"]
+
+T = TypeVar("T")
 
 
 class _Driver:
@@ -47,13 +59,19 @@ class _Driver:
             starting = self._starting = asyncio.ensure_future(_start())
         return await asyncio.shield(starting)
 
+    @property
+    def up(self) -> bool:
+        """Whether it has come up."""
+        return self._starting is not None and self._starting.done() and self._starting.exception() is None
+
     async def alive(self) -> bool:
-        """Whether its process lives, or none is there to live. About a millisecond."""
+        """Whether its process answers, or none is there to answer. About a millisecond, at most 5 seconds."""
         if self._starting is None:
             return True
         try:
             playwright = await self.get()
-            await (await playwright.request.new_context()).dispose()  # the cheapest exchange without a browser
+            async with asyncio.timeout(PATIENCE_S):
+                await (await playwright.request.new_context()).dispose()  # the cheapest exchange without a browser
         except Exception:
             return False
         return True
@@ -74,9 +92,14 @@ class _Driver:
         starting, self._starting = self._starting, None
         try:
             playwright = await starting
-            await playwright.stop()
+            await _bounded(playwright.stop(), PATIENCE_S, lambda _: end_driver(_manager(playwright)))
         except Exception as error:
             swallowed("driver_not_stopped", error)
+
+    def end(self) -> None:
+        """Kill its process, because it hangs; what waits for it, here and elsewhere, fails."""
+        if self._starting is not None and self.up:
+            end_driver(_manager(self._starting.result()))
 
 
 async def _start() -> Playwright:
@@ -84,7 +107,34 @@ async def _start() -> Playwright:
     await asyncio.to_thread(importlib.import_module, "playwright.async_api")
     from playwright.async_api import async_playwright
 
-    return await async_playwright().start()
+    manager = async_playwright()
+    try:
+        return await _bounded(manager.start(), START_S, lambda starting: end_driver(manager, starting))
+    except TimeoutError:
+        raise TimeoutError(f"it had not answered after {START_S:g} seconds, and was ended") from None
+
+
+def _manager(playwright: Playwright) -> object:
+    """What async_playwright() gave, of a Playwright that runs."""
+    return getattr(playwright.stop, "__self__", None)
+
+
+async def _bounded(call: Coroutine[Any, Any, T], limit_s: float, end: Callable[[Coroutine[Any, Any, T]], object]) -> T:
+    """What *call* gives. After *limit_s* the driver is ended, with which it comes to an end; whatever that gives:
+
+    Raises:
+        TimeoutError: It took longer.
+    """
+    task = asyncio.ensure_future(call)
+    try:
+        if (await asyncio.wait({task}, timeout=limit_s))[0]:
+            return task.result()
+        end(call)
+        if (await asyncio.wait({task}, timeout=PATIENCE_S))[0] and not task.cancelled():
+            task.exception()  # seen, so that asyncio does not report it
+        raise TimeoutError
+    finally:
+        task.cancel()
 
 
 _drivers: Final[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Driver]] = weakref.WeakKeyDictionary()
@@ -102,8 +152,12 @@ class AsyncPages:
     """Pages on sessions, for the running loop."""
 
     async def warm(self) -> Callable[[], Any]:
-        """Start this loop's driver; awaiting what the result returns gives it back."""
+        """Start this loop's driver, if it has none that answers; awaiting what the result returns gives it back."""
         driver = _driver()
+        if driver.up and not await driver.alive():
+            driver.end()
+            driver.discard()  # killed from outside since its last use, or stopped
+            driver = _driver()
         driver.take()
         try:
             await driver.get()
@@ -127,7 +181,8 @@ class AsyncPages:
         except Exception as error:
             if not self.is_driver_error(error) or await driver.alive():
                 raise
-        driver.discard()  # killed from outside since its last use
+        driver.end()
+        driver.discard()  # since it was started or looked at
         return await _connect(_driver(), cdp_url, tabs, folder)
 
     def is_driver_error(self, error: BaseException) -> bool:
@@ -192,23 +247,32 @@ async def _connect(driver: _Driver, cdp_url: str, tabs: Tabs, folder: Path | Non
 
     driver.take()
     browser: Browser | None = None
+    limit: asyncio.Timeout | None = None
     try:
         playwright = await driver.get()
-        browser = await playwright.chromium.connect_over_cdp(cdp_url, artifacts_dir=folder)
-        return AsyncConnection(driver, browser, await _first_tab(browser, tabs), tabs)
+        async with asyncio.timeout(CONNECT_S) as limit:
+            browser = await playwright.chromium.connect_over_cdp(cdp_url, artifacts_dir=folder)
+            return AsyncConnection(driver, browser, await _first_tab(browser, tabs), tabs)
     except BaseException as error:
         await _disconnect(driver, browser)
-        if not isinstance(error, Error):
+        if limit is not None and limit.expired() and isinstance(error, TimeoutError):
+            clean = Error(SILENT)
+        elif isinstance(error, Error):
+            clean = type(error)(without(cdp_url, error.message))
+        else:
             raise
-        clean = type(error)(without(cdp_url, error.message))
     raise clean  # out here, where the error that holds the URL is not even its context
 
 
 async def _disconnect(driver: _Driver, browser: Browser | None) -> None:
+    limit: asyncio.Timeout | None = None
     try:
         if browser is not None:
-            await browser.close()
+            async with asyncio.timeout(PATIENCE_S) as limit:
+                await browser.close()
     except Exception as error:
+        if limit is not None and limit.expired():
+            driver.end()
         swallowed("page_not_disconnected", error)
     finally:
         await driver.give_back()

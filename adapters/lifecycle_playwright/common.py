@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import inspect
 import re
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["TAB_WAIT_MS", "first_by_age", "is_driver_error", "without"]
+__all__ = [
+    "CONNECT_S",
+    "PATIENCE_S",
+    "SILENT",
+    "START_S",
+    "TAB_WAIT_MS",
+    "end_driver",
+    "first_by_age",
+    "is_driver_error",
+    "without",
+]
+
+#: How long the driver may take to come up. It takes half a second, some seconds on a busy machine.
+START_S: Final = 30.0
+#: How long it may take to answer, to disconnect, to stop. It takes milliseconds, even on a busy machine.
+PATIENCE_S: Final = 5.0
+#: How long connecting may take: Playwright's own limit of 30 s, which the driver keeps, and time to say so.
+CONNECT_S: Final = 35.0
+SILENT: Final = "Playwright's driver does not answer"
 
 #: How long connect() waits for the tab of a browser that has none yet, before it opens one.
 TAB_WAIT_MS: Final = 500.0
@@ -24,6 +45,35 @@ def is_driver_error(error: BaseException) -> bool:
         if base is not None and isinstance(error, base):
             return True
     return False
+
+
+def end_driver(manager: object, starting: object = None) -> bool:
+    """Kill the driver's process, because it hangs; whether there was one. What waits for it fails then, and cleans up.
+
+    *manager* is what sync_playwright() or async_playwright() gave, *starting* the coroutine of its start(), while that
+    has not come to an end: the asynchronous API keeps the process there alone. It has no public name.
+    """
+    holders = [manager]
+    while inspect.iscoroutine(starting) and starting.cr_frame is not None:
+        holders += starting.cr_frame.f_locals.values()
+        starting = starting.cr_await
+    for holder in holders:
+        for found in (holder, getattr(holder, "_client", None), getattr(holder, "_connection", None)):
+            transport = getattr(found, "_transport", None)
+            process = getattr(transport, "_proc", None)
+            if isinstance(process, asyncio.subprocess.Process):
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                failed = getattr(transport, "on_error_future", None)
+                if isinstance(failed, asyncio.Future):  # or asyncio would report it
+                    cast("asyncio.Future[object]", failed).add_done_callback(_seen)
+                return True
+    return False
+
+
+def _seen(failed: asyncio.Future[object]) -> None:
+    if not failed.cancelled():
+        failed.exception()
 
 
 def without(cdp_url: str, message: str) -> str:

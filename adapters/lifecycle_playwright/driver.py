@@ -22,18 +22,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from lifecycle.errors import InvalidConfig, WrongThread
+from lifecycle_playwright.common import PATIENCE_S, START_S, end_driver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from playwright.sync_api import Playwright
+    from playwright.sync_api._context_manager import PlaywrightContextManager
 
-__all__ = ["Driver", "GivenDriver", "check", "own_driver", "swallowed", "within"]
+__all__ = ["Driver", "GivenDriver", "check", "is_there", "own_driver", "swallowed", "within"]
 
 T = TypeVar("T")
-
-#: How long the driver may take to answer, to disconnect, to stop. It takes milliseconds, even on a busy machine.
-_PATIENCE_S: Final = 5.0
 
 _IN_A_LOOP: Final = (
     "Playwright's synchronous API can't be used inside a running asyncio loop; "
@@ -81,8 +80,8 @@ class Driver(Protocol):
         """Whether it answers; what it has sent so far is taken in on the way. A millisecond, at most 5 seconds."""
         ...
 
-    def within(self, call: Callable[[], T]) -> T:
-        """What *call* returns; CancelledError when the driver lets it wait for 5 seconds."""
+    def within(self, call: Callable[[], T], patience_s: float | None = None) -> T:
+        """What *call* returns; CancelledError when the driver lets it wait for *patience_s*, or 5 seconds."""
         ...
 
     def discard(self) -> None:
@@ -122,8 +121,8 @@ class GivenDriver:
     def alive(self) -> bool:
         return _answers(self)
 
-    def within(self, call: Callable[[], T]) -> T:
-        return within(self._loop, call)
+    def within(self, call: Callable[[], T], patience_s: float | None = None) -> T:
+        return within(self._loop, call, patience_s)
 
     def discard(self) -> None:
         """Nothing: whoever started it sees to it."""
@@ -139,6 +138,11 @@ def check() -> None:
     if driver is None or not driver.at_home() or driver.parked:
         _refuse_greenlet()
         _refuse_loop()
+
+
+def is_there() -> bool:
+    """Whether own_driver() would start none."""
+    return _here.driver is not None and _here.driver.at_home()
 
 
 def own_driver() -> Driver:
@@ -158,7 +162,7 @@ def own_driver() -> Driver:
 
 class _OwnDriver:
     def __init__(self) -> None:
-        self.playwright, self._loop = _start()
+        self.playwright, self._loop, self._manager = _start()
         self._pid = os.getpid()
         self._thread = threading.get_ident()
         self._greenlet = _greenlet()
@@ -227,10 +231,13 @@ class _OwnDriver:
         return _greenlet() is self._greenlet
 
     def alive(self) -> bool:
-        return _answers(self)
+        if _answers(self):
+            return True
+        end_driver(self._manager)  # it may be stopped, and not gone
+        return False
 
-    def within(self, call: Callable[[], T]) -> T:
-        return within(self._loop, call)
+    def within(self, call: Callable[[], T], patience_s: float | None = None) -> T:
+        return within(self._loop, call, patience_s)
 
     def discard(self) -> None:
         if self.at_home() and self._may_stop() and not (self.parked and _running() is not None):
@@ -252,7 +259,7 @@ class _OwnDriver:
         # A process that was killed from outside leaves errors that asyncio would print.
         self._loop.set_exception_handler(_unprinted)
         try:
-            _stop(self._loop, self.playwright.stop)
+            _stop(self._loop, self._manager)
         finally:
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)
@@ -316,28 +323,69 @@ def _exit() -> None:
         _here.driver.discard()
 
 
-def _start() -> tuple[Playwright, asyncio.AbstractEventLoop]:
+def _start() -> tuple[Playwright, asyncio.AbstractEventLoop, PlaywrightContextManager]:
     from playwright.sync_api import sync_playwright
 
     manager = sync_playwright()
+    limit = _StartLimit(manager)
     try:
-        playwright = manager.start()
-    except BaseException:
-        # Ctrl-C meanwhile: without this the process stays, and this thread can't start another. The loop has no public
-        # name yet.
-        loop: asyncio.AbstractEventLoop | None = getattr(manager, "_loop", None)
+        with limit:
+            playwright = manager.start()
+    except BaseException as error:
+        # Ctrl-C meanwhile: without this the process stays, and this thread can't start another.
+        loop = _loop_of(manager)
         if loop is not None and not loop.is_closed():
             loop.set_exception_handler(_unprinted)
-            _stop(loop, lambda: manager.__exit__(None, None, None))
+            _stop(loop, manager)
+        if limit.over and isinstance(error, Exception | asyncio.CancelledError):
+            raise TimeoutError(f"it had not answered after {START_S:g} seconds, and was ended") from None
         raise
     # Between calls Playwright leaves its loop marked as the running one.
-    return playwright, asyncio.get_running_loop()
+    return playwright, asyncio.get_running_loop(), manager
 
 
-def _stop(loop: asyncio.AbstractEventLoop, stop: Callable[[], object]) -> None:
+def _loop_of(manager: PlaywrightContextManager) -> asyncio.AbstractEventLoop | None:
+    """Its loop, which has no public name until it has started."""
+    found: asyncio.AbstractEventLoop | None = getattr(manager, "_loop", None)
+    return found
+
+
+class _StartLimit:
+    """Ends a driver that has not come up in time. Until then its loop is out of reach, but for another thread."""
+
+    def __init__(self, manager: PlaywrightContextManager) -> None:
+        self.over = False
+        self._manager = manager
+        self._up = False
+        self._timer = threading.Timer(START_S, self._ring)
+        self._timer.daemon = True
+
+    def __enter__(self) -> None:
+        with contextlib.suppress(RuntimeError):  # no thread is left for now: then without a limit
+            self._timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._up = True
+        self._timer.cancel()
+
+    def _ring(self) -> None:
+        if (loop := _loop_of(self._manager)) is not None:
+            with contextlib.suppress(RuntimeError):  # closed
+                loop.call_soon_threadsafe(self._give_up)
+
+    def _give_up(self) -> None:
+        """In the thread that waits, so that what has come up meanwhile is left alone."""
+        if not self._up:
+            self.over = True
+            if not end_driver(self._manager):
+                for task in asyncio.all_tasks():
+                    task.cancel()
+
+
+def _stop(loop: asyncio.AbstractEventLoop, manager: PlaywrightContextManager) -> None:
     try:
-        with _freed(loop, set()):
-            stop()
+        with _freed(loop, set(), PATIENCE_S, lambda: end_driver(manager)):
+            manager.__exit__(None, None, None)
     except (Exception, asyncio.CancelledError) as error:
         swallowed("driver_not_stopped", error)
         if _running() is loop:  # or nothing of asyncio could run in this thread any more
@@ -358,28 +406,42 @@ def _answers(driver: Driver) -> bool:
     return False
 
 
-def within(loop: asyncio.AbstractEventLoop, call: Callable[[], T]) -> T:
-    with _freed(loop, asyncio.all_tasks(loop)):
+def within(loop: asyncio.AbstractEventLoop, call: Callable[[], T], patience_s: float | None = None) -> T:
+    with _freed(loop, asyncio.all_tasks(loop), PATIENCE_S if patience_s is None else patience_s):
         return call()
 
 
 @contextlib.contextmanager
-def _freed(loop: asyncio.AbstractEventLoop, but: set[asyncio.Task[Any]]) -> Generator[None]:
-    """In the block nothing waits for the driver longer than _PATIENCE_S: then the tasks in *loop*, *but* these, end.
+def _freed(
+    loop: asyncio.AbstractEventLoop,
+    but: set[asyncio.Task[Any]],
+    patience_s: float,
+    end: Callable[[], bool] = lambda: False,
+) -> Generator[None]:
+    """In the block nothing waits for the driver longer than *patience_s*: then the tasks in *loop*, *but* these, end.
+
+    Before that, and once, *end* is called; where it is True there is as much patience again.
 
     After an exception that a signal raised inside a call (Ctrl-C), Playwright may leave the next call without an answer
     (1 in 200 of those that hit it at work). It waits in its loop then, where a timer still fires.
     """
 
+    def lose_patience() -> None:
+        if end():
+            timers.append(loop.call_later(patience_s, free))
+        else:
+            free()
+
     def free() -> None:
         for task in asyncio.all_tasks(loop) - but:
             task.cancel()
 
-    timer = loop.call_later(_PATIENCE_S, free)
+    timers = [loop.call_later(patience_s, lose_patience)]
     try:
         yield
     finally:
-        timer.cancel()
+        for timer in timers:
+            timer.cancel()
 
 
 def _running() -> asyncio.AbstractEventLoop | None:

@@ -19,8 +19,8 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.errors import WrongThread
-from lifecycle_playwright.common import TAB_WAIT_MS, first_by_age, is_driver_error, without
-from lifecycle_playwright.driver import GivenDriver, check, own_driver, swallowed
+from lifecycle_playwright.common import CONNECT_S, SILENT, TAB_WAIT_MS, first_by_age, is_driver_error, without
+from lifecycle_playwright.driver import GivenDriver, check, is_there, own_driver, swallowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,7 +63,7 @@ class Pages:
             check()
 
     def warm(self) -> Callable[[], None]:
-        """Start this thread's driver, if it has none; the result gives it back.
+        """Start this thread's driver, if it has none that answers; the result gives it back.
 
         The result may be called twice, in another thread, and in a forked child. Where it can't stop the driver, the
         driver stays for its thread's next session and ends with the thread.
@@ -71,7 +71,14 @@ class Pages:
         Raises:
             WrongThread: As check().
         """
-        return self._driver().take()
+        there, driver = self._there(), self._driver()
+        if there and not driver.alive():
+            driver.discard()  # killed from outside since its last use, or stopped
+            driver = self._driver()
+        return driver.take()
+
+    def _there(self) -> bool:
+        return (self._given is not None and self._given.at_home()) or is_there()
 
     def hold(self) -> Callable[[], None]:
         """Keep this thread's driver between its sessions, until the result is called; there or when the thread ends.
@@ -103,7 +110,7 @@ class Pages:
                 raise
         finally:
             give_back()
-        driver.discard()  # killed from outside since its last use
+        driver.discard()  # since it was started or looked at
         return _connect(self._driver(), cdp_url, tabs, folder)
 
     def is_driver_error(self, error: BaseException) -> bool:
@@ -181,13 +188,20 @@ def _connect(driver: Driver, cdp_url: str, tabs: Tabs, folder: Path | None) -> C
     browser: Browser | None = None
     try:
         # Playwright would make a folder of its own, and leave it when the driver is stopped with the connection open.
-        browser = driver.playwright.chromium.connect_over_cdp(cdp_url, artifacts_dir=folder or driver.folder())
-        return Connection(driver, give_back, browser, tabs)
+        at = folder or driver.folder()
+        browser = driver.within(
+            lambda: driver.playwright.chromium.connect_over_cdp(cdp_url, artifacts_dir=at), CONNECT_S
+        )
+        connected = browser
+        return driver.within(lambda: Connection(driver, give_back, connected, tabs))
     except BaseException as error:
         _disconnect(driver, give_back, browser)
-        if not isinstance(error, Error):
+        if isinstance(error, asyncio.CancelledError):
+            clean = Error(SILENT)
+        elif isinstance(error, Error):
+            clean = type(error)(without(cdp_url, error.message))
+        else:
             raise
-        clean = type(error)(without(cdp_url, error.message))
     raise clean  # out here, where the error that holds the URL is not even its context
 
 

@@ -625,7 +625,13 @@ class AsyncSession:
         """The connection to the browser, made anew where the last one is gone."""
         if self._connection is None or not self._connection.connected():
             await self._close_page()
-            self._connection = await self._connect(self._drivers.get())
+            drivers = self._drivers.get()
+            with no_driver(self.session_id, lives=True):
+                give_back = await drivers.warm()
+            try:
+                self._connection = await self._connect(drivers)
+            finally:
+                await give_back()
         return self._connection
 
     async def status(self) -> SessionView:

@@ -11,6 +11,7 @@ from lifecycle.core.events import Cause
 from lifecycle.core.states import State
 from lifecycle.errors import (
     BrowserLost,
+    KeeperUnavailable,
     LaunchFailed,
     LifecycleError,
     SessionEnded,
@@ -59,11 +60,12 @@ def not_started(error: LaunchFailed) -> Fail:
 
 
 @contextmanager
-def no_driver(session_id: str) -> Generator[None]:
+def no_driver(session_id: str, *, lives: bool = False) -> Generator[None]:
     """What keeps the pages' driver from starting, as an error of ours.
 
     Raises:
-        LaunchFailed: It did not start.
+        LaunchFailed: It did not start, and with it the session.
+        KeeperUnavailable: The same for a session that *lives*.
     """
     try:
         yield
@@ -71,6 +73,8 @@ def no_driver(session_id: str) -> Generator[None]:
         raise
     except Exception as error:
         why = f"the driver of its pages did not start: {redact.message(redact.said(error))}"
+        if lives:
+            raise KeeperUnavailable(f"session {session_id} can't be reached from here, and goes on: {why}") from error
         raise LaunchFailed(session_id, f"{why}; it may have said more on stderr, and page=False needs none") from error
 
 

@@ -593,11 +593,14 @@ class Handle:
             with suppress(Exception):  # one that takes none, as a frozen dataclass does not
                 error.add_note(f"while ending session {self.session_id}: {ending}")
 
-    def give_up(self, error: BaseException) -> None:
+    def give_up(self, error: BaseException, starting: Starting | None = None) -> None:
         """start() failed or was interrupted: whatever was begun ends now."""
         if self.last is None or self.attached:
             return
         self._end_view()
+        if starting is not None and self._talk is None and self.last.started_at is not None:
+            with suppress(LifecycleError):  # as its keeper says at this moment: it takes the ending from there
+                self._talk = starting.result()
         if self.last.status in LIVE:  # past its deadline too: nobody may have written that down yet
             self.end(not_started(error) if isinstance(error, LaunchFailed) else ending_for(error))
         else:

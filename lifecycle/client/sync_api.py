@@ -452,7 +452,8 @@ class Session:
         Raises:
             AlreadyStarted: A second start().
             BrowserNotFound: No usable browser; nothing was recorded.
-            LaunchFailed: The browser did not come up; recorded, nothing runs.
+            LaunchFailed: The browser, or Playwright's driver, did not come up, within half a minute; recorded, nothing
+                runs.
             TooManySessions: No place under max_sessions in time; nothing was recorded.
             ClientClosed: The client is drained or closed.
             SessionEnded: Attaching to a session that is over.
@@ -473,7 +474,7 @@ class Session:
             try:
                 self._close_pages()
             finally:  # also when that is interrupted
-                handle.give_up(error)
+                handle.give_up(error, starting)
                 handle.tell()
             raise
         return self
@@ -521,13 +522,20 @@ class Session:
         return connection
 
     def _connect(self) -> PageConnection:
-        driver = self._drivers.get()
+        driver, endpoint = self._drivers.get(), self._handle.endpoint()
+        give_back: Callable[[], None] | None = None
+        if threading.get_ident() not in self._give_back:  # else it was started for this thread already
+            with no_driver(self.session_id, lives=True):
+                give_back = driver.warm()
         try:
-            return driver.connect(self._handle.endpoint(), self._handle.tabs, self._handle.folder)
+            return driver.connect(endpoint, self._handle.tabs, self._handle.folder)
         except Exception as error:
             if not driver.is_driver_error(error):
                 raise
             raise self._handle.unreachable(error) from error
+        finally:
+            if give_back is not None:
+                give_back()
 
     def execute(
         self, action: Action | Mapping[str, Any] | None = None, *, raise_on_failure: bool = True, **fields: Any

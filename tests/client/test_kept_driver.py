@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lifecycle import AsyncClient
+from lifecycle_playwright import async_api, driver
 from tests.adapters.playwright.world import drivers
 from tests.client.world import until
 
@@ -66,6 +69,48 @@ def test_a_loop_keeps_its_own(world: World) -> None:
         assert drivers() == []
         client = AsyncClient(world.log)
         await life(client)
+        assert drivers() == []
+        client.close()
+
+    asyncio.run(main())
+
+
+def test_one_that_has_stopped_answering_is_replaced(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "PATIENCE_S", 0.5)
+    with world.client() as client:
+        (first,) = life(client)
+        os.kill(first, signal.SIGSTOP)
+        assert life(client) not in ([], [first])
+        until(lambda: first not in drivers(), "the stopped one is left")
+    assert drivers() == []
+
+
+def test_a_loop_s_that_has_stopped_answering_holds_nothing_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(async_api, "PATIENCE_S", 0.5)
+
+    async def main() -> None:
+        async with AsyncClient(world.log) as client:
+            session = await client.Session().start()
+            (first,) = drivers()
+            os.kill(first, signal.SIGSTOP)
+            async with client.Session() as other:
+                assert await other.page.title() == ""
+                assert first not in drivers()
+            await session.stop()
+            for pid in drivers():  # that of the client's block
+                os.kill(pid, signal.SIGSTOP)
+        assert drivers() == []
+
+    asyncio.run(main())
+
+
+def test_ending_a_session_waits_for_no_driver_that_has_stopped(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(async_api, "PATIENCE_S", 0.5)
+
+    async def main() -> None:
+        client = AsyncClient(world.log)
+        async with client.Session():
+            os.kill(drivers()[0], signal.SIGSTOP)
         assert drivers() == []
         client.close()
 

@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lifecycle import AsyncClient, Cause, State
-from lifecycle.errors import BrowserNotFound, InvalidConfig, LaunchFailed
+from lifecycle.errors import ActionFailed, BrowserNotFound, InvalidConfig, KeeperUnavailable, LaunchFailed
+from lifecycle_playwright import async_api, driver
 from tests.client.world import inside, until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lifecycle import Client
     from tests.client.world import World
 
@@ -75,6 +78,58 @@ def test_a_driver_that_does_not_start_fails_the_session(
     (ended,) = client.sessions.list()
     assert (ended.status, ended.cause) == (State.ERROR, Cause.LAUNCH_FAILED)
     until(lambda: world.types(ended.session_id)[-1] == "released", "never released")
+
+
+HANGING = "#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 0.1; done\n"
+
+
+@pytest.mark.parametrize("twin", ["sync", "async"])
+def test_a_driver_that_never_answers_fails_the_session(
+    twin: str, client: Client, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        async with AsyncClient(world.log) as other:
+            await other.Session().start()
+
+    for module in (driver, async_api):
+        monkeypatch.setattr(module, "START_S", 0.5)
+    monkeypatch.setenv("PLAYWRIGHT_NODEJS_PATH", str(program(world, HANGING)))
+    with pytest.raises(LaunchFailed, match="it had not answered after 0\\.5 seconds, and was ended"):
+        client.Session().start() if twin == "sync" else asyncio.run(run())
+    until(lambda: world.drivers() == [], "a driver is left")
+    (ended,) = client.sessions.list()
+    assert (ended.status, ended.cause) == (State.ERROR, Cause.LAUNCH_FAILED)
+    released = world.history(ended.session_id)[-1]
+    assert getattr(released, "how", "") in ("graceful", "never_started")  # by its keeper, which was told
+
+
+@pytest.mark.parametrize("twin", ["sync", "async"])
+def test_a_driver_that_never_answers_leaves_a_session_that_runs_alone(
+    twin: str, client: Client, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextlib.contextmanager
+    def hanging() -> Iterator[None]:
+        with monkeypatch.context() as now:
+            for module in (driver, async_api):
+                now.setattr(module, "START_S", 0.5)
+            now.setenv("PLAYWRIGHT_NODEJS_PATH", str(program(world, HANGING)))
+            yield
+
+    async def run() -> None:
+        other = AsyncClient(world.log)
+        async with other.Session(page=False) as session:
+            with hanging(), pytest.raises(ActionFailed, match="it had not answered"):
+                await session.execute(type="goto", url=world.site)
+            assert (await session.execute(type="goto", url=world.site)).success
+        other.close()
+
+    if twin == "async":
+        asyncio.run(run())
+        return
+    with client.Session(page=False) as session:
+        with hanging(), pytest.raises(KeeperUnavailable, match="it had not answered"):
+            session.page  # noqa: B018 # asked for is enough
+        assert session.page.title() == ""
 
 
 FAILING: dict[str, tuple[str, dict[str, int], str | None]] = {

@@ -63,6 +63,7 @@ _ENGINES: Final = {
     "audit/into_file": (_INTERRUPTED,),
     "audit/follow": (_HOOKS, _SIMULATION),
     "audit/": (f"tests/audit/test_verify.py {_INTERRUPTED}", "tests/audit"),
+    "adapters/lifecycle_playwright/": ("tests/client/test_launch.py", "tests/client/test_kept_driver.py"),
     "adapters/": ("tests/adapters/chromium/test_{stem}.py", "tests/adapters/chromium"),
     "projections/shelf": ("tests/projections/test_shelf.py", "tests/audit/test_verify.py"),
     "projections/replay": ("tests/projections/test_rebuild.py",),

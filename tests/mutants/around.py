@@ -259,7 +259,7 @@ BUGS: Final = [
         ("a failed start is left alone", "            await self._worker.run(lambda shared: self._handle.give_up(cause) if self._handle is not None else None)\n", ""),
         ("given up before there is a handle", "            handle.given_up = self._given_up\n", ""),
         ("drivers let go of before the client", "            if let_go is not None:\n                await let_go()\n        finally:\n            self.close()", "            if let_go is not None:\n                await let_go()\n        except ZeroDivisionError:\n            self.close()"),
-        ("the driver of a start is not let go", "                await give_back()\n", "                pass\n"),
+        ("the driver of a start is not let go", "            elif give_back is not None:\n                await give_back()\n", ""),
     ),
     *_in(
         "client/reconcile.py",
@@ -322,6 +322,18 @@ BUGS: Final = [
         ("a stop comes before the word on a crash", "                self.verdict()  # what ended the session was that, and it is about to be written down\n", "                pass\n"),
         ("the driver is asked before anything is ended", "        replaced: BaseException | None = None\n        try:\n            if error is not None and driver(error):", "        replaced: BaseException | None = None\n        known = connected() if error is not None and driver(error) else None\n        try:\n            if known is not None:"),
         ("the watch is not told of a release", "        if self.last.released and self._guard is not None:\n            self._guard.released(self.session_id)\n", ""),
+    ),
+    *_in(
+        "client/handle.py",
+        ("a keeper is not told of a start that came to nothing", "                self._talk = starting.result()\n", "                pass\n"),
+    ),
+    *_in(
+        "adapters/lifecycle_playwright/driver.py",
+        ("a driver that did not come up is left", "            if not end_driver(self._manager):\n", "            if True:\n"),
+    ),
+    *_in(
+        "adapters/lifecycle_playwright/common.py",
+        ("a driver that hangs lives on", "                    process.kill()\n", "                    pass\n"),
     ),
     *_in(
         "client/keeping.py",
