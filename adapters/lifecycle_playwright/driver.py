@@ -377,9 +377,13 @@ class _StartLimit:
         """In the thread that waits, so that what has come up meanwhile is left alone."""
         if not self._up:
             self.over = True
-            if not end_driver(self._manager):
-                for task in asyncio.all_tasks():
-                    task.cancel()
+            wait_s = PATIENCE_S if end_driver(self._manager) else 0
+            asyncio.get_running_loop().call_later(wait_s, self._cancel)
+
+    def _cancel(self) -> None:
+        if not self._up:
+            for task in asyncio.all_tasks():
+                task.cancel()
 
 
 def _stop(loop: asyncio.AbstractEventLoop, manager: PlaywrightContextManager) -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from lifecycle import crash
 from lifecycle.client import redact
-from lifecycle.core import Close, Expire, Fail, Record, Release, Session, Start, State, deadline, view
+from lifecycle.core import Close, Expire, Fail, Record, Release, Session, Start, deadline, view
 from lifecycle.core.events import Cause, SessionAccessed, SessionReleased
 from lifecycle.core.states import LIVE
 from lifecycle.errors import IllegalCommand, LifecycleError, LogUnavailable
@@ -389,7 +389,7 @@ class Kept:
         self._browser.kill()  # also for what a dead browser left behind: stopped children survive their parent
         crash.point("keeper.killed_browser")
         exit = exit or self._browser.exit(1.0)
-        never = self._session.status is State.ERROR and self._session.cause is Cause.LAUNCH_FAILED
+        never = self._session.cause is Cause.LAUNCH_FAILED and self._session.started_at is None
         died = exit is not None and not killed and self._session.cause is Cause.BROWSER_CRASHED
         kept = self._browser.receipts(_RECEIPTS_S - (self._monotonic() - began))
         return SessionReleased(

@@ -9,10 +9,12 @@ import pytest
 
 from lifecycle import AsyncClient, AsyncSession, Cause, Client, MemoryLog, Session, core
 from lifecycle.client.handle import Handle
+from lifecycle.errors import LaunchFailed
+from lifecycle.log.codec import decode
 from lifecycle.log.port import Appended, Expected, NewEvent
 from lifecycle.testing import FakeBrowser, VirtualClock
 from tests.client.pretended import AsyncPages, Connection, DriverError, Pages
-from tests.client.world import inside
+from tests.client.world import inside, until
 
 
 class TimeLimit(Exception):
@@ -146,6 +148,22 @@ def test_a_start_that_is_interrupted_again_while_it_lets_go_leaves_no_session(mo
     with pytest.raises(KeyboardInterrupt):
         session.start()
     assert ended(log, client, host, session.session_id) is Cause.INTERRUPTED
+
+
+def test_the_keeper_is_told_of_a_start_whose_driver_does_not_come_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was left to find out by itself: that took five seconds, and then its browser was killed."""
+    client = Client(browser=FakeBrowser(), log=(log := MemoryLog()), pages=Pages())
+    session = client.Session()
+
+    def warm(_: Pages) -> Callable[[], None]:
+        until(lambda: client.sessions.get(session.session_id).status == "active", "never started")
+        raise OSError("no such driver")
+
+    monkeypatch.setattr(Pages, "warm", warm)
+    with pytest.raises(LaunchFailed, match="no such driver"):
+        session.start()
+    released = decode(log.read(session.session_id)[-1])
+    assert getattr(released, "how", None) == "graceful"
 
 
 def test_an_asynchronous_start_that_is_cancelled_again_while_it_lets_go_leaves_no_session(

@@ -329,7 +329,7 @@ BUGS: Final = [
     ),
     *_in(
         "adapters/lifecycle_playwright/driver.py",
-        ("a driver that did not come up is left", "            if not end_driver(self._manager):\n", "            if True:\n"),
+        ("a driver that did not come up is left", "PATIENCE_S if end_driver(self._manager) else 0", "0"),
     ),
     *_in(
         "adapters/lifecycle_playwright/common.py",
@@ -339,6 +339,7 @@ BUGS: Final = [
         "client/keeping.py",
         ("what no rule provides for leaves the record as it is", "            self._broken(error)\n", "            pass\n"),
         ("the door goes by what the keeper has read before", "            session = self._recorder.load(self.session_id)\n        except LifecycleError:\n            session = self._session\n        lives", "            session = self._session\n        except LifecycleError:\n            session = self._session\n        lives"),
+        ("a browser that ran was never started", "self._session.cause is Cause.LAUNCH_FAILED and self._session.started_at is None", "self._session.cause is Cause.LAUNCH_FAILED"),
         ("who finds the door shut wakes nobody", "            self.look()  # whoever wrote", "            pass  # whoever wrote"),
         ("a browser that goes lets in who comes", "        self._letting_go = True", "        self._letting_go = False"),
     ),
