@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.log.batch import check_stream
 from lifecycle.log.canonical import canonical, parse
 from lifecycle.log.port import Cursor, Recorded
 
@@ -50,7 +51,7 @@ def recorded(fields: Mapping[str, Any], position: int) -> Recorded:
     """The event of an export's line, to stand at *position*.
 
     Raises:
-        ValueError: A field is missing, too much, or of another type.
+        ValueError: A field is missing, too much, or of another type; or no stream can have that name.
     """
     if fields.keys() != FIELDS.keys():
         odd = ", ".join(sorted(fields.keys() ^ FIELDS.keys()))
@@ -58,6 +59,7 @@ def recorded(fields: Mapping[str, Any], position: int) -> Recorded:
     for name, kinds in FIELDS.items():
         if type(fields[name]) not in kinds:
             raise ValueError(f"{name} is a {type(fields[name]).__name__}")
+    check_stream(fields["stream"])  # or nobody could read it
     salt = fields["private_salt"]
     if (salt is None) is not (fields["private"] is None):
         raise ValueError("private and private_salt go together")

@@ -15,6 +15,7 @@ from lifecycle.core.events import MAX_TIME, SessionAccessed, SessionFailed, Sess
 from lifecycle.core.evolve import Session, draft, evolve, pass_notes, step
 from lifecycle.core.machine import LOOKUP
 from lifecycle.core.states import State, Trigger
+from lifecycle.errors import IllegalHistory
 from lifecycle.log.codec import typed
 from lifecycle.log.outline import NOTES, outline
 from lifecycle.log.record import NAMES
@@ -64,7 +65,7 @@ def load(stream: str, facts: Iterable[Fact], since: Session | None = None) -> Se
     """The session after *facts*, oldest first, which follow on *since*; *since* when there are none.
 
     Raises:
-        HistoryError: As decode and evolve.
+        HistoryError: As decode and evolve; or it is another session's history.
     """
     own: Session | None = None
     rest = iter(facts)
@@ -87,7 +88,11 @@ def load(stream: str, facts: Iterable[Fact], since: Session | None = None) -> Se
         else:
             step(own, event)
         told = next(rest, None)
-    return since if own is None else own
+    if own is None:
+        return since
+    if own.session_id != stream:
+        raise IllegalHistory(stream, 1, f"the history of {own.session_id}")
+    return own
 
 
 def _pass(session: Session, first: Fact, rest: Iterator[Fact]) -> Fact | None:

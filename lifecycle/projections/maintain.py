@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from lifecycle.core.events import SessionFailed
 from lifecycle.core.evolve import Session, evolve, fold
-from lifecycle.errors import HistoryError, LogTampered
+from lifecycle.errors import HistoryError, IllegalHistory, LogTampered
 from lifecycle.log.codec import decode
 from lifecycle.log.codec import events as typed
 from lifecycle.projections.rows import COLUMNS, INSERT, SELECT, from_row, to_row, to_update
@@ -38,12 +38,15 @@ def replay(rows: Iterable[Recorded]) -> Session | None:
     """The session that one stream's *rows*, all of them, amount to; None if they are not a session's.
 
     Raises:
-        HistoryError: They can't be read typed.
+        HistoryError: They can't be read typed, or are another session's.
     """
     history = tuple(rows)
     if not history or not history[0].type.startswith("session."):
         return None
-    return fold(typed(history))
+    session = fold(typed(history))
+    if session is not None and session.session_id != history[0].stream:
+        raise IllegalHistory(history[0].stream, 1, f"the history of {session.session_id}")
+    return session
 
 
 def as_far(rows: Iterable[Recorded]) -> Session | None:

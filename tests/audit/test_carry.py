@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import shutil
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,13 @@ from cloudevents.core.v1.event import CloudEvent
 
 from lifecycle.audit import carry
 from lifecycle.audit.checkpoint import checkpoint
+from lifecycle.audit.envelope import envelope
+from lifecycle.audit.envelope import line as line_of
 from lifecycle.audit.export import export
 from lifecycle.audit.verify import verify
 from lifecycle.errors import BadExport, InvalidConfig, LogTampered, LogUnsuitable
 from lifecycle.log import MemoryLog, SqliteLog
+from lifecycle.log.codec import FIRST, hash_of
 from lifecycle.testing.log_contract import everything as rows_of
 from lifecycle.testing.log_samples import begin, closed, created, new
 from tests.audit.tampering import KEY, checkpointed, unguarded, written
@@ -114,6 +118,16 @@ def test_what_was_changed_is_named_by_its_line(lines: list[str], empty: SqliteLo
         with pytest.raises(BadExport, match=f"line 3 of the export: .*{said}"):
             carry.import_lines([*lines[:2], line, *lines[3:]], empty)
     assert empty.read_all(limit=1).events == ()
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a\nb", "\x1b[2J"])
+def test_a_stream_that_nobody_could_read_is_refused(log: SqliteLog, empty: SqliteLog, name: str) -> None:
+    """It was written, and no verb could look at it by its name."""
+    row = replace(next(iter(rows_of(log, 1000))), stream=name)
+    text = line_of(envelope(replace(row, hash=hash_of(row, FIRST))))
+    with pytest.raises(BadExport, match=r"line 1 .*stream=.*A-Z a-z 0-9"):
+        carry.import_lines([text], empty)
+    assert empty.last(1) == ()
 
 
 def test_a_file_cut_between_two_lines_or_with_one_left_out_is_noticed(lines: list[str]) -> None:

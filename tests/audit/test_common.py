@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifecycle.audit import common as module
@@ -39,6 +39,7 @@ def check(a: Sequence[str], b: Sequence[str]) -> int:
 
 
 @pytest.mark.parametrize("way", WAYS)
+@settings(deadline=None)
 @given(a=st.lists(st.sampled_from("abcd"), max_size=12), b=st.lists(st.sampled_from("abcd"), max_size=12))
 def test_no_more_is_in_common(way: str, a: list[str], b: list[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:

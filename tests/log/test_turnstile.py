@@ -119,31 +119,38 @@ def test_where_no_thread_is_left_the_turn_comes_all_the_same(path: str, monkeypa
     second.release()
 
 
+def _left_behind(path: str) -> int:
+    """How many threads wait for that file, for nobody."""
+    status = os.stat(path)
+    left = module._left_behind.items()  # pyright: ignore[reportPrivateUsage]
+    return sum(thread.is_alive() and where == (status.st_dev, status.st_ino) for thread, where in left)
+
+
 def test_behind_a_stopped_writer_threads_and_files_do_not_pile_up(path: str) -> None:
     """flock can't be called off: each writer that gave up left a thread and a descriptor, without end."""
+    most = module._LEFT_BEHIND  # pyright: ignore[reportPrivateUsage]
     first, second = _turnstile(path), _turnstile(path)
     first.acquire(1)
-    threads = threading.active_count()
     for _ in range(20):
         with pytest.raises(TurnstileTimeout):
             second.acquire(0.01)
         second.release()
-    assert threading.active_count() - threads == _open_on(path) - 1 == module._LEFT_BEHIND  # pyright: ignore[reportPrivateUsage]
+    assert (_left_behind(path), _open_on(path)) == (most, 1 + most)
     elsewhere = f"{path}.other"
     other, third = _turnstile(elsewhere), _turnstile(elsewhere)
     other.acquire(1)
     with pytest.raises(TurnstileTimeout):
         third.acquire(0.01)
-    assert _open_on(elsewhere) == 2, "another file's queue is in order"
+    assert _left_behind(elsewhere) == 1, "another file's queue is in order"
     other.release()
     first.release()
     second.acquire(20)
     second.release()
-    TestWaiter.until(lambda: threading.active_count() == threads)
+    TestWaiter.until(lambda: _left_behind(path) == 0)
     first.acquire(1)
     with pytest.raises(TurnstileTimeout):
         second.acquire(0.01)
-    assert threading.active_count() == threads + 1, "in order again"
+    assert _left_behind(path) == 1, "in order again"
     first.release()
     for turnstile in (first, second, other, third):
         turnstile.close()

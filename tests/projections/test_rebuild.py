@@ -287,6 +287,26 @@ def test_a_page_follows_a_session_that_can_not_be_read_any_more(planted: SqliteL
                 log.sessions.list(now=NOW, after="s-9")
 
 
+def test_a_stream_that_tells_another_session_s_history_is_unreadable(path: Path) -> None:
+    """Its row took that session's place: no log with such a stream could be rebuilt, nor opened without its list."""
+    with foreign(path) as conn:
+        conn.execute(
+            "INSERT INTO events SELECT (SELECT max(position) FROM events) + version, 'again-' || event_id, 'r-1',"
+            " version, type, schema_version, at, recorded_at, actor, writer, correlation_id, causation_id, data, private_sha256, hash"
+            " FROM events WHERE stream = 's-1' ORDER BY version"
+        )
+        conn.execute("DELETE FROM sessions")
+    why = "history of session r-1, version 1: the history of s-1"
+    with SqliteLog(path) as log, MemoryLog(rows=log.read_all(limit=100).events) as memory:
+        for one in (log, memory):
+            assert one.sessions.unreadable() == {"r-1": why}
+            assert one.sessions.count(now=NOW) == 6
+            for asked in (one.sessions.get, one.load):
+                with pytest.raises(IllegalHistory, match=why):
+                    asked("r-1")
+        assert log.sessions.rebuild().equal
+
+
 def test_rows_that_a_log_in_memory_is_given_may_be_a_newer_library_s(planted: SqliteLog) -> None:
     with MemoryLog(rows=planted.read_all(limit=100).events) as memory:
         assert memory.sessions.unreadable() == {"s-3": str(UnknownEventType("session.dreamt"))}
