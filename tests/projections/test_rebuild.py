@@ -292,8 +292,8 @@ def test_a_stream_that_tells_another_session_s_history_is_unreadable(path: Path)
     with foreign(path) as conn:
         conn.execute(
             "INSERT INTO events SELECT (SELECT max(position) FROM events) + version, 'again-' || event_id, 'r-1',"
-            " version, type, schema_version, at, recorded_at, actor, writer, correlation_id, causation_id, data, private_sha256, hash"
-            " FROM events WHERE stream = 's-1' ORDER BY version"
+            " version, type, schema_version, at, recorded_at, actor, writer, correlation_id, causation_id, data,"
+            " private_sha256, hash FROM events WHERE stream = 's-1' ORDER BY version"
         )
         conn.execute("DELETE FROM sessions")
     why = "history of session r-1, version 1: the history of s-1"
