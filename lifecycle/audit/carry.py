@@ -17,8 +17,10 @@ from lifecycle.audit.verify import Verification, verify
 from lifecycle.errors import BadExport, HistoryError, InvalidConfig, LogUnsuitable
 from lifecycle.log.canonical import parse
 from lifecycle.log.codec import FIRST, commitment, hash_of
+from lifecycle.log.connection import settle
 from lifecycle.log.locate import open_log
 from lifecycle.log.material import material
+from lifecycle.log.place import place
 from lifecycle.log.sqlite import SqliteLog
 from lifecycle.testing.history import Oracle
 
@@ -329,6 +331,7 @@ def backup(log: EventLog, to: str | os.PathLike[str], progress: Progress | None 
             return verify(copy, against=Checkpoint("the original", size, root))
         finally:
             copy.close()
+            settle(place(to))
     except BaseException:
         with suppress(OSError):
             os.unlink(to)

@@ -6,6 +6,7 @@ are lost (research/reliability.md F2). What has to be known about the file is as
 
 from __future__ import annotations
 
+from contextlib import closing, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from lifecycle.log.place import Place
     from lifecycle.log.versions import Journal, Synchronous
 
-__all__ = ["connect", "durability", "guard", "lift", "set_journal"]
+__all__ = ["connect", "durability", "guard", "lift", "set_journal", "settle"]
 
 _GUARDED: Final = frozenset({"events", "private"})
 _SCHEMA: Final = frozenset({"sqlite_master", "sqlite_schema", "sqlite_sequence"})
@@ -69,6 +70,15 @@ def connect(where: Place, *, read_only: bool, timeout_s: float) -> Connection:
         conn.close()
         raise
     return conn
+
+
+def settle(where: Place) -> None:
+    """Take away what SQLite has put beside a file that nobody has open; where somebody has it open it stays.
+
+    Reading a file in WAL mode makes -wal and -shm, and only a connection that may write takes them away at its end.
+    """
+    with suppress(sqlite3.Error), closing(connect(where, read_only=False, timeout_s=0)) as conn:
+        conn.execute("SELECT 1 FROM sqlite_schema").fetchone()
 
 
 @cache

@@ -278,6 +278,7 @@ def test_a_backup_is_the_log_and_writers_go_on(log: SqliteLog, tmp_path: Path) -
     assert found.ok
     assert found.events == 2
     assert (tmp_path / "backup.db").stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.glob("backup*")] == ["backup.db"], "one file is to be carried away"
     with pytest.raises(InvalidConfig, match="not there yet"):
         carry.backup(source, tmp_path / "backup.db")
     source.close()
