@@ -37,7 +37,7 @@ _PATIENCE_S = 15.0
 
 
 class BrowserContract(Contract, ABC):
-    """One client on the host under test, and the hooks that reach behind it."""
+    """One client on the host under test, in real time, and the hooks that reach behind it."""
 
     @abstractmethod
     def client(self) -> Client:

@@ -53,7 +53,7 @@ class PretendedBrowser:
         self.on_exit: Callable[[], None] = lambda: None
 
     def end(self, exit: Exit) -> None:
-        """End as if from outside."""
+        """End as if from outside: by itself with `Exit(code=0)`, killed with `Exit(signal=9)`."""
         with self._changed:
             if self._exit is None:
                 self._exit = exit
@@ -180,7 +180,9 @@ class NoPages:
 
 
 class FakeBrowser:
-    """A host for pretended browsers. `fail_launch` and `missing` make the next starts go wrong.
+    """A host for pretended browsers: `browsers`, by the ids of their sessions.
+
+    `fail_launch`, the text of a reason, and `missing` make the starts that follow go wrong.
 
     Args:
         clock: What its keeper reads; default: the clock of its client.
