@@ -46,8 +46,9 @@
         ├── BadExport               an exported file is cut or changed
         └── LogTampered             the append-only schema or a hash chain is broken
 
-Each error keeps its fields as attributes, can be pickled, and says in `retryable` whether doing the same again can help
-(after WrongVersion: load and decide again). InvalidConfig is a ValueError too.
+Each error keeps its fields as attributes, can be pickled, and says in `retryable` whether the same call can help when
+it is repeated (after WrongVersion: load and decide again). After SessionEnded it can't: a new session may, where the
+work done so far bears to be done again. InvalidConfig is a ValueError too.
 """
 
 from __future__ import annotations
