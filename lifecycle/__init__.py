@@ -12,9 +12,8 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING
-
+#: True to type checkers, by this name. Importing typing for it would be nearly all that `import lifecycle` takes.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lifecycle.client.async_api import AsyncClient, AsyncSession
     from lifecycle.client.sync_api import Client, Session
@@ -79,6 +78,8 @@ def __getattr__(name: str) -> object:
     # Lazy: `import lifecycle` costs nothing until a name is used.
     if name not in __all__:
         raise AttributeError(f"module 'lifecycle' has no attribute {name!r}")
+    from importlib import import_module
+
     value = getattr(import_module(f"lifecycle.{_HOME.get(name, 'errors')}"), name)
     globals()[name] = value
     return value

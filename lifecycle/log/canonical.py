@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 import rfc8785
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = ["MAX_DEPTH", "MAX_INTEGER", "canonical", "members", "parse", "quoted", "refuse"]
 
@@ -39,7 +39,7 @@ def canonical(value: object, other: Callable[[object], object] = refuse) -> str:
     return _encodable(_write(value, 1, other))
 
 
-def members(held: dict[str, Any], keys: Sequence[tuple[str, str]], other: Callable[[object], object]) -> str:
+def members(held: Mapping[str, Any], keys: Sequence[tuple[str, str]], other: Callable[[object], object]) -> str:
     """As canonical, of an object with those *keys* that have a value in *held*; None is no value.
 
     Each key is ASCII, with its text and the colon behind it, and they are sorted: that is known beforehand.
