@@ -302,6 +302,25 @@ def test_an_event_of_a_newer_library_is_not_judged_and_its_hash_still_holds(path
     assert list(found.newer) == ["s-00003"]
 
 
+@pytest.mark.parametrize("event_type", ["session.teleported", "fleet.started"])
+def test_what_a_newer_library_adds_to_the_same_log_is_no_fault(path: Path, event_type: str) -> None:
+    """It can read its own events, and so says of no stream that it can't be read: the older one failed the log."""
+    with unguarded(path) as conn:
+        (stream,) = conn.execute("SELECT session_id FROM sessions WHERE released = 0 LIMIT 1").fetchone()
+        stream = stream if event_type.startswith("session.") else "fleet-1"
+        conn.execute(
+            "INSERT INTO events SELECT (SELECT max(position) FROM events) + 1, 'newer', ?,"
+            " (SELECT coalesce(max(version), 0) + 1 FROM events WHERE stream = ?), ?, 1, at, recorded_at, actor,"
+            " writer, NULL, NULL, '{}', NULL, hash FROM events ORDER BY position DESC LIMIT 1",
+            (stream, stream, event_type),
+        )
+        conn.execute("UPDATE sessions SET version = version + 1 WHERE session_id = ?", (stream,))
+        rehash(conn, stream)
+    found = looked_at(path)
+    assert found.ok, found.faults
+    assert list(found.newer) == [stream]
+
+
 def test_a_forged_checkpoint_does_not_say_how_much_there_is_to_look_for(tmp_path: Path) -> None:
     """One of ten million times a billion events had verify count the hashes that should be stored for them."""
     log = written(tmp_path / "log.db", 3)

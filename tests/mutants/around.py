@@ -93,6 +93,7 @@ BUGS: Final = [
         "audit/listed.py",
         ("a session that goes on meanwhile is a fault", "if isinstance(version, int) and version > stream.version:", "if False:"),
         ("a last batch is not compared", "        if not self.ended:\n", "        if len(self.ended) < 5:\n"),
+        ("a newer library's own list is a fault", "if name not in said and name not in histories.newer:", "if name not in said:"),
         ("what is said to be unreadable is believed", "            if name not in histories.unreadable:\n", "            if False:\n"),
     ),
     *_in(
