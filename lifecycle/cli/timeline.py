@@ -77,7 +77,10 @@ def command(
     query = asked_for(asked)
     if session_ids and query:
         raise click.UsageError("give ids, or filters, not both")
+    files = [file for file in (svg, html, trace) if file]
     with reading(log) as opened, working("reading the events"):
+        if any(f"sqlite:{Path(file).resolve()}" == opened.locator for file in files):
+            raise click.UsageError("a drawing must not be written over the log itself")
         sessions = Sessions(recorder_for(opened))
         names = [sessions.resolve(name) for name in session_ids]
         names = names or [view.session_id for view in sessions.list(limit=limit, **query)]
@@ -90,7 +93,7 @@ def command(
         _write(trace, json.dumps(found.trace(), ensure_ascii=False) + "\n")
     if as_json:
         print_json(_json(found), indent=2)
-    elif not (svg or html or trace):
+    elif not files:
         print_line(found.text(shutil.get_terminal_size().columns if on_terminal() else _WIDE))
 
 

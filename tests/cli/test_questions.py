@@ -308,6 +308,8 @@ def test_timeline_here_and_in_files(book: Writer, command: Command, tmp_path: Pa
     assert [one["session_id"] for one in found["sessions"]] == ["stopped"]
     assert len(found["sessions"][0]["events"]) == 12
     assert command("timeline", "stopped", "--cause", "idle").exit_code == 2
+    refused = command("timeline", "--html", str(book.log.locator).removeprefix("sqlite:"))
+    assert (refused.exit_code, "over the log itself" in refused.stderr) == (2, True)
     refused = command("timeline", "--svg", tmp_path / "nowhere" / "t.svg")
     assert refused.exit_code == 1
     assert "can't be written" in refused.stderr

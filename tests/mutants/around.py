@@ -70,6 +70,7 @@ BUGS: Final = [
     *_in(
         "cli/timeline.py",
         ("a drawing is written over the one there", "            replace_file(there.resolve(), text.encode(), _mode(there))", '            there.write_text(text, "utf-8")'),
+        ("a drawing is written over the log", "        if any(f\"sqlite:{Path(file).resolve()}\" == opened.locator for file in files):", "        if False:"),
         ("a drawing's permissions are its owner's alone", "        return stat.S_IMODE(path.stat().st_mode)", "        return 0o600"),
     ),
     *_in(
