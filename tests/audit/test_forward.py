@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.server
 import itertools
 import json
@@ -381,6 +382,20 @@ def test_each_request_on_a_connection_has_the_whole_time(receiver: Receiver) -> 
     sink.take([{"id": "2"}])
     assert receiver.took == ["1", "2"]
     sink.close()
+
+
+def test_a_new_file_into_which_nothing_can_be_written_is_taken_back(
+    log: SqliteLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_fd: int, _data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module, "_write", full)
+    (tmp_path / "old").touch()
+    for name in ("new", "old"):
+        with pytest.raises(SinkUnavailable, match="No space left"):
+            forward(log, FileSink(tmp_path / name), tmp_path / "c", give_up_s=0)
+    assert [path.name for path in tmp_path.iterdir() if path.name in ("new", "old")] == ["old"]
 
 
 @pytest.mark.parametrize("stood", [b"{", b'{"a": 1}', b"SQLite format 3\x00", b'{"cursor": 1}\n', b"\n", b"x" * 10_000])
