@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 APPENDS = 100
 #: calls of Python functions: an append, an event of a load, a session of a list; steps of SQLite: an append
-LIMITS = {"append": 85, "load": 0.8, "list": 6, "steps": 290}
+LIMITS = {"append": 80, "load": 0.8, "list": 6, "steps": 290}
 #: a frame of the write-ahead log: its header, and a page
 FRAME = 24 + 2048
 
