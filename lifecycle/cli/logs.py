@@ -62,15 +62,18 @@ def path_of(log: str | None) -> str:
 
 
 @contextmanager
-def reading(log: str | None) -> Generator[EventLog]:
+def reading(log: str | None, *, damaged: bool = False) -> Generator[EventLog]:
     """The log, to read; nothing is written, and a log that is not there is not made.
+
+    *damaged*: a file whose guards are not whole, too.
 
     Raises:
         NotFound: No such file.
         LogUnsuitable, LogTampered, LogUnavailable: As opening it says.
     """
     where = _existing(log)
-    opened = open_log(where, create=False, read_only=True)
+    lenient = {"damaged": True} if damaged and file_of(where) is not None else {}
+    opened = open_log(where, create=False, read_only=True, **lenient)
     if getattr(opened, "copied", False):
         print("this is read from a private copy, since nothing may be written beside the log", file=sys.stderr)
     try:

@@ -6,7 +6,7 @@ import base64
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["checkpoint", "key", "prove", "verify"]
 
+#: faults that are named, but in JSON
+_SHOWN: Final = 10
+
 
 @click.command(
     "verify",
@@ -42,7 +45,7 @@ file against its append-only rules. Reads only, in pages: sessions go on meanwhi
 Whoever may write the file can also rewrite it and compute every hash anew, or cut off its end. Only a checkpoint that
 was signed before and kept elsewhere tells: give it with --against, and the public half of its key with --public.
 
-Exits with 4 and names the first fault if there is one; --json names up to 100.
+Exits with 4 and names the first ten faults if there are any; --json names up to 100.
 
 After Ctrl-C, --resume goes on where it stopped. Of what was looked at before, it looks at the hashes again, and at
 sessions that went on, but not at the rest: what was changed there since then is found without --resume only.
@@ -69,7 +72,7 @@ def verify(checkpoint_: str | None, key_: str | None, resume: bool, log: str | N
     checked = read_checkpoint(checkpoint_, load_verifying_key(key_)) if checkpoint_ and key_ else None
     began = time.monotonic()
     try:
-        with reading(log) as opened, shown("verified", resumed=resume) as progress:
+        with reading(log, damaged=True) as opened, shown("verified", resumed=resume) as progress:
             found = look(opened, against=checked, progress=progress, resume=resume)
     except NewerLog:
         raise
@@ -90,8 +93,9 @@ def _tell(found: Verification, took_s: float) -> None:
     for stream, why in found.newer.items():
         print_line(f"not judged: {stream}: {printable(why)}")
     if found.faults:
-        print_line(f"FAULT {printable(str(found.faults[0]))}")
-        if more := len(found.faults) - 1 + found.more:
+        for fault in found.faults[:_SHOWN]:
+            print_line(f"FAULT {printable(str(fault))}")
+        if more := len(found.faults[_SHOWN:]) + found.more:
             print_line(f"and {more} more; --json names them")
         return
     print_line(f"root {base64.b64encode(found.root).decode()} over {found.size} events")

@@ -16,7 +16,7 @@ from lifecycle.log.connection import connect, durability, lift, set_journal
 from lifecycle.log.driver import SqliteError
 from lifecycle.log.faults import busy, needs_writing, refusal, translate
 from lifecycle.log.place import make_file, open_lock
-from lifecycle.log.schema import check, is_blank, migrate
+from lifecycle.log.schema import check, is_blank, migrate, only_tables, recognize
 from lifecycle.log.turnstile import Turnstile, TurnstileTimeout
 from lifecycle.log.versions import choose, explain
 
@@ -44,6 +44,8 @@ class Options:
     synchronous: Synchronous
     journal: Journal | None
     timeout_s: float
+    #: to be read whatever became of its guards
+    damaged: bool = False
     #: the file to read in its stead; lifecycle.log.private_copy says when there is one
     copy: str | None = None
 
@@ -127,7 +129,9 @@ def _open(options: Options, queue: Turnstile) -> Opened:
             _make(options, queue)
             conn = options.connect()
             identity = where.identity()
-        check(conn, where.locator)
+        (recognize if options.damaged else check)(conn, where.locator)
+        if options.read_only:  # whoever writes makes the read model anew
+            only_tables(conn, where.locator)
         found = durability(conn, options.synchronous)
         why = explain(where, found.journal, asked=options.journal, writing=not options.read_only)
     except BaseException:

@@ -17,7 +17,19 @@ if TYPE_CHECKING:
 
     from lifecycle.log.driver import Connection
 
-__all__ = ["APPLICATION_ID", "RECORD", "VERSION", "broken", "check", "derive", "is_blank", "migrate", "stale"]
+__all__ = [
+    "APPLICATION_ID",
+    "RECORD",
+    "VERSION",
+    "broken",
+    "check",
+    "derive",
+    "is_blank",
+    "migrate",
+    "only_tables",
+    "recognize",
+    "stale",
+]
 
 #: "LFCY"; file(1) and SQLite browsers show it
 APPLICATION_ID: Final = 0x4C464359
@@ -134,15 +146,10 @@ def check(conn: Connection, locator: str) -> None:
     """Refuse a file that is not a log of this version with its record's guards whole.
 
     Raises:
-        NotALog: By its application_id it is something else.
-        NewerLog: By its user_version a newer library made it.
+        NotALog, NewerLog: As recognize.
         LogTampered: Parts of the record are missing, changed or added; the message names them.
     """
-    if _pragma(conn, "application_id") != APPLICATION_ID:
-        raise NotALog(locator, "is a SQLite database, but not a log of this library")
-    version = _pragma(conn, "user_version")
-    if version > VERSION:
-        raise NewerLog(locator, f"has schema version {version}, this library knows up to {VERSION}; upgrade it")
+    version = recognize(conn, locator)
     if version < VERSION:
         raise LogTampered(
             locator, "the schema", expected=f"schema version {VERSION}", found=f"schema version {version}"
@@ -151,6 +158,37 @@ def check(conn: Connection, locator: str) -> None:
     if wrong := [*_missing(found), *_added(found)]:
         raise LogTampered(locator, "the schema", expected="the record with all its guards", found="; ".join(wrong))
     _check_end(conn, locator)
+
+
+def recognize(conn: Connection, locator: str) -> int:
+    """The schema version of a file that says that it is a log of this library, whatever became of it.
+
+    Raises:
+        NotALog: By its application_id it is something else.
+        NewerLog: By its user_version a newer library made it.
+    """
+    if _pragma(conn, "application_id") != APPLICATION_ID:
+        raise NotALog(locator, "is a SQLite database, but not a log of this library")
+    version = _pragma(conn, "user_version")
+    if version > VERSION:
+        raise NewerLog(locator, f"has schema version {version}, this library knows up to {VERSION}; upgrade it")
+    return version
+
+
+def only_tables(conn: Connection, locator: str) -> None:
+    """Refuse a file in which something else stands for a table: to read it is to run what a stranger wrote.
+
+    Raises:
+        LogTampered: Names what is no table; it may be a view without an end.
+    """
+    names = {"events", "private", *table.TABLES}
+    wrong = [
+        f"{name} is no table"
+        for name, (kind, _, sql) in stored(conn).items()
+        if name in names and (kind == "view" or sql[:14].upper() == "CREATE VIRTUAL")
+    ]
+    if wrong:
+        raise LogTampered(locator, "the schema", expected="tables where this library made some", found="; ".join(wrong))
 
 
 def _missing(found: dict[str, tuple[str, str, str]]) -> list[str]:

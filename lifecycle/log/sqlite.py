@@ -150,12 +150,13 @@ class SqliteLog:
     acknowledged append through a power cut; NORMAL only through the death of every process, and is faster. *journal*
     applies when the file is made: None lets lifecycle.log.versions choose. *clock* gives recorded_at in µs since the
     epoch. *timeout_s* is how long a call waits in the writers' queue, and again for locks of foreign programs.
+    *damaged*, with *read_only*: also where its guards are not whole, as verify reads it.
 
     Threads may share it. After a fork the child gets connections of its own, at its first use.
 
     Raises:
         LogUnsuitable: Not a place for a log, not a log, or a newer one; or this user may not read it, or not write it.
-        LogTampered: Its record's guards are not what this library made.
+        LogTampered: Its record's guards are not what this library made; not with *damaged*.
         LogUnavailable: It can't be opened now.
     """
 
@@ -169,6 +170,7 @@ class SqliteLog:
         journal: Journal | None = None,
         clock: Callable[[], int] | None = None,
         timeout_s: float = 30,
+        damaged: bool = False,
     ) -> None:
         if synchronous not in ("FULL", "NORMAL"):
             raise InvalidConfig("synchronous", synchronous, "FULL or NORMAL")
@@ -189,6 +191,7 @@ class SqliteLog:
             synchronous=synchronous,
             journal=journal,
             timeout_s=timeout_s,
+            damaged=damaged and read_only,
         )
         self._file = LogFile(options)
         # For those who never close it: when it is forgotten, and at exit, where nothing may wait for long.

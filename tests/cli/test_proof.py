@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lifecycle.audit.note import load_signing_key, make_key, sign
-from lifecycle.log.sqlite import SqliteLog
+from lifecycle.errors import LogTampered
+from lifecycle.log import SqliteLog
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +55,58 @@ def test_verify_names_the_first_fault_and_exits_with_4(story: Book, command: Com
     found = json.loads(command("verify", "--log", story.path, "--json").stdout)
     assert found["verified"] is False
     assert found["faults"][0]["stream"] == "failed-1"
+
+
+def test_verify_looks_at_the_events_though_a_guard_is_missing(story: Book, command: Command) -> None:
+    """Whoever took the guard off without putting it back would be told of, and what was done meanwhile would not."""
+    spoil(story.path)
+    with closing(sqlite3.connect(story.path)) as conn, conn:
+        conn.execute("DROP TRIGGER events_no_update")
+    result = command("verify", "--log", story.path)
+    assert result.exit_code == 4
+    assert "of 5 sessions looked at" in result.stdout
+    assert "FAULT events, stream failed-1, version 2, position " in result.stdout
+    assert "events_no_update is missing" in result.stdout
+    assert command("list", "--log", story.path).exit_code == 4, "everybody else is refused"
+    with pytest.raises(LogTampered):
+        SqliteLog(story.path, damaged=True)  # to write
+
+
+@pytest.mark.parametrize("verb", ["verify", "list"])
+@pytest.mark.parametrize("name", ["events", "private", "sessions", "session_labels", "tree", "unreadable"])
+def test_nothing_is_read_through_a_view_of_a_strangers(story: Book, command: Command, name: str, verb: str) -> None:
+    """One without an end kept whoever looked into such a log busy for ever."""
+    story.log.close()
+    with closing(sqlite3.connect(story.path)) as conn:
+        columns = ", ".join(f"n AS {row[1]}" for row in conn.execute(f"PRAGMA table_info({name})"))
+        endless = "WITH RECURSIVE x (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM x)"
+        conn.executescript(f"DROP TABLE {name}; CREATE VIEW {name} AS {endless} SELECT {columns} FROM x")
+    result = command(verb, "--log", story.path)
+    assert result.exit_code == 4
+    assert f"{name} is no" in result.output
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DROP TABLE events",
+        "DROP TABLE private",
+        "DROP TABLE sessions",
+        "DROP TABLE tree",
+        "PRAGMA user_version = 0",
+        "CREATE TRIGGER t AFTER INSERT ON events BEGIN SELECT 1; END",
+        "DROP VIEW sessions_view",
+        "PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE name = 'events_guard'",
+    ],
+)
+def test_verify_of_a_schema_that_was_changed_ends_with_4(story: Book, command: Command, sql: str) -> None:
+    story.log.close()
+    with closing(sqlite3.connect(story.path)) as conn:
+        conn.executescript(sql)
+    result = command("verify", "--log", story.path)
+    assert result.exit_code == 4, result.output
+    assert "FAULT " in result.stdout
+    assert json.loads(command("verify", "--log", story.path, "--json").stdout)["verified"] is False
 
 
 def test_verify_of_a_file_that_can_not_be_opened_is_a_fault(story: Book, command: Command) -> None:
