@@ -34,6 +34,9 @@ __all__ = ["Driver", "GivenDriver", "check", "is_there", "own_driver", "swallowe
 
 T = TypeVar("T")
 
+#: How often what still waits then is ended again.
+_AGAIN_S: Final = 1.0
+
 _IN_A_LOOP: Final = (
     "Playwright's synchronous API can't be used inside a running asyncio loop; "
     "use lifecycle.AsyncClient here, or a thread of its own"
@@ -439,6 +442,7 @@ def _freed(
     def free() -> None:
         for task in asyncio.all_tasks(loop) - but:
             task.cancel()
+        timers.append(loop.call_later(_AGAIN_S, free))  # Playwright 1.64 swallows the first one
 
     timers = [loop.call_later(patience_s, lose_patience)]
     try:
