@@ -333,9 +333,10 @@ def _runtime(log: EventLog) -> Path | None:
 
 
 def _of_the_user(session: Session, log: EventLog) -> bool:
-    """Whether its profile is one of the user's own, which stays: `created` says so, privately."""
+    """Whether its profile is the user's own, which stays, or may be: `created` says so, until that is forgotten."""
     first = log.read(session.session_id, until=1)
-    return any(row.private is not None and "user_data_dir" in json.loads(row.private) for row in first)
+    # The browser's path is as private: without any of it, it was forgotten.
+    return any(row.private is None or "user_data_dir" in json.loads(row.private) for row in first)
 
 
 def _held(lock: Path) -> bool:

@@ -22,6 +22,7 @@ from lifecycle_playwright.common import (
     end_driver,
     first_by_age,
     is_driver_error,
+    seen,
     without,
 )
 from lifecycle_playwright.driver import swallowed
@@ -70,8 +71,7 @@ class _Driver:
             return True
         try:
             playwright = await self.get()
-            async with asyncio.timeout(PATIENCE_S):
-                await (await playwright.request.new_context()).dispose()  # the cheapest exchange without a browser
+            await _bounded(_exchange(playwright), PATIENCE_S, lambda _: self.end())
         except Exception:
             return False
         return True
@@ -110,7 +110,7 @@ async def _start() -> Playwright:
     manager = async_playwright()
     try:
         return await _bounded(manager.start(), START_S, lambda starting: end_driver(manager, starting))
-    except TimeoutError:
+    except _Late:
         raise TimeoutError(f"it had not answered after {START_S:g} seconds, and was ended") from None
 
 
@@ -119,21 +119,32 @@ def _manager(playwright: Playwright) -> object:
     return getattr(playwright.stop, "__self__", None)
 
 
+class _Late(Exception):
+    """A call took longer than it may."""
+
+
+async def _exchange(playwright: Playwright) -> None:
+    """The cheapest one that no browser takes part in."""
+    await (await playwright.request.new_context()).dispose()
+
+
 async def _bounded(call: Coroutine[Any, Any, T], limit_s: float, end: Callable[[Coroutine[Any, Any, T]], object]) -> T:
-    """What *call* gives. After *limit_s* the driver is ended, with which it comes to an end; whatever that gives:
+    """What *call* gives. After *limit_s* that counts no more, and *end* is called, with which it may come to an end.
+
+    Not asyncio.timeout(): Playwright 1.64 swallows a first cancellation.
 
     Raises:
-        TimeoutError: It took longer.
+        _Late: It took longer.
     """
     task = asyncio.ensure_future(call)
     try:
         if (await asyncio.wait({task}, timeout=limit_s))[0]:
             return task.result()
         end(call)
-        if (await asyncio.wait({task}, timeout=PATIENCE_S))[0] and not task.cancelled():
-            task.exception()  # seen, so that asyncio does not report it
-        raise TimeoutError
+        await asyncio.wait({task}, timeout=PATIENCE_S)
+        raise _Late
     finally:
+        task.add_done_callback(seen)
         task.cancel()
 
 
@@ -247,15 +258,15 @@ async def _connect(driver: _Driver, cdp_url: str, tabs: Tabs, folder: Path | Non
 
     driver.take()
     browser: Browser | None = None
-    limit: asyncio.Timeout | None = None
     try:
         playwright = await driver.get()
-        async with asyncio.timeout(CONNECT_S) as limit:
-            browser = await playwright.chromium.connect_over_cdp(cdp_url, artifacts_dir=folder)
-            return AsyncConnection(driver, browser, await _first_tab(browser, tabs), tabs)
+        connecting = playwright.chromium.connect_over_cdp(cdp_url, artifacts_dir=folder)
+        browser = await _bounded(connecting, CONNECT_S, lambda _: driver.end())
+        page = await _bounded(_first_tab(browser, tabs), PATIENCE_S, lambda _: None)
+        return AsyncConnection(driver, browser, page, tabs)
     except BaseException as error:
         await _disconnect(driver, browser)
-        if limit is not None and limit.expired() and isinstance(error, TimeoutError):
+        if isinstance(error, _Late):
             clean = Error(SILENT)
         elif isinstance(error, Error):
             clean = type(error)(without(cdp_url, error.message))
@@ -265,14 +276,10 @@ async def _connect(driver: _Driver, cdp_url: str, tabs: Tabs, folder: Path | Non
 
 
 async def _disconnect(driver: _Driver, browser: Browser | None) -> None:
-    limit: asyncio.Timeout | None = None
     try:
         if browser is not None:
-            async with asyncio.timeout(PATIENCE_S) as limit:
-                await browser.close()
+            await _bounded(browser.close(), PATIENCE_S, lambda _: driver.end())
     except Exception as error:
-        if limit is not None and limit.expired():
-            driver.end()
         swallowed("page_not_disconnected", error)
     finally:
         await driver.give_back()

@@ -7,7 +7,7 @@ import contextlib
 import inspect
 import re
 import sys
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,7 @@ __all__ = [
     "end_driver",
     "first_by_age",
     "is_driver_error",
+    "seen",
     "without",
 ]
 
@@ -65,13 +66,14 @@ def end_driver(manager: object, starting: object = None) -> bool:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
                 failed = getattr(transport, "on_error_future", None)
-                if isinstance(failed, asyncio.Future):  # or asyncio would report it
-                    cast("asyncio.Future[object]", failed).add_done_callback(_seen)
+                if isinstance(failed, asyncio.Future):
+                    failed.add_done_callback(seen)
                 return True
     return False
 
 
-def _seen(failed: asyncio.Future[object]) -> None:
+def seen(failed: asyncio.Future[Any]) -> None:
+    """Have looked at its error, if it has one: asyncio would report it."""
     if not failed.cancelled():
         failed.exception()
 

@@ -144,6 +144,11 @@ class _Worker:
             raise cancelled
         return future.result()
 
+    def __repr__(self) -> str:
+        if self._made is not None:
+            return repr(self._made)
+        return "closed" if self._closed else "not open yet"
+
     def close(self) -> None:
         """Let go of log and threads. What is asked of the client later gets the same answers as from its twin."""
         with self._lock:
@@ -359,6 +364,9 @@ class AsyncClient:
     def close(self) -> None:
         """As Client.close, without draining: await drain() before."""
         self._worker.close()
+
+    def __repr__(self) -> str:
+        return f"<AsyncClient {self._worker!r}>"
 
     async def __aenter__(self) -> Self:
         await self._worker.run(lambda shared: None)

@@ -198,6 +198,12 @@ class Shared:
         self.check_fork()
         return reconcile_log(self.sessions.unreleased, self._lenient, self.host)
 
+    def __repr__(self) -> str:
+        if self._closed:
+            return "closed"
+        held = len(self.guard.watched())
+        return f"on {self.log.locator or type(self.log).__name__}, {held} session{'' if held == 1 else 's'} of its own"
+
     def close(self) -> None:
         """Start nothing any more, stop watching, and close the log if it was opened here."""
         self._closing = self._closed = True

@@ -394,6 +394,9 @@ class Client:
             self._shared.drain(drain_s)
         self._shared.close()
 
+    def __repr__(self) -> str:
+        return f"<Client {self._shared!r}>"
+
     def __enter__(self) -> Self:
         self._drivers.kept = {}
         return self

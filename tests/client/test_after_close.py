@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
 
-from lifecycle import AsyncClient, Client, LogUnavailable
+from lifecycle import AsyncClient, Client, LogUnavailable, MemoryLog
 from lifecycle.errors import ClientClosed
 from lifecycle.testing import FakeBrowser
 
@@ -48,3 +49,27 @@ def test_an_async_client_that_was_closed_before_its_first_use_opens_nothing(tmp_
 
     asyncio.run(use())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_client_says_where_it_is_and_what_it_has(tmp_path: Path) -> None:
+    client = Client(tmp_path / "log.db", browser=FakeBrowser())
+    assert repr(client) == f"<Client on sqlite:{tmp_path / 'log.db'}, 0 sessions of its own>"
+    with client.Session(page=False):
+        assert repr(client) == f"<Client on sqlite:{tmp_path / 'log.db'}, 1 session of its own>"
+    client.close()
+    assert repr(client) == "<Client closed>"
+    with Client(MemoryLog(), browser=FakeBrowser()) as unnamed:
+        assert repr(unnamed) == "<Client on MemoryLog, 0 sessions of its own>"
+
+
+def test_an_async_client_says_so_too_and_opens_nothing_for_it(tmp_path: Path) -> None:
+    async def use() -> None:
+        client = AsyncClient(tmp_path / "log.db", browser=FakeBrowser())
+        assert repr(client) == "<AsyncClient not open yet>"
+        assert not os.listdir(tmp_path)
+        async with client.Session(page=False):
+            assert repr(client) == f"<AsyncClient on sqlite:{tmp_path / 'log.db'}, 1 session of its own>"
+        client.close()
+        assert repr(client) == "<AsyncClient closed>"
+
+    asyncio.run(use())

@@ -292,6 +292,7 @@ BUGS: Final = [
         ("a restarted container's sessions stay", "return False if owner.boot_id == here.boot_id and self._let_go(session, log) else None", "return None"),
         ("before the last boot is elsewhere", "            return False  # this machine, before its last boot", "            return None  # this machine, before its last boot"),
         ("an attached session has no keeper to ask", "        if runtime is None or session.keeper_id is None:\n            return False\n        lock", "        if runtime is None:\n            return False\n        lock"),
+        ("a profile that is forgotten was ours", "any(row.private is None or ", "any(row.private is not None and "),
         ("two who look take each other for the keeper", "fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)", "fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)"),
     ),
     *_in(

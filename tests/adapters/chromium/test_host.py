@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -11,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lifecycle import SqliteLog
+from lifecycle import Client, SqliteLog
 from lifecycle.client.system import Uuid7
-from lifecycle.core import Limits, ProcessIdentity, Session, fold
-from lifecycle.core.events import SessionCreated
+from lifecycle.core import Cause, Limits, ProcessIdentity, Session, fold
+from lifecycle.core.events import SessionClosed, SessionCreated
 from lifecycle.errors import KeeperUnavailable
 from lifecycle.log.port import NO_STREAM
 from lifecycle.testing.log_samples import new
@@ -96,8 +97,9 @@ def test_a_session_without_a_keeper_has_no_line_and_nobody_waits_for_one(log: Sq
         host.attach(owned(host.identity(), keeper_id=None), log)
 
 
-@pytest.mark.parametrize("mine", [True, False])
-def test_who_ends_by_identity_claims_no_profile_of_the_users_own(log: SqliteLog, mine: bool) -> None:
+@pytest.mark.parametrize(("mine", "forgotten"), [(True, False), (True, True), (False, False), (False, True)])
+def test_who_ends_by_identity_claims_no_profile_of_the_users_own(log: SqliteLog, mine: bool, forgotten: bool) -> None:
+    """Nor one that may be: whose it was is private."""
     host, session_id = ChromiumHost(), Uuid7().new()
     limits = Limits(idle_timeout_us=60_000_000, max_duration_us=600_000_000)
     event = SessionCreated(
@@ -105,12 +107,18 @@ def test_who_ends_by_identity_claims_no_profile_of_the_users_own(log: SqliteLog,
         limits=limits,
         owner=host.identity(),
         keeper_id="k",
+        browser_path="/usr/bin/chromium",
         user_data_dir="/home/ada/profile" if mine else None,
     )
     log.append(session_id, [new(event)], expected=NO_STREAM)
+    if forgotten:
+        stopped = SessionClosed(at=2_000_000, cause=Cause.STOPPED)
+        log.append(session_id, [new(stopped)], expected=1)
+        with contextlib.closing(Client(log)) as client:
+            client.forget(session_id)
     session = log.load(session_id)
     assert session is not None
-    assert host.end(session, log).profile_removed is not mine
+    assert host.end(session, log).profile_removed is not (mine or forgotten)
 
 
 def test_a_keeper_that_no_thread_listens_to_is_ended_and_may_be_tried_again(
