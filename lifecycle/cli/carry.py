@@ -17,7 +17,7 @@ from lifecycle.audit.export import FORMATS, Format
 from lifecycle.audit.export import export as lines_from
 from lifecycle.audit.into_file import export_to
 from lifecycle.cli.exits import OK, UNVERIFIED
-from lifecycle.cli.filters import asked_for, filters
+from lifecycle.cli.filters import asked_for, filters, left_out
 from lifecycle.cli.logs import options, path_of, reading, recorder_for
 from lifecycle.cli.rates import shown
 from lifecycle.cli.tables import print_json, print_line, say
@@ -57,7 +57,7 @@ Examples:
 @click.argument("ids", nargs=-1)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="jsonl", help="Default: jsonl.")
 @click.option("--private", is_flag=True, help="With private fields, in the other formats too.")
-@click.option("--to", metavar="FILE", help="A new file instead of stdout.")
+@click.option("--to", metavar="FILE", help="A new file instead of stdout, which is -.")
 @click.option("--resume", is_flag=True, help="With --to: go on with what an interrupted one left.")
 @click.option("--source", default="urn:session-lifecycle", metavar="URI", help="What CloudEvents call this log.")
 @filters
@@ -74,6 +74,7 @@ def export(
     **given: Any,
 ) -> int:
     """Write events."""
+    to = None if to == "-" else to
     if as_json and form == "csv" and to is None:
         raise click.UsageError("--json and --format csv contradict each other")
     if resume and to is None:
@@ -88,6 +89,7 @@ def export(
             chosen = [sessions.resolve(one) for one in ids]
         elif asked:
             chosen = [view.session_id for view in sessions.list(**asked)]
+            left_out(opened)
         if to is None:
             seen = sys.stdout.isatty()  # a file and a pipe get the bytes that the last line's hash is over
             for line in lines_from(opened, form, sessions=chosen, private=private, source=source, progress=progress):

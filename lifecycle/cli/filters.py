@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from lifecycle.cli.tables import say
 from lifecycle.cli.text import printable, span, when
 from lifecycle.client.request import labels_of
 from lifecycle.core import Cause, State
@@ -13,7 +14,9 @@ from lifecycle.core import Cause, State
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["asked_for", "filters"]
+    from lifecycle.log.port import EventLog
+
+__all__ = ["asked_for", "filters", "left_out"]
 
 
 def _labels(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -78,3 +81,9 @@ def filters(command: Callable[..., Any]) -> Callable[..., Any]:
 def asked_for(given: Mapping[str, Any]) -> dict[str, Any]:
     """What was asked for of *given*, the values of all the options."""
     return {name: value for name, value in given.items() if value not in (None, (), {})}
+
+
+def left_out(log: EventLog) -> None:
+    """Say which sessions no filter finds, since their history can't be read."""
+    for stream, why in log.sessions.unreadable().items():
+        say(f"left out: session {stream} can't be read here ({why}); `lifecycle show` shows its raw history")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from lifecycle.cli.filters import asked_for, filters
+from lifecycle.cli.filters import asked_for, filters, left_out
 from lifecycle.cli.logs import options, reading, recorder_for
 from lifecycle.cli.progress import working, working_on
 from lifecycle.cli.tables import on_terminal, print_json, print_table, say
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from lifecycle.core import SessionView
-    from lifecycle.log.port import EventLog
     from lifecycle.projections.query import Order
 
 __all__ = ["command"]
@@ -92,7 +91,7 @@ def command(
         if as_json:
             for view in working_on("looking through the log", found):
                 print_json(view_json(view))
-            _left_out(opened)
+            left_out(opened)
             return
         with working("looking through the log"):
             shown = list(found)
@@ -105,12 +104,7 @@ def command(
             say("no sessions" + (" match" if query or after or at else ""))
         if more:
             say(f"more follow: lifecycle list --after {shown[-1].session_id}, or --limit N")
-        _left_out(opened)
-
-
-def _left_out(opened: EventLog) -> None:
-    for stream, why in opened.sessions.unreadable().items():
-        say(f"left out: session {stream} can't be read here ({why}); `lifecycle show` shows its raw history")
+        left_out(opened)
 
 
 def _pages(sessions: Sessions, *, limit: int | None, after: str | None, **query: Any) -> Iterator[SessionView]:

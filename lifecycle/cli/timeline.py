@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from lifecycle.audit.timeline import timeline
-from lifecycle.cli.filters import asked_for, filters
+from lifecycle.cli.filters import asked_for, filters, left_out
 from lifecycle.cli.logs import options, reading, recorder_for
 from lifecycle.cli.progress import working
 from lifecycle.cli.tables import on_terminal, print_json, print_line, say
@@ -83,7 +83,9 @@ def command(
             raise click.UsageError("a drawing must not be written over the log itself")
         sessions = Sessions(recorder_for(opened))
         names = [sessions.resolve(name) for name in session_ids]
-        names = names or [view.session_id for view in sessions.list(limit=limit, **query)]
+        if not names:
+            names = [view.session_id for view in sessions.list(limit=limit, **query)]
+            left_out(opened)
         found = timeline(opened, names, clock.now(), align=align)
     if svg:
         _write(svg, found.svg() + "\n")

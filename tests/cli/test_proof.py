@@ -184,6 +184,7 @@ def test_an_export_comes_back(story: Book, command: Command) -> None:
     file.write_text(lines)
     assert command("import", file, "--log", copy).exit_code == 0
     assert command("export", "--log", copy).stdout == lines
+    assert command("export", "--to", "-", "--log", copy).stdout == lines
     assert command("verify", "--log", copy).exit_code == 0
     assert command("check", file).exit_code == 0
     again = json.loads(command("import", file, "--log", copy, "--json").stdout)

@@ -105,11 +105,12 @@ def test_what_was_forgotten_is_said_to_be(story: Book, command: Command) -> None
     assert "cocoa" not in result.stdout
 
 
-@pytest.mark.parametrize("form", [(), ("--json",)])
-def test_a_list_names_the_session_that_it_leaves_out(
-    story: Book, command: Command, unknown_event: None, form: tuple[str, ...]
+@pytest.mark.parametrize("verb", [["list"], ["list", "--json"], ["export", "--since", "2000-01-01"], ["timeline"]])
+def test_whoever_chooses_sessions_is_told_of_those_that_no_choice_finds(
+    story: Book, command: Command, unknown_event: None, verb: list[str]
 ) -> None:
-    result = command("list", "--log", story.path, *form)
+    result = command(*verb, "--log", story.path)
+    assert result.exit_code == 0
     assert "strange-1" not in result.stdout
     assert "left out: session strange-1" in result.stderr
 
