@@ -540,7 +540,7 @@ class Handle:
             self._talk.look()  # without a keeper nobody else has seen yet whether the browser is there
         crash.point("client.ending")
         try:
-            if self.last is not None and self.host.browser_died(self.last, self.recorder.log):
+            if self._browser_died():
                 self.verdict()  # what ended the session was that, and it is about to be written down
             self._execute_ending(command)
         except LogUnavailable:
@@ -652,16 +652,32 @@ class Handle:
             if session.keeper_id is None:
                 break  # whoever ends it lets go of it
             if talk is None:
-                if self.host.keeper_alive(session, self.recorder.log) is False:
+                if self._keeper_alive(session) is False:
                     break
                 clock.sleep(0.02)
-            elif not talk.wait_released(0.25) and self.host.keeper_alive(session, self.recorder.log) is False:
+            elif not talk.wait_released(0.25) and self._keeper_alive(session) is False:
                 break
-        if session.released or session.status in LIVE or self.host.keeper_alive(session, self.recorder.log) is None:
+        if session.released or session.status in LIVE or self._keeper_alive(session) is None:
             return  # of a browser out of reach nothing is claimed
         if not self.attached:
             self.host.drop_keeper(session, self.recorder.log)
-        finish(session, self._lenient, self.host)
+        try:
+            finish(session, self._lenient, self.host)
+        except OSError as error:
+            raise KeeperUnavailable(f"the browser of session {self.session_id} can't be ended: {error}") from error
+
+    def _browser_died(self) -> bool:
+        if self.last is None:
+            return False
+        with suppress(OSError):  # as below; then it is stopped, which it was told to be
+            return self.host.browser_died(self.last, self.recorder.log)
+        return False
+
+    def _keeper_alive(self, session: Session) -> bool | None:
+        try:
+            return self.host.keeper_alive(session, self.recorder.log)
+        except OSError:  # such as no descriptor left: the keeper has its own, and was told over a line that stands
+            return None
 
     def stop(self) -> SessionView | None:
         """End with closed/stopped; None before start. Idempotent in every state."""

@@ -490,6 +490,8 @@ class Session:
 
         Raises:
             LogUnavailable: The log refuses the ending; the browser is ended all the same.
+            KeeperUnavailable: Its keeper is gone, and its browser can't be ended from here now, as where no file
+                descriptor is left. The ending is recorded, and the rest is tried again by itself.
         """
         try:
             return self._handle.stop()

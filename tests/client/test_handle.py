@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lifecycle import AsyncClient, Cause, Client, MemoryLog, State
 from lifecycle.client.system import SystemClock
-from lifecycle.errors import AlreadyStarted, LogUnavailable
+from lifecycle.errors import AlreadyStarted, KeeperUnavailable, LogUnavailable
+from lifecycle.testing import VirtualClock
 from lifecycle.testing.fake_host import FakeBrowser
 from tests.client.test_keeping import Refusing
 from tests.client.world import inside, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from lifecycle.core import Session as Recorded
+    from lifecycle.log.port import EventLog
+    from lifecycle.ports import Remains
 
 
 def test_a_second_start_is_refused_and_starts_nothing() -> None:
@@ -168,3 +175,47 @@ def test_an_error_that_takes_no_note_leaves_the_block_as_it_is() -> None:
     with pytest.raises(Stiff):
         inside(client.Session(page=False), raises)
     log.refuses = False
+
+
+class OutOfFiles(FakeBrowser):
+    """A host in a process that has no file descriptor left: it can't look at other processes."""
+
+    out = False
+
+    def _look(self) -> None:
+        if self.out:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    def keeper_alive(self, session: Recorded, log: EventLog) -> bool | None:
+        self._look()
+        return super().keeper_alive(session, log)
+
+    def browser_died(self, session: Recorded, log: EventLog) -> bool:
+        self._look()
+        return super().browser_died(session, log)
+
+    def end(self, session: Recorded, log: EventLog) -> Remains:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+def test_without_a_file_descriptor_a_session_is_stopped_by_its_keeper_as_ever() -> None:
+    """It was an OSError, though the keeper was at it."""
+    host = OutOfFiles(grace_s=1.0)
+    with Client(MemoryLog(), browser=host, clock=VirtualClock()) as client:
+        session = client.Session(page=False).start()
+        host.browsers[session.session_id].deaf = True  # so that it takes a while
+        host.out = True
+        ending = session.stop()
+        assert ending is not None
+        assert ending.cause is Cause.STOPPED
+        assert client.history(session.session_id)[-1].type == "session.released"
+
+
+def test_a_browser_that_can_not_be_ended_for_want_of_them_is_an_error_that_says_so() -> None:
+    host = OutOfFiles()
+    with Client(MemoryLog(), browser=host, clock=VirtualClock()) as client:
+        session = client.Session(page=False).start()
+        host.lose_keeper(beside=lambda _: None)
+        with pytest.raises(KeeperUnavailable, match=r"can't be ended: .*Too many open files"):
+            session.stop()
+        assert session.status().cause is Cause.STOPPED

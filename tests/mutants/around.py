@@ -341,6 +341,8 @@ BUGS: Final = [
     ),
     *_in(
         "client/handle.py",
+        ("without a descriptor no keeper is waited for", "        except OSError:  # such as no descriptor left: the keeper has", "        except ZeroDivisionError:  # such as no descriptor left: the keeper has"),
+        ("without a descriptor nothing is stopped", "        with suppress(OSError):  # as below", "        with suppress(ZeroDivisionError):  # as below"),
         ("a keeper is not told of a start that came to nothing", "                self._talk = starting.result()\n", "                pass\n"),
     ),
     *_in(
