@@ -19,7 +19,7 @@ from lifecycle_playwright import async_api, driver
 from tests.client.world import inside, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from lifecycle import Client
     from tests.client.world import World
@@ -108,7 +108,7 @@ def test_a_driver_that_never_answers_leaves_a_session_that_runs_alone(
     twin: str, client: Client, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @contextlib.contextmanager
-    def hanging() -> Iterator[None]:
+    def hanging() -> Generator[None]:
         with monkeypatch.context() as now:
             for module in (driver, async_api):
                 now.setattr(module, "START_S", 0.5)
