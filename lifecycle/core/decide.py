@@ -43,7 +43,11 @@ def decide(session: Session | None, command: Command, now: int) -> tuple[Event, 
     """
     if type(now) is not int:  # a clock in float seconds would pass for 1970
         raise TypeError(f"now is µs since the epoch as int, not {now!r}")
-    now = min(max(now, session.last_at if session else 0), MAX_TIME)
+    earliest = session.last_at if session else 0
+    if now < earliest:
+        now = earliest
+    elif now > MAX_TIME:
+        now = MAX_TIME
     if session is None:
         if isinstance(command, Create):
             return (_at(now, command.event),)

@@ -19,7 +19,6 @@ EXPLAINED: Final[dict[str, str]] = {
     "decide.py decide: - fire(session.status, Trigger.CLOSE, session.session_id) + fire(session.status, Trigger.CLOSE, None)": _CLOSE,
     "decide.py decide: - fire(session.status, Trigger.CLOSE, session.session_id) + fire(session.status, Trigger.CLOSE, )": _CLOSE,
     "decide.py decide: - assert_never(command) + assert_never(None)": "it is for the type checker: every command has its case",
-    "deadlines.py deadline: - return min(max(at, session.extended_until or 0), MAX_TIME) + return min(max(at, session.extended_until or 1), MAX_TIME)": "a limit is a second at least, so what stands beside it is above 1",
     "deadlines.py microseconds: - exact = round(value * _MINUTE) if abs(value) <= MAX_MINUTES else 0  # NaN is not; 0 is refused below + exact = round(value * _MINUTE) if abs(value) <= MAX_MINUTES else 1  # NaN is not; 0 is refused below": "one microsecond is refused as none is",
     "upcast.py load: - first = error.errors(include_url=False, include_input=False)[0] + first = error.errors(include_input=False)[0]": _UNUSED,
     "upcast.py load: - first = error.errors(include_url=False, include_input=False)[0] + first = error.errors(include_url=False, )[0]": _UNUSED,
