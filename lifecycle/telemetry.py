@@ -11,7 +11,10 @@ import logging
 import sys
 import traceback
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
 
 __all__ = ["append_failed", "append_failures", "logger"]
 
@@ -56,6 +59,12 @@ def _heard(level: int) -> Any:
         return None
     import structlog
 
+    render = structlog.processors.KeyValueRenderer(key_order=["event"])
+
+    def rendered(std: Any, name: str, fields: MutableMapping[str, Any]) -> tuple[tuple[str], dict[str, Any]]:
+        about = {"exc_info": fields.pop("exc_info", None)}  # the standard library makes the traceback of it
+        return (render(std, name, fields),), about
+
     if configured:
         return structlog.get_logger("lifecycle")
     return structlog.wrap_logger(
@@ -63,7 +72,7 @@ def _heard(level: int) -> Any:
         processors=[
             structlog.stdlib.filter_by_level,
             structlog.contextvars.merge_contextvars,
-            structlog.processors.KeyValueRenderer(key_order=["event"]),
+            rendered,
         ],
         wrapper_class=structlog.stdlib.BoundLogger,
     )

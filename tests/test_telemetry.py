@@ -24,6 +24,18 @@ def test_standard_logging_gets_one_line_on_its_own_handler() -> None:
     assert ran.stderr == "WARNING:lifecycle:event='said' session_id='s1'\n"
 
 
+def test_standard_logging_gets_the_traceback_of_what_went_wrong() -> None:
+    """`exc_info=True` stood in the line as text: whose callback had failed could be read, and not where."""
+    ran = _run(
+        "import logging; logging.basicConfig()\n"
+        "from lifecycle.telemetry import logger\n"
+        "try: 1 / 0\n"
+        "except ZeroDivisionError: logger.warning('failed', n=1, exc_info=True)"
+    )
+    assert ran.stderr.startswith("WARNING:lifecycle:event='failed' n=1\nTraceback (most recent call last):\n")
+    assert "\nZeroDivisionError: division by zero\nWARNING:lifecycle:event='said'" in ran.stderr
+
+
 def test_a_level_above_ours_silences_it() -> None:
     ran = _run("import logging; logging.basicConfig(level=logging.ERROR)")
     assert (ran.stdout, ran.stderr) == ("", "")
