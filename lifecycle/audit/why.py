@@ -152,6 +152,8 @@ def _who(found: Account) -> str:
 
 
 def _stopped(found: Account, _: Session) -> str:
+    if _evidence(found).get("by") == "drain":
+        return f"{_who(found)} let go of its sessions, and this one had not come to its end in the time it was left."
     return f"{_who(found)} stopped it: its block came to its end, or stop() was called."
 
 

@@ -87,6 +87,16 @@ def test_a_session_that_lives(book: Writer) -> None:
     assert (found.ending, found.recorded_after) == (None, None)
 
 
+def test_a_session_that_a_drain_has_ended(book: Writer) -> None:
+    """Nobody called stop(), and its block was not over: a worker had been told to end."""
+    book.create("drained")
+    book.start("drained")
+    book.client.execute("drained", Close(cause=Cause.STOPPED, evidence={"by": "drain"}))
+    found = why(book.log, "drained", book.clock.now())
+    assert "ada, client 100 let go of its sessions, and this one had not come to its end" in found.text
+    assert "stop()" not in found.text
+
+
 def test_a_session_that_was_only_ordered(book: Writer) -> None:
     book.create("s")
     book.clock.advance(1)
