@@ -27,13 +27,12 @@ from lifecycle import BrowserLost, Client, LogUnavailable, SqliteLog, core
 from lifecycle.client.request import request
 from lifecycle.core import Cause, State
 from lifecycle.errors import KeeperUnavailable, LaunchFailed
-from lifecycle.ports import Exit, Plan
+from lifecycle.ports import Plan
 from lifecycle_browser_use import LaunchedHost
 from lifecycle_chromium import host, paths, process
 from lifecycle_chromium.find import sandbox_args
 from lifecycle_chromium.keeper import Keeper
 from lifecycle_chromium.line import Line, OwnTalk
-from lifecycle_chromium.serving import ChromiumKept
 
 pytestmark = pytest.mark.browser
 
@@ -490,17 +489,6 @@ def test_a_keeper_that_can_not_launch_one_session_says_so_and_keeps_the_others(t
             shutil.rmtree(profiles, ignore_errors=True)
             with contextlib.suppress(OSError):
                 profiles.with_name("moved").rename(profiles)
-
-
-def test_a_browser_that_has_closed_its_pipe_is_given_the_moment_it_takes_to_be_gone(tmp_path: Path) -> None:
-    """Its keeper looks when the pipe closes, and the next look would be a second later."""
-    dying, pipe = Mock(), Mock(closed=False)
-    dying.poll.return_value, dying.wait.return_value = None, Exit(None, signal.SIGKILL)
-    browser = ChromiumKept("one", dying, pipe, Mock(), tmp_path, None, None, None, own=False)
-    assert browser.exit(0) is None
-    pipe.closed = True
-    assert browser.exit(0) == Exit(None, signal.SIGKILL)
-    assert 0 < dying.wait.call_args.args[0] <= 1
 
 
 def test_the_sandbox_is_judged_by_the_browser_that_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
