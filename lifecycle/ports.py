@@ -379,10 +379,13 @@ class Pages(Protocol):
         """
         ...
 
-    def connect(self, cdp_url: str, tabs: Callable[[], Sequence[str]], folder: Path | None) -> PageConnection:
+    def connect(
+        self, cdp_url: str, tabs: Callable[[], Sequence[str]], folder: Path | None, limit_s: float | None = None
+    ) -> PageConnection:
         """Connect this thread to the browser behind *cdp_url*; *tabs* gives the ids of its tabs, oldest first.
 
         Downloads and traces go to *folder*, which is the session's to remove; without it, where the driver puts them.
+        Gives up after *limit_s*; without it, when the driver does.
 
         Raises:
             WrongThread: As check().
@@ -423,7 +426,7 @@ class AsyncPages(Protocol):
         ...
 
     async def connect(
-        self, cdp_url: str, tabs: Callable[[], Sequence[str]], folder: Path | None
+        self, cdp_url: str, tabs: Callable[[], Sequence[str]], folder: Path | None, limit_s: float | None = None
     ) -> AsyncPageConnection:
         """As Pages.connect."""
         ...

@@ -177,8 +177,10 @@ class AsyncPages:
             raise
         return _Once(driver)
 
-    async def connect(self, cdp_url: str, tabs: Tabs = tuple, folder: Path | None = None) -> AsyncConnection:
-        """Connect to the browser behind *cdp_url*. Gives up after 30 seconds.
+    async def connect(
+        self, cdp_url: str, tabs: Tabs = tuple, folder: Path | None = None, limit_s: float | None = None
+    ) -> AsyncConnection:
+        """Connect to the browser behind *cdp_url*. Gives up after *limit_s*, by default 30 seconds.
 
         *tabs* tells the ids (CDP's targetId) of the session's tabs, oldest first. *folder* is where downloads and
         traces go; whoever gives it removes it.
@@ -188,13 +190,13 @@ class AsyncPages:
         """
         driver = _driver()
         try:
-            return await _connect(driver, cdp_url, tabs, folder)
+            return await _connect(driver, cdp_url, tabs, folder, limit_s)
         except Exception as error:
             if not self.is_driver_error(error) or await driver.alive():
                 raise
         driver.end()
         driver.discard()  # since it was started or looked at
-        return await _connect(_driver(), cdp_url, tabs, folder)
+        return await _connect(_driver(), cdp_url, tabs, folder, limit_s)
 
     def is_driver_error(self, error: BaseException) -> bool:
         """Whether *error* is Playwright's own."""
@@ -253,15 +255,18 @@ class AsyncConnection:
             await _disconnect(self._driver, self._browser)
 
 
-async def _connect(driver: _Driver, cdp_url: str, tabs: Tabs, folder: Path | None) -> AsyncConnection:
+async def _connect(
+    driver: _Driver, cdp_url: str, tabs: Tabs, folder: Path | None, limit_s: float | None
+) -> AsyncConnection:
     from playwright.async_api import Error
 
+    limit_s = CONNECT_S if limit_s is None else limit_s
     driver.take()
     browser: Browser | None = None
     try:
         playwright = await driver.get()
-        connecting = playwright.chromium.connect_over_cdp(cdp_url, artifacts_dir=folder)
-        browser = await _bounded(connecting, CONNECT_S, lambda _: driver.end())
+        connecting = playwright.chromium.connect_over_cdp(cdp_url, timeout=limit_s * 1000, artifacts_dir=folder)
+        browser = await _bounded(connecting, limit_s + PATIENCE_S, lambda _: driver.end())
         page = await _bounded(_first_tab(browser, tabs), PATIENCE_S, lambda _: None)
         return AsyncConnection(driver, browser, page, tabs)
     except BaseException as error:

@@ -214,7 +214,9 @@ class _Pages:
     def hold(self) -> Callable[[], None]:
         return _nothing
 
-    def connect(self, cdp_url: str, tabs: Callable[[], Sequence[str]], folder: Path | None) -> _Connection:
+    def connect(
+        self, cdp_url: str, tabs: Callable[[], Sequence[str]], folder: Path | None, limit_s: float | None = None
+    ) -> _Connection:
         self._reach.check()
         return _Connection(self._given, self._reach, tabs)
 
@@ -271,7 +273,9 @@ class _AsyncPages:
     async def warm(self) -> Callable[[], Awaitable[None]]:
         return _nothing_async
 
-    async def connect(self, cdp_url: str, tabs: Callable[[], Sequence[str]], folder: Path | None) -> _AsyncConnection:
+    async def connect(
+        self, cdp_url: str, tabs: Callable[[], Sequence[str]], folder: Path | None, limit_s: float | None = None
+    ) -> _AsyncConnection:
         page = first_page(self._given)
         opened = None if page is not None else await self._given.new_page()
         return _AsyncConnection(self._given, page or opened, opened, tabs)

@@ -29,8 +29,8 @@ __all__ = [
 START_S: Final = 30.0
 #: How long it may take to answer, to disconnect, to stop. It takes milliseconds, even on a busy machine.
 PATIENCE_S: Final = 5.0
-#: How long connecting may take: Playwright's own limit of 30 s, which the driver keeps, and time to say so.
-CONNECT_S: Final = 35.0
+#: How long connecting may take, unless said otherwise; the driver keeps to it, where it does not hang. It takes 0.1 s.
+CONNECT_S: Final = 30.0
 SILENT: Final = "Playwright's driver does not answer"
 
 #: How long connect() waits for the tab of a browser that has none yet, before it opens one.

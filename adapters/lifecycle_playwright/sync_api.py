@@ -19,7 +19,15 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.errors import WrongThread
-from lifecycle_playwright.common import CONNECT_S, SILENT, TAB_WAIT_MS, first_by_age, is_driver_error, without
+from lifecycle_playwright.common import (
+    CONNECT_S,
+    PATIENCE_S,
+    SILENT,
+    TAB_WAIT_MS,
+    first_by_age,
+    is_driver_error,
+    without,
+)
 from lifecycle_playwright.driver import GivenDriver, check, is_there, own_driver, swallowed
 
 if TYPE_CHECKING:
@@ -90,8 +98,10 @@ class Pages:
         """
         return self._driver().hold()
 
-    def connect(self, cdp_url: str, tabs: Tabs = tuple, folder: Path | None = None) -> Connection:
-        """Connect this thread to the browser behind *cdp_url*. Gives up after 30 seconds.
+    def connect(
+        self, cdp_url: str, tabs: Tabs = tuple, folder: Path | None = None, limit_s: float | None = None
+    ) -> Connection:
+        """Connect this thread to the browser behind *cdp_url*. Gives up after *limit_s*, by default 30 seconds.
 
         *tabs* tells the ids (CDP's targetId) of the session's tabs, oldest first. It is asked where there are several:
         the browser lists them in no order, so that the first one can't be told from the others without it.
@@ -104,14 +114,14 @@ class Pages:
         driver = self._driver()
         give_back = driver.take()  # a connection that fails may not stop it, or nobody could tell why it failed
         try:
-            return _connect(driver, cdp_url, tabs, folder)
+            return _connect(driver, cdp_url, tabs, folder, limit_s)
         except Exception as error:
             if not self.is_driver_error(error) or driver.alive():
                 raise
         finally:
             give_back()
         driver.discard()  # since it was started or looked at
-        return _connect(self._driver(), cdp_url, tabs, folder)
+        return _connect(self._driver(), cdp_url, tabs, folder, limit_s)
 
     def is_driver_error(self, error: BaseException) -> bool:
         """Whether *error* is Playwright's own, of its synchronous or its asynchronous API."""
@@ -181,16 +191,18 @@ class Connection:
         return f"<Connection {'closed' if self._closed else 'open'}>"
 
 
-def _connect(driver: Driver, cdp_url: str, tabs: Tabs, folder: Path | None) -> Connection:
+def _connect(driver: Driver, cdp_url: str, tabs: Tabs, folder: Path | None, limit_s: float | None) -> Connection:
     from playwright.sync_api import Error
 
+    limit_s = CONNECT_S if limit_s is None else limit_s
     give_back = driver.take()
     browser: Browser | None = None
     try:
         # Playwright would make a folder of its own, and leave it when the driver is stopped with the connection open.
         at = folder or driver.folder()
         browser = driver.within(
-            lambda: driver.playwright.chromium.connect_over_cdp(cdp_url, artifacts_dir=at), CONNECT_S
+            lambda: driver.playwright.chromium.connect_over_cdp(cdp_url, timeout=limit_s * 1000, artifacts_dir=at),
+            limit_s + PATIENCE_S,
         )
         connected = browser
         return driver.within(lambda: Connection(driver, give_back, connected, tabs))

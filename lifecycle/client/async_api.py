@@ -519,12 +519,12 @@ class AsyncSession:
         else:
             handle.begun(shared.begin(handle))
 
-    async def _connect(self, drivers: AsyncPages) -> AsyncPageConnection:
+    async def _connect(self, drivers: AsyncPages, limit_s: float | None = None) -> AsyncPageConnection:
         handle = self._started("page")
         url = await self._worker.run(lambda _: handle.endpoint())
         tabs = await self._worker.run(lambda _: handle.tabs())
         try:
-            return await drivers.connect(url, lambda: tabs, handle.folder)
+            return await drivers.connect(url, lambda: tabs, handle.folder, limit_s)
         except Exception as error:
             if not drivers.is_driver_error(error):
                 raise
@@ -611,12 +611,13 @@ class AsyncSession:
 
     async def _operate(self, action: Action) -> ExecutionResult:
         operation = operations.Operation(self._started(f"{action.kind}()"), action, self._hidden)
-        performed, connected = operations.without_page(action), True
+        performed = operations.without_page(action)
+        connected: bool | None = True
         async with self._operating:
             try:
-                connection = await self._reach() if performed is None else None
+                connection = await self._reach(operations.connecting_s(action)) if performed is None else None
             except KeeperUnavailable as error:
-                connection, performed = None, operations.unreachable(error)
+                connection, performed, connected = None, operations.unreachable(error), None
             if connection is not None:
                 try:
                     performed = await connection.operate(action)
@@ -629,15 +630,15 @@ class AsyncSession:
             assert done is not None  # by the connection, without it, or not at all
             return await self._worker.run(lambda _: operation.finish(done, connected=connected))
 
-    async def _reach(self) -> AsyncPageConnection:
-        """The connection to the browser, made anew where the last one is gone."""
+    async def _reach(self, limit_s: float | None = None) -> AsyncPageConnection:
+        """The connection to the browser, made anew, within *limit_s*, where the last one is gone."""
         if self._connection is None or not self._connection.connected():
             await self._close_page()
             drivers = self._drivers.get()
             with no_driver(self.session_id, lives=True):
                 give_back = await drivers.warm()
             try:
-                self._connection = await self._connect(drivers)
+                self._connection = await self._connect(drivers, limit_s)
             finally:
                 await give_back()
         return self._connection

@@ -35,7 +35,7 @@ from lifecycle.results import ExecutionResult
 if TYPE_CHECKING:
     from lifecycle.client.handle import Handle
 
-__all__ = ["Hidden", "Operation", "checked", "unreachable", "without_page"]
+__all__ = ["Hidden", "Operation", "checked", "connecting_s", "unreachable", "without_page"]
 
 #: Keys that say nothing of a text; single characters may be those of a password.
 _KEY: Final = re.compile(
@@ -45,12 +45,25 @@ _KEY: Final = re.compile(
 )
 
 
+#: The least and the most that a connection is waited for.
+_CONNECTING_S: Final = (10.0, 30.0)
+
+
 def without_page(action: actions.Action) -> Performed | None:
     """The outcome of an action that needs no page; None for all others."""
     if isinstance(action, actions.Completion):
         data = {"success": action.success, "answer": action.answer}
         return Performed(ok=True, message="the task is over", data=data)
     return None
+
+
+def connecting_s(action: actions.Action) -> float:
+    """How long a connection for *action* may take to come about: as long as the action, and time enough on any machine.
+
+    It takes a tenth of a second, some seconds on a busy machine.
+    """
+    timeout_ms = action.timeout if isinstance(action, actions.TimedAction) else 0
+    return min(max(timeout_ms / 1000, _CONNECTING_S[0]), _CONNECTING_S[1])
 
 
 def unreachable(error: BaseException) -> Performed:
@@ -129,14 +142,14 @@ class Operation:
         self._started_at = handle.recorder.clock.now()
         self._began = handle.recorder.clock.monotonic()
 
-    def finish(self, performed: Performed, *, connected: bool) -> ExecutionResult:
-        """Record how it went; the result.
+    def finish(self, performed: Performed, *, connected: bool | None) -> ExecutionResult:
+        """Record how it went; the result. *connected*: None where it was asked already what became of the session.
 
         Raises:
             SessionEnded: The session is over, which is why it failed, or by now.
             NotRecorded: It was performed, but not recorded.
         """
-        if not performed.ok and (performed.reason == "lost" or not connected):
+        if not performed.ok and connected is not None and (performed.reason == "lost" or not connected):
             # The browser may be gone, and its keeper is writing down why at this moment.
             now = self._handle.verdict()
             if now.status not in LIVE:

@@ -514,26 +514,26 @@ class Session:
         self._handle.check_pages()
         return self._reach().page
 
-    def _reach(self) -> PageConnection:
-        """This thread's connection to the browser, made anew where the last one is gone."""
+    def _reach(self, limit_s: float | None = None) -> PageConnection:
+        """This thread's connection to the browser, made anew, within *limit_s*, where the last one is gone."""
         me = threading.get_ident()
         connection = self._connections.get(me)
         if connection is None or not connection.connected():
             if connection is not None:
                 connection.close()
-            connection = self._connect()
+            connection = self._connect(limit_s)
             with self._lock:
                 self._connections[me] = connection
         return connection
 
-    def _connect(self) -> PageConnection:
+    def _connect(self, limit_s: float | None) -> PageConnection:
         driver, endpoint = self._drivers.get(), self._handle.endpoint()
         give_back: Callable[[], None] | None = None
         if threading.get_ident() not in self._give_back:  # else it was started for this thread already
             with no_driver(self.session_id, lives=True):
                 give_back = driver.warm()
         try:
-            return driver.connect(endpoint, self._handle.tabs, self._handle.folder)
+            return driver.connect(endpoint, self._handle.tabs, self._handle.folder, limit_s)
         except Exception as error:
             if not driver.is_driver_error(error):
                 raise
@@ -549,8 +549,8 @@ class Session:
 
         The active tab is the session's first one until goto_new_tab, switch_tab or close_tab choose another; each
         thread has its own. `page` stays the first one. Dialogs are dismissed, unless a handler of yours answers them.
-        Recorded as one event, without what was typed. Ends within the action's timeout and a few seconds; where no
-        connection to the browser comes about, after half a minute.
+        Recorded as one event, without what was typed. Ends within the action's timeout and a few seconds; a connection
+        to the browser that has to be made is given as long, and ten seconds at least.
 
         Raises:
             InvalidConfig: No such action, or not its fields. Nothing was performed or recorded.
@@ -609,11 +609,12 @@ class Session:
 
     def _operate(self, action: Action) -> ExecutionResult:
         operation = operations.Operation(self._handle, action, self._hidden)
-        performed, connected = operations.without_page(action), True
+        performed = operations.without_page(action)
+        connected: bool | None = True
         try:
-            connection = self._reach() if performed is None else None
+            connection = self._reach(operations.connecting_s(action)) if performed is None else None
         except KeeperUnavailable as error:
-            connection, performed = None, operations.unreachable(error)
+            connection, performed, connected = None, operations.unreachable(error), None
         if connection is not None:
             try:
                 performed = connection.operate(action)

@@ -168,7 +168,7 @@ class NoPages:
         """No driver is kept."""
         return lambda: None
 
-    def connect(self, cdp_url: str, tabs: object, folder: object) -> PageConnection:
+    def connect(self, cdp_url: str, tabs: object, folder: object, limit_s: float | None = None) -> PageConnection:
         """There is nothing to connect to."""
         raise KeeperUnavailable(
             "a pretended browser has no page; give the client `pages` of your own, or a real browser"

@@ -29,6 +29,7 @@ class Pages:
         self.up = True
         self.connects = 0
         self.refuses: Exception | None = None
+        self.limits: list[float | None] = []
 
     def check(self) -> None:
         pass
@@ -39,8 +40,9 @@ class Pages:
     def hold(self) -> Callable[[], None]:
         return lambda: None
 
-    def connect(self, cdp_url: str, tabs: object, folder: object) -> Connection:
+    def connect(self, cdp_url: str, tabs: object, folder: object, limit_s: float | None = None) -> Connection:
         self.connects += 1
+        self.limits.append(limit_s)
         if self.refuses is not None:
             raise self.refuses
         self.up = True
@@ -77,9 +79,11 @@ class AsyncPages(Pages):
 
         return give_back
 
-    async def connect(self, cdp_url: str, tabs: object, folder: object) -> Any:  # type: ignore[override] # as warm
+    async def connect(  # type: ignore[override] # as warm
+        self, cdp_url: str, tabs: object, folder: object, limit_s: float | None = None
+    ) -> Any:
         await asyncio.sleep(0)
-        return AsyncConnection(super().connect(cdp_url, tabs, folder))
+        return AsyncConnection(super().connect(cdp_url, tabs, folder, limit_s))
 
 
 class AsyncConnection:

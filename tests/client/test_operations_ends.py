@@ -17,8 +17,10 @@ from lifecycle import (
     MemoryLog,
     SessionStopped,
     SessionTimedOut,
+    SessionView,
 )
 from lifecycle.actions import Action
+from lifecycle.client.handle import Handle
 from lifecycle.core.events import SessionOperation
 from lifecycle.errors import KeeperUnavailable, NotRecorded, NotStarted
 from lifecycle.log.port import Appended, Expected, NewEvent
@@ -104,6 +106,27 @@ def test_a_browser_that_can_not_be_reached_is_a_failure_without_the_drivers_erro
     assert failed.value.result.reason == "lost"
     assert "token" not in "".join(traceback.format_exception(failed.value))
     assert [(event.ok, event.error_type) for event in pretence.operations()] == [(False, "lost")]
+
+
+@pytest.mark.parametrize(("timeout", "limit_s"), [(1_000, 10), (15_000, 15), (600_000, 30)])
+def test_a_connection_is_waited_for_as_long_as_the_action_may_take(
+    pretence: Pretence, timeout: int, limit_s: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a minute, whatever the action's timeout, was what a hung keeper cost; and its word was waited for twice."""
+    asked: list[object] = []
+    verdict = Handle.verdict
+
+    def heard(handle: Handle) -> SessionView:
+        asked.append(handle)
+        return verdict(handle, 0.05)
+
+    monkeypatch.setattr(Handle, "verdict", heard)
+    pretence.pages.up = False
+    pretence.pages.refuses = DriverError("no answer")
+    failed = pretence.execute(type="reload", timeout=timeout, raise_on_failure=False)
+    assert failed.reason == "lost"
+    assert pretence.pages.limits[-1] == limit_s
+    assert len(asked) == 1
 
 
 def test_a_page_that_can_not_be_reached_is_told_in_our_words(

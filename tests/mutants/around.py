@@ -354,6 +354,11 @@ BUGS: Final = [
         ("a driver that hangs lives on", "                    process.kill()\n", "                    pass\n"),
     ),
     *_in(
+        "client/operations.py",
+        ("a short action is given no time to connect", "max(timeout_ms / 1000, _CONNECTING_S[0])", "timeout_ms / 1000"),
+        ("what became of the session is asked twice", "if not performed.ok and connected is not None and (", "if not performed.ok and ("),
+    ),
+    *_in(
         "client/keeping.py",
         ("what no rule provides for leaves the record as it is", "            self._broken(error)\n", "            pass\n"),
         ("the door goes by what the keeper has read before", "            session = self._recorder.load(self.session_id)\n        except LifecycleError:\n            session = self._session\n        lives", "            session = self._session\n        except LifecycleError:\n            session = self._session\n        lives"),

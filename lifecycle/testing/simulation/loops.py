@@ -210,7 +210,9 @@ class Pages:
     async def _let_go(self) -> None:
         await asyncio.sleep(0)
 
-    async def connect(self, cdp_url: str, tabs: Callable[[], object], folder: object) -> AsyncPageConnection:
+    async def connect(
+        self, cdp_url: str, tabs: Callable[[], object], folder: object, limit_s: float | None = None
+    ) -> AsyncPageConnection:
         """It connects, or not."""
         tabs()
         await asyncio.sleep(_CONNECT_S)
