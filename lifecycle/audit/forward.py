@@ -142,7 +142,7 @@ class FileSink:
     def _take_back(self) -> None:
         """Leave no empty file where there was none, such as on a full disk."""
         with suppress(OSError):
-            if self._fd is not None and self._made and os.fstat(self._fd).st_size == 0:
+            if self._fd is not None and self._regular and self._made and os.fstat(self._fd).st_size == 0:
                 os.unlink(self.path)
 
     def close(self) -> None:
