@@ -65,8 +65,8 @@ def end_driver(manager: object, starting: object = None) -> bool:
             if isinstance(process, asyncio.subprocess.Process):
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
-                failed = getattr(transport, "on_error_future", None)
-                if isinstance(failed, asyncio.Future):
+                failed: asyncio.Future[Any] | None = getattr(transport, "on_error_future", None)
+                if failed is not None:
                     failed.add_done_callback(seen)
                 return True
     return False

@@ -86,6 +86,9 @@ _THREADS: Final = 64
 _BATCH: Final = 500
 _WAIT_S: Final = 0.5
 
+#: How long close() waits for the log to be closed, which takes half a millisecond where nothing is under way.
+_CLOSE_S: Final = 0.1
+
 _T = TypeVar("_T")
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -150,11 +153,21 @@ class _Worker:
         return "closed" if self._closed else "not open yet"
 
     def close(self) -> None:
-        """Let go of log and threads. What is asked of the client later gets the same answers as from its twin."""
+        """Let go of log and threads. What is asked of the client later gets the same answers as from its twin.
+
+        Holds the loop up for a moment at most: a call that waits for a log which somebody else has locked may take half
+        a minute, and what it uses is closed after it, in a thread.
+        """
         with self._lock:
             made, self._closed = self._made, True
         if made is not None:
-            made.close()
+            closing = threading.Thread(target=made.close, name="lifecycle-close")
+            try:
+                closing.start()
+            except RuntimeError:  # no thread is left for now
+                made.close()
+            else:
+                closing.join(_CLOSE_S)
         self._threads.shutdown(wait=False)
         self._waiting.shutdown(wait=False)
 
@@ -362,7 +375,7 @@ class AsyncClient:
         await self._worker.run(lambda shared: shared.drain(drain_s))
 
     def close(self) -> None:
-        """As Client.close, without draining: await drain() before."""
+        """As Client.close, without draining: await drain() before. What still waits for the log ends in its thread."""
         self._worker.close()
 
     def __repr__(self) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
-from lifecycle import AsyncClient, Client, LogUnavailable, MemoryLog
+from lifecycle import AsyncClient, Client, LogUnavailable, MemoryLog, SqliteLog
 from lifecycle.errors import ClientClosed
 from lifecycle.testing import FakeBrowser
 
@@ -73,3 +74,27 @@ def test_an_async_client_says_so_too_and_opens_nothing_for_it(tmp_path: Path) ->
         assert repr(client) == "<AsyncClient closed>"
 
     asyncio.run(use())
+
+
+def test_closing_does_not_hold_the_loop_up_for_a_call_that_waits_for_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside a program that had the log locked, it stood still for half a minute."""
+    free, closed = threading.Event(), threading.Event()
+    close = SqliteLog.close
+
+    def waits(log: SqliteLog) -> None:
+        free.wait(5)
+        close(log)
+        closed.set()
+
+    async def use() -> None:
+        client = AsyncClient(tmp_path / "log.db", browser=FakeBrowser())
+        assert await client.sessions.count() == 0
+        client.close()
+        assert not closed.is_set()
+
+    monkeypatch.setattr(SqliteLog, "close", waits)
+    asyncio.run(use())
+    free.set()
+    assert closed.wait(10)

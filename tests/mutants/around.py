@@ -269,11 +269,12 @@ BUGS: Final = [
         ("a lost connection is used again", "if self._connection is None or not self._connection.connected():", "if self._connection is None:"),
         ("the page stays open after a stop", "        finally:\n            await self._close_page()\n            await self._tell()\n\n    @property", "        finally:\n            await self._tell()\n\n    @property"),
         ("a closed client opens its log again", "                if self._closed:\n                    raise ClientClosed\n", ""),
-        ("a closed client's log stays open", "        if made is not None:\n            made.close()\n", ""),
+        ("a closed client's log stays open", "target=made.close,", "target=bool,"),
         ("a closed client's threads are asked", "threads = None if self._closed else ", "threads = "),
         ("a failed start is left alone", "            await self._worker.run(lambda shared: self._handle.give_up(cause) if self._handle is not None else None)\n", ""),
         ("given up before there is a handle", "            handle.given_up = self._given_up\n", ""),
         ("drivers let go of before the client", "            if let_go is not None:\n                await let_go()\n        finally:\n            self.close()", "            if let_go is not None:\n                await let_go()\n        except ZeroDivisionError:\n            self.close()"),
+        ("closing waits for whoever has the log locked", "closing.join(_CLOSE_S)", "closing.join()"),
         ("the driver of a start is not let go", "            elif give_back is not None:\n                await give_back()\n", ""),
     ),
     *_in(
