@@ -12,6 +12,7 @@ import pytest
 from lifecycle import AsyncClient, Cause, Client, MemoryLog, State
 from lifecycle.client.system import SystemClock
 from lifecycle.errors import AlreadyStarted, KeeperUnavailable, LogUnavailable
+from lifecycle.ports import Exit
 from lifecycle.testing import VirtualClock
 from lifecycle.testing.fake_host import FakeBrowser
 from tests.client.test_keeping import Refusing
@@ -35,6 +36,17 @@ def test_a_second_start_is_refused_and_starts_nothing() -> None:
         session.stop()
         with pytest.raises(AlreadyStarted):
             session.start()
+
+
+def test_a_stop_hears_first_why_its_browser_is_dead() -> None:
+    host = FakeBrowser()
+    with Client(MemoryLog(), browser=host) as client:
+        session = client.Session(page=False).start()
+        browser = host.browsers[session.session_id]
+        browser.on_exit = lambda: None  # its keeper has not noticed yet
+        browser.end(Exit(signal=9))
+        session.stop()
+        assert session.status().cause is Cause.BROWSER_CRASHED
 
 
 def test_a_start_that_was_refused_with_nothing_recorded_may_be_tried_again() -> None:
