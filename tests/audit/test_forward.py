@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import http.server
+import io
 import itertools
 import json
 import os
@@ -15,6 +16,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -358,6 +360,18 @@ def test_an_answer_that_never_comes_to_its_end_is_given_up(log: SqliteLog, tmp_p
             forward(log, sink, tmp_path / "c", give_up_s=0)
         gone.set()
         thread.join()
+
+
+def test_the_pieces_of_an_answer_share_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, left = iter([0.0, 4.0, 8.0, 12.0]), list[float]()
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    sock: Any = SimpleNamespace(gettimeout=lambda: 10.0, settimeout=left.append)
+    raw: Any = io.BytesIO(b"abc")
+    answer = module._InTime(sock, raw)  # pyright: ignore[reportPrivateUsage]
+    assert [answer.read(1), answer.read(1)] == [b"a", b"b"]
+    with pytest.raises(TimeoutError, match="in the middle of the answer"):
+        answer.read(1)
+    assert left == [6.0, 2.0]
 
 
 @pytest.mark.parametrize(
