@@ -10,6 +10,7 @@ _LIVE: Final = (
 )
 _CLOSE: Final = "what has ended was answered before, and everything else can be closed, so nothing is refused here"
 _UNUSED: Final = "of an error only its place and its words are used"
+_EQUAL: Final = "of two equal times it does not matter which is taken"
 
 #: The change as `make mutmut` prints it -> why it makes no difference.
 EXPLAINED: Final[dict[str, str]] = {
@@ -19,6 +20,11 @@ EXPLAINED: Final[dict[str, str]] = {
     "decide.py decide: - fire(session.status, Trigger.CLOSE, session.session_id) + fire(session.status, Trigger.CLOSE, None)": _CLOSE,
     "decide.py decide: - fire(session.status, Trigger.CLOSE, session.session_id) + fire(session.status, Trigger.CLOSE, )": _CLOSE,
     "decide.py decide: - assert_never(command) + assert_never(None)": "it is for the type checker: every command has its case",
+    "decide.py decide: - if now < earliest: + if now <= earliest:": _EQUAL,
+    "decide.py decide: - elif now > MAX_TIME: + elif now >= MAX_TIME:": _EQUAL,
+    "deadlines.py deadline: - if idle is not None and session.last_accessed_at + idle < at: + if idle is not None and session.last_accessed_at + idle <= at:": _EQUAL,
+    "deadlines.py deadline: - if until is not None and until > at: + if until is not None and until >= at:": _EQUAL,
+    "deadlines.py deadline: - return at if at < MAX_TIME else MAX_TIME + return at if at <= MAX_TIME else MAX_TIME": _EQUAL,
     "deadlines.py microseconds: - exact = round(value * _MINUTE) if abs(value) <= MAX_MINUTES else 0  # NaN is not; 0 is refused below + exact = round(value * _MINUTE) if abs(value) <= MAX_MINUTES else 1  # NaN is not; 0 is refused below": "one microsecond is refused as none is",
     "upcast.py load: - first = error.errors(include_url=False, include_input=False)[0] + first = error.errors(include_input=False)[0]": _UNUSED,
     "upcast.py load: - first = error.errors(include_url=False, include_input=False)[0] + first = error.errors(include_url=False, )[0]": _UNUSED,

@@ -36,7 +36,7 @@ _SETTINGS: Final = f"""\
 [tool.mutmut]
 source_paths = ["lifecycle"]
 only_mutate = ["lifecycle/core/*"]
-also_copy = ["docs"]
+also_copy = ["docs", "adapters"]
 track_dependencies = false
 pytest_add_cli_args = ["-p", "no:cacheprovider", "--import-mode=importlib", "-x"]
 pytest_add_cli_args_test_selection = {json.dumps(_FAST)}
@@ -50,7 +50,7 @@ timeout = 60
 def prepare() -> None:
     """A copy of what is changed and of its tests; what mutmut has made there for the same source is kept."""
     PLACE.mkdir(parents=True, exist_ok=True)
-    for name in ("lifecycle", "tests", "docs"):
+    for name in ("lifecycle", "adapters", "tests", "docs"):
         shutil.rmtree(PLACE / name, ignore_errors=True)
         shutil.copytree(ROOT / name, PLACE / name, ignore=shutil.ignore_patterns("__pycache__"))
     (PLACE / "pyproject.toml").write_text(_SETTINGS, "utf-8")
