@@ -66,7 +66,7 @@ class _Driver:
         return self._starting is not None and self._starting.done() and self._starting.exception() is None
 
     async def alive(self) -> bool:
-        """Whether its process answers, or none is there to answer. About a millisecond, at most 5 seconds."""
+        """Whether its process answers, or none is there to; else it is ended. A millisecond, at most 5 seconds."""
         if self._starting is None:
             return True
         try:
@@ -166,7 +166,6 @@ class AsyncPages:
         """Start this loop's driver, if it has none that answers; awaiting what the result returns gives it back."""
         driver = _driver()
         if driver.up and not await driver.alive():
-            driver.end()
             driver.discard()  # killed from outside since its last use, or stopped
             driver = _driver()
         driver.take()
@@ -194,7 +193,6 @@ class AsyncPages:
         except Exception as error:
             if not self.is_driver_error(error) or await driver.alive():
                 raise
-        driver.end()
         driver.discard()  # since it was started or looked at
         return await _connect(_driver(), cdp_url, tabs, folder, limit_s)
 

@@ -155,6 +155,7 @@ class SqliteLog:
     Threads may share it. After a fork the child gets connections of its own, at its first use.
 
     Raises:
+        InvalidConfig: An argument, or *damaged* without *read_only*.
         LogUnsuitable: Not a place for a log, not a log, or a newer one; or this user may not read it, or not write it.
         LogTampered: Its record's guards are not what this library made; not with *damaged*.
         LogUnavailable: It can't be opened now.
@@ -172,6 +173,8 @@ class SqliteLog:
         timeout_s: float = 30,
         damaged: bool = False,
     ) -> None:
+        if damaged and not read_only:
+            raise InvalidConfig("damaged", damaged, "only with read_only=True; nothing is added to a damaged log")
         if synchronous not in ("FULL", "NORMAL"):
             raise InvalidConfig("synchronous", synchronous, "FULL or NORMAL")
         if journal not in (None, "wal", "delete"):
@@ -191,7 +194,7 @@ class SqliteLog:
             synchronous=synchronous,
             journal=journal,
             timeout_s=timeout_s,
-            damaged=damaged and read_only,
+            damaged=damaged,
         )
         self._file = LogFile(options)
         # For those who never close it: when it is forgotten, and at exit, where nothing may wait for long.

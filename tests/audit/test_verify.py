@@ -13,7 +13,7 @@ from lifecycle.audit import verify as verifying
 from lifecycle.audit.checkpoint import Tree, checkpoint
 from lifecycle.audit.note import sign
 from lifecycle.audit.verify import Fault, Verification, verify
-from lifecycle.errors import HistoryError, LogTampered, LogUnavailable
+from lifecycle.errors import HistoryError, InvalidConfig, LogTampered, LogUnavailable
 from lifecycle.log import ANY, MemoryLog, SqliteLog
 from lifecycle.log.material import material
 from lifecycle.log.receipts import LogCheckpointed, LogForgotten
@@ -234,6 +234,11 @@ def test_a_guard_that_is_gone_is_named_on_opening(path: Path) -> None:
         conn.execute("DROP INDEX events_one_ending")
     with pytest.raises(LogTampered, match="events_one_ending is missing"):
         looked_at(path)
+    with pytest.raises(InvalidConfig, match="only with read_only=True"):
+        SqliteLog(path, damaged=True)
+    with SqliteLog(path, read_only=True, damaged=True) as log:
+        (fault,) = verify(log).faults
+    assert "events_one_ending is missing" in str(fault)
 
 
 @pytest.mark.parametrize("what", [b"tester", b"session.navigated", b"https://example.com/3", b"nightly"])

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from lifecycle.audit.verify import verify
 from lifecycle.log import SqliteLog
 from lifecycle.log.codec import decode
+from lifecycle.log.driver import sqlite3
 from tests.bench import growth
-from tests.bench.big import grow
+from tests.bench.big import grow, kept_log
 from tests.bench.work import life
 
 if TYPE_CHECKING:
@@ -28,6 +30,14 @@ def test_a_log_made_in_bulk_is_what_append_would_have_written(tmp_path: Path) ->
         usual = life(rows[0].stream)
         assert [row.type for row in rows] == [new.event.type for new in usual]
         assert decode(rows[0]) == usual[0].event.model_copy(update={"at": rows[0].at})
+
+
+def test_a_kept_log_with_the_guards_of_another_version_is_made_anew(tmp_path: Path) -> None:
+    kept_log(500, directory=tmp_path).close()
+    with closing(sqlite3.connect(tmp_path / "500.db")) as conn:
+        conn.execute("DROP TRIGGER events_guard")
+    with kept_log(500, directory=tmp_path) as log:
+        assert verify(log).ok
 
 
 def test_every_figure_is_taken_and_drawn(tmp_path: Path) -> None:

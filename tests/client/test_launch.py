@@ -62,19 +62,24 @@ def test_a_browser_named_by_the_environment_is_used_or_refused(
         assert session.status().status is State.ACTIVE
 
 
-@pytest.mark.parametrize("twin", ["sync", "async"])
-def test_a_driver_that_does_not_start_fails_the_session(
-    twin: str, client: Client, world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As Playwright's does for a user without a home."""
+def _start(twin: str, client: Client, world: World) -> None:
+    """A session with its page, of either kind."""
 
     async def run() -> None:
         async with AsyncClient(world.log) as other:
             await other.Session().start()
 
+    client.Session().start() if twin == "sync" else asyncio.run(run())
+
+
+@pytest.mark.parametrize("twin", ["sync", "async"])
+def test_a_driver_that_does_not_start_fails_the_session(
+    twin: str, client: Client, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Playwright's does for a user without a home."""
     monkeypatch.setenv("PLAYWRIGHT_NODEJS_PATH", "/bin/false")
     with pytest.raises(LaunchFailed, match="the driver of its pages did not start"):
-        client.Session().start() if twin == "sync" else asyncio.run(run())
+        _start(twin, client, world)
     (ended,) = client.sessions.list()
     assert (ended.status, ended.cause) == (State.ERROR, Cause.LAUNCH_FAILED)
     until(lambda: world.types(ended.session_id)[-1] == "released", "never released")
@@ -87,15 +92,11 @@ HANGING = "#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 0.1; done\n"
 def test_a_driver_that_never_answers_fails_the_session(
     twin: str, client: Client, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def run() -> None:
-        async with AsyncClient(world.log) as other:
-            await other.Session().start()
-
     for module in (driver, async_api):
         monkeypatch.setattr(module, "START_S", 0.5)
     monkeypatch.setenv("PLAYWRIGHT_NODEJS_PATH", str(program(world, HANGING)))
     with pytest.raises(LaunchFailed, match="it had not answered after 0\\.5 seconds, and was ended"):
-        client.Session().start() if twin == "sync" else asyncio.run(run())
+        _start(twin, client, world)
     until(lambda: world.drivers() == [], "a driver is left")
     (ended,) = client.sessions.list()
     assert (ended.status, ended.cause) == (State.ERROR, Cause.LAUNCH_FAILED)
